@@ -1,0 +1,339 @@
+"""The serving loop of a worker that exposes an `async def`: asyncio in the main thread.
+
+Each call of an `async def` function is a task; a `def` function runs where its frame is read, and the
+loop waits for it. The replies of one turn of the loop go out with one write.
+"""
+
+import asyncio
+import contextvars
+import functools
+import os
+import sys
+import time
+
+from . import _errors, _trace
+from ._calls import FINISHED
+from ._context import STATE, CallCancelled, CallContext
+from ._frames import (
+    CALL,
+    DRAIN,
+    ERROR,
+    HEADER,
+    INDEX_MASK,
+    INTERRUPTED,
+    LENGTH_BASE,
+    PING,
+    PONG,
+    RAISED,
+    FrameReader,
+    ProtocolError,
+    service_time,
+)
+from ._interrupt import CALL_SITES, GRACE_NS, leaves_lock, on_interrupt, transparent, unsafe
+
+CHUNK = 64 * 1024
+# Beyond this much unsent the worker stops reading, so that a host that does not read is not fed.
+_MOST_UNSENT = 4 * 1024 * 1024
+
+_CURRENT = contextvars.ContextVar("pyproc_worker.call", default=None)
+
+
+def new_loop():
+    """Return a new event loop, of the policy that the script has set, as the current one."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def close_loop(loop):
+    """Cancel what still runs on a loop and close it, as `asyncio.run` does."""
+    try:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def serve(worker, calls, kinds):
+    """Answer calls until Drain or the end of the socket; raises ProtocolError."""
+    server = _Server(worker.channel, worker.loop, calls, kinds, worker.hello["max_frame"])
+    STATE.task_context = _CURRENT
+    loop = worker.loop
+    number = worker.hello["interrupt_signal"]
+    # The loop's handler wakes an idle loop; ours, set after it, ends code that blocks the loop.
+    loop.add_signal_handler(number, server.cancel_marked)
+    worker.set_interrupt_handler(server.on_signal)
+    server.start()
+    while not server.done:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            # asyncio lets these two through when a task of a user's own raises them. The call that
+            # waits for that task gets them as well, and is answered.
+            continue
+    loop.remove_signal_handler(number)
+    if server.failure is not None:
+        raise server.failure
+
+
+class _Server:
+    def __init__(self, channel, loop, calls, kinds, max_frame):
+        self.socket = channel.socket
+        self.loop = loop
+        self.calls = calls
+        self.kinds = kinds
+        self.max_frame = max_frame
+        self.reader = FrameReader(max_frame)
+        # The tasks that have not ended, each with the id of its call.
+        self.tasks = {}
+        self.start_task = loop.create_task
+        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+            # The first step at once: what never waits is answered without a turn of the loop.
+            self.start_task = functools.partial(asyncio.Task, loop=loop, eager_start=True)
+        # The contexts of the calls whose function has begun.
+        self.running = {}
+        self.out = []
+        self.unsent = b""
+        self.flushing = False
+        self.reading = False
+        # Whether tasks that do not end at once are to be cancelled again.
+        self.repeating = False
+        self.ending = False
+        self.done = False
+        self.failure = None
+
+    def start(self):
+        os.set_blocking(self.socket.fileno(), False)
+        self._read_on()
+
+    def _read_on(self):
+        if not self.reading and not self.ending:
+            self.reading = True
+            self.loop.add_reader(self.socket.fileno(), self._readable)
+
+    def _read_off(self):
+        if self.reading:
+            self.reading = False
+            self.loop.remove_reader(self.socket.fileno())
+
+    def _readable(self):
+        try:
+            room = self.reader.room()
+            if room is None:
+                data = self.socket.recv(CHUNK)
+                frames = self.reader.feed(data) if data else ()
+            else:
+                count = self.socket.recv_into(room)
+                data = count > 0
+                frames = self.reader.filled(count) if data else ()
+            if not data and not self.reader.at_boundary():
+                raise ProtocolError("the socket ended inside a frame")
+            for found in frames:
+                self._take(*found)
+                if self.ending:
+                    return
+        except (BlockingIOError, InterruptedError):
+            return
+        except ConnectionError:
+            data = b""
+        except ProtocolError as error:
+            self.failure = error
+            data = b""
+        if not data:
+            STATE.stopping = True
+            self._finish()
+            self.cancel_marked()
+
+    def _take(self, kind, codec, function, call, payload):
+        if kind == CALL:
+            if function < len(self.kinds) and self.kinds[function]:
+                task = self.start_task(self._answer(codec, function, call, payload))
+                if task.done():
+                    self._check(task, call)
+                else:
+                    self.tasks[task] = call
+                    task.add_done_callback(self._task_done)
+            else:
+                started = time.perf_counter_ns()
+                self._send(call, started, *self.calls.run(codec, function, call, payload))
+        elif kind == PING:
+            self._queue(HEADER.pack(LENGTH_BASE, PONG, 0, 0, call))
+        elif kind == DRAIN:
+            self._finish()
+        else:
+            self.calls.other(kind, payload, self._send_now)
+
+    async def _answer(self, codec, function, call, payload):
+        started = time.perf_counter_ns()
+        begun = self.calls.begin(codec, function, call, payload)
+        if len(begun) == 3:
+            self._send(call, started, *begun)
+            return
+        called, argument, metadata, codec = begun
+        context = CallContext(call, STATE, metadata)
+        context._task = asyncio.current_task()
+        _CURRENT.set(context)
+        if metadata:
+            # Each task has a context of its own, which ends with it.
+            _trace.attach(metadata)
+        self.running[call] = context
+        try:
+            result = await called(argument)
+            self.calls.phase[call & INDEX_MASK] = FINISHED
+        except BaseException as error:
+            context._end()
+            answer = self.calls.raised(call, error)
+            if isinstance(error, asyncio.CancelledError) and context.cancelled:
+                answer = (ERROR, INTERRUPTED, answer[2])
+        else:
+            answer = self.calls.result(codec, result)
+        finally:
+            context._end()
+            del self.running[call]
+        self._send(call, started, *answer)
+
+    def _task_done(self, task):
+        self._check(task, self.tasks.pop(task))
+        if self.ending:
+            self._end_if_idle()
+
+    def _check(self, task, call):
+        if task.cancelled():
+            # Code of the user's own has cancelled all tasks, this one before its first step.
+            error = _errors.payload("asyncio.exceptions.CancelledError", "cancelled before it started")
+            self._send(call, time.perf_counter_ns(), ERROR, RAISED, error)
+        elif task.exception() is not None:
+            self.failure = task.exception()
+            self._finish()
+
+    def cancel_marked(self):
+        """Cancel the tasks whose mark says so."""
+        now = time.monotonic_ns()
+        for context in list(self.running.values()):
+            if context.cancelled and self._due(context, now):
+                context._task.cancel()
+        if STATE.stopping and self.running and not self.repeating:
+            # There may be no host any more that would ask again.
+            self.repeating = True
+            self.loop.call_later(GRACE_NS / 1e9, self._repeat)
+
+    def _repeat(self):
+        self.repeating = False
+        self.cancel_marked()
+
+    def on_signal(self, number, frame):
+        """Raise CallCancelled in code that blocks the loop, if it belongs to a call with the mark."""
+        if STATE.stopping:
+            self.loop.call_soon_threadsafe(self.cancel_marked)
+        if STATE.armed >= 0:
+            on_interrupt(number, frame)
+            return
+        context = _CURRENT.get()
+        if context is None or context._ended or STATE.forked or not context.cancelled:
+            return
+        if not self._in_task(frame) or not self._due(context, time.monotonic_ns()):
+            return
+        raise CallCancelled("the call was cancelled")
+
+    @staticmethod
+    def _due(context, now):
+        # As in `_interrupt.may_raise`: time for the cleanup, and for one with a cancel event to see it.
+        last, context._interrupted_at = context._interrupted_at, now
+        if last is None:
+            return not context._cooperative
+        if now - last < GRACE_NS:
+            context._interrupted_at = last
+            return False
+        return True
+
+    def _in_task(self, frame):
+        # A task that a function has started has no frame of ours above it but `serve`.
+        if leaves_lock(frame) or str(frame.f_globals.get("__name__")).startswith("asyncio."):
+            return False
+        innermost = frame
+        while frame is not None:
+            if frame.f_code in CALL_SITES:
+                return frame is not innermost
+            if frame.f_code is serve.__code__:
+                return asyncio.current_task(self.loop) is not None
+            if unsafe(frame) or not transparent(frame):
+                return False
+            frame = frame.f_back
+        return False
+
+    def _send(self, call, started, kind, codec, payload):
+        if len(payload) + LENGTH_BASE > self.max_frame:
+            kind, codec, payload = self.calls.too_large(kind, codec, payload)
+        spent = service_time(time.perf_counter_ns() - started)
+        # A view of a bytearray is sent later, when the function may have changed it.
+        payload = payload if type(payload) is bytes else bytes(payload)
+        self._queue(HEADER.pack(len(payload) + LENGTH_BASE, kind, codec, spent, call), payload)
+
+    def _send_now(self, data):
+        """Send what has gathered, and this, and only then go on; for what happens in tests only."""
+        os.set_blocking(self.socket.fileno(), True)
+        try:
+            self.socket.sendall(b"".join([self.unsent, *self.out, data]))
+        finally:
+            os.set_blocking(self.socket.fileno(), False)
+        self.unsent = b""
+        self.out.clear()
+
+    def _queue(self, *parts):
+        self.out.extend(parts)
+        if not self.flushing:
+            self.flushing = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self):
+        self.flushing = False
+        if self.out:
+            data = b"".join([self.unsent, *self.out])
+            self.out.clear()
+            waiting = bool(self.unsent)
+            self.unsent = data
+            if not waiting:
+                self._write()
+        if self.ending:
+            self._end_if_idle()
+
+    def _write(self):
+        try:
+            sent = self.socket.send(self.unsent)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except ConnectionError:
+            # Nobody will read it; the reader finds the end of the socket.
+            sent = len(self.unsent)
+        self.unsent = self.unsent[sent:]
+        if self.unsent:
+            self.loop.add_writer(self.socket.fileno(), self._writable)
+            if len(self.unsent) > _MOST_UNSENT:
+                self._read_off()
+
+    def _writable(self):
+        self.loop.remove_writer(self.socket.fileno())
+        self._write()
+        if not self.unsent:
+            self._read_on()
+            if self.ending:
+                self._end_if_idle()
+
+    def _finish(self):
+        self.ending = True
+        self._read_off()
+        self._end_if_idle()
+
+    def _end_if_idle(self):
+        if not self.tasks and not self.out and not self.unsent:
+            self.done = True
+            self.loop.stop()
+
+
+CALL_SITES.add(_Server._answer.__code__)

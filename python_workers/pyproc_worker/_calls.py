@@ -1,0 +1,159 @@
+"""One call in general: any codec, metadata, every way to fail. The loops keep only their fast paths."""
+
+from . import _codec, _errors, _trace
+from ._context import STATE, CallCancelled
+from ._frames import (
+    ERROR,
+    FAULT,
+    INDEX_MASK,
+    INTERRUPTED,
+    METADATA,
+    RAISED,
+    REPLY,
+    SKIPPED,
+    TOO_LARGE,
+    UNDECODABLE,
+    UNENCODABLE,
+    UNKNOWN_FUNCTION,
+    ProtocolError,
+    split_metadata,
+)
+from ._interrupt import CALL_SITES
+
+SENT, RUNNING, FINISHED = 0, 1, 2
+
+
+class Calls:
+    """Runs calls against the slot table; each method returns (kind, codec byte, payload) to send."""
+
+    def __init__(self, functions, names, table, max_frame):
+        # Emptied when the worker must stop: what has not started is then skipped.
+        self.functions = functions
+        self.names = names
+        self.phase = table.phase
+        self.marks = table.marks
+        self.max_frame = max_frame
+        # Takes the payload of a Fault frame, if the host may inject faults.
+        self.inject = None
+
+    def begin(self, codec, function, call, payload):
+        """Decode a call and look at its mark; return (callable, argument, metadata, codec) or what to send."""
+        index = call & INDEX_MASK
+        if index >= len(self.phase):
+            raise ProtocolError("call %d is beyond the slot table" % call)
+        self.phase[index] = RUNNING
+        metadata = b""
+        refusal = called = argument = None
+        try:
+            called = self.functions[function]
+            if codec & METADATA:
+                metadata, payload = split_metadata(payload)
+                codec &= ~METADATA
+            argument = _codec.decode(codec, payload)
+        except Exception as error:
+            if called is None:
+                refusal = self._unknown(function)
+            else:
+                name = _errors.type_name(error)
+                refusal = ERROR, UNDECODABLE, _errors.payload(name, _errors.message_of(error))
+        if self.marks[index] or STATE.stopping:
+            refusal = self._skipped()
+        if refusal is not None:
+            # It has not run and will not: a host that sees only the table must read it so.
+            self.phase[index] = SENT
+            return refusal
+        return called, argument, metadata, codec
+
+    def run(self, codec, function, call, payload):
+        """Run a call of a `def` function from its frame to its answer."""
+        begun = self.begin(codec, function, call, payload)
+        if len(begun) == 3:
+            return begun
+        function, argument, metadata, codec = begun
+        state = STATE
+        token = None
+        if metadata:
+            state.metadata_call = call
+            state.metadata = metadata
+            token = _trace.attach(metadata)
+        try:
+            state.armed = call
+            result = function(argument)
+            state.armed = -1
+            self.phase[call & INDEX_MASK] = FINISHED
+        except BaseException as error:
+            if state.forked and state.armed == -1:
+                _leave_fork(None)
+            answer = self.raised(call, error)
+        else:
+            answer = self.result(codec, result)
+        if token is not None:
+            _trace.detach(token)
+        return answer
+
+    def raised(self, call, error):
+        """Answer a call whose function ended in an exception."""
+        STATE.armed = -1
+        if STATE.forked:
+            _leave_fork(error)
+        self.phase[call & INDEX_MASK] = FINISHED
+        code = INTERRUPTED if isinstance(error, CallCancelled) else RAISED
+        try:
+            return ERROR, code, _errors.exception_payload(error)
+        except Exception:
+            return ERROR, code, _errors.payload(type(error).__name__, "")
+
+    def result(self, codec, result):
+        """Answer a call whose function returned."""
+        if STATE.forked:
+            _leave_fork(None)
+        try:
+            codec, payload = _codec.encode(codec, result)
+        except _codec.Refused as refused:
+            return ERROR, UNENCODABLE, _errors.payload(refused.type_name, refused.message)
+        return REPLY, codec, payload
+
+    def other(self, kind, payload, send):
+        """Take a frame that no loop knows: a fault, or a protocol error. `send` sends bytes at once."""
+        if kind != FAULT or self.inject is None:
+            raise ProtocolError("a frame of unknown kind %d" % kind)
+        self.inject(payload, send)
+
+    def too_large(self, kind, codec, payload):
+        """Answer in place of an answer that is longer than a frame may be."""
+        if kind == REPLY:
+            message = "the result is %d bytes long, and a frame at most %d" % (len(payload), self.max_frame)
+            return ERROR, TOO_LARGE, _errors.payload("", message)
+        told = _codec.load_json(payload)
+        return kind, codec, _errors.payload(told["type"][:80], told["message"][:80])
+
+    def _skipped(self):
+        return ERROR, SKIPPED, _errors.payload("", "the call was taken back before it started")
+
+    def _unknown(self, function):
+        message = "there is no function %d; there are %s" % (function, ", ".join(self.names))
+        return ERROR, UNKNOWN_FUNCTION, _errors.payload("", message)
+
+
+CALL_SITES.add(Calls.run.__code__)
+
+
+def _leave_fork(error):
+    # A function forked and its child came back from it. The socket is not the child's to serve, so
+    # it ends here, as a script would.
+    import os
+    import sys
+
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if not isinstance(error.code, (int, type(None))):
+            sys.stderr.write("%s\n" % (error.code,))
+    elif error is not None:
+        status = 1
+        sys.stderr.write(_errors.traceback_text(error))
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status & 0xFF)

@@ -1,0 +1,186 @@
+"""Payload bytes to values and back, for the three codecs.
+
+JSON goes straight to the C scanner and encoder that `json` itself uses, built once: four times as
+fast for a small value as `json.loads` and `json.dumps`, and it does not import `json`, whose
+regular expressions cost more than the rest of the start. A self-test at import falls back to the
+public functions. orjson is not used: it writes NaN as null, reads integers beyond 64 bits as
+floats and encodes types that `json` refuses, so results would depend on what is installed.
+"""
+
+import sys
+
+from ._frames import CODEC_BYTES, CODEC_JSON, CODEC_MSGPACK, CODEC_NONE
+
+_WHITESPACE = " \t\n\r"
+_BYTES_TYPES = (bytes, bytearray, memoryview)
+# Up to this limit a circular value ends in a RecursionError, in C too, before the stack does.
+_SAFE_RECURSION = 5000
+
+_join = "".join
+
+
+class Refused(Exception):
+    """A result that cannot be encoded: the type name and the message to send instead."""
+
+    def __init__(self, type_name, message):
+        super().__init__(message)
+        self.type_name = type_name
+        self.message = message
+
+
+def _refuse_constant(name):
+    raise ValueError("%s is not allowed in JSON" % name)
+
+
+def _refuse_value(value):
+    raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
+
+
+class _ScannerOptions:
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_refuse_constant)
+
+
+def _private_functions():
+    from _json import encode_basestring, make_encoder, make_scanner
+
+    scan = make_scanner(_ScannerOptions)
+
+    def encoder(markers):
+        return make_encoder(markers, _refuse_value, encode_basestring, None, ":", ",", False, False, False)
+
+    text = '{"a":[1,2.5,null,true,"\\u00e9\\n"],"b":{}}'
+    value = {"a": [1, 2.5, None, True, "\u00e9\n"], "b": {}}
+    if scan(text, 0) != (value, len(text)) or _join(encoder(None)(value, 0)) != text.replace("\\u00e9", "\u00e9"):
+        raise ImportError("the C functions of json are not what they were")
+    for refused in (float("nan"), {1}):
+        try:
+            encoder(None)(refused, 0)
+        except (TypeError, ValueError):
+            continue
+        raise ImportError("the C encoder of json accepts what it must refuse")
+    return scan, encoder
+
+
+def _public_functions():
+    import json
+
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+
+    def encoder(markers):
+        options = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":"), "default": _refuse_value}
+        encode = json.JSONEncoder(**options).encode
+        return lambda value, _: (encode(value),)
+
+    return decoder.scan_once, encoder
+
+
+try:
+    scan_json, _make_encoder = _private_functions()
+except Exception:
+    scan_json, _make_encoder = _public_functions()
+
+_markers = {}
+_encode_fast = _make_encoder(None)
+_encode_checked = _make_encoder(_markers)
+
+
+def json_encoder():
+    """Return the C encoder `(value, 0) -> strings` for the serving loop.
+
+    It finds circular values by the recursion limit, or by looking where a script has raised that.
+    """
+    return _encode_fast if sys.getrecursionlimit() <= _SAFE_RECURSION else _encode_checked
+
+
+def load_json(payload):
+    """Return the value of a JSON payload; raises ValueError or RecursionError."""
+    text = str(payload, "utf-8")
+    start = len(text) - len(text.lstrip(_WHITESPACE))
+    try:
+        value, end = scan_json(text, start)
+    except StopIteration as error:
+        message = "Unexpected UTF-8 BOM" if text.startswith("\ufeff") else "Expecting value"
+        raise _json_error(message, text, error.value) from None
+    if end != len(text) and text[end:].strip(_WHITESPACE):
+        raise _json_error("Extra data", text, end)
+    return value
+
+
+def dump_json(value):
+    """Return a value as JSON bytes; raises TypeError, ValueError or RecursionError."""
+    try:
+        return _join(_encode_checked(value, 0)).encode()
+    finally:
+        # After an error the encoder leaves the ids of the containers that it was in.
+        _markers.clear()
+
+
+def _json_error(message, text, position):
+    from json import JSONDecodeError
+
+    return JSONDecodeError(message, text, position)
+
+
+_msgpack_functions = None
+
+
+def _msgpack():
+    # Chosen at the first MessagePack call, so that a JSON worker never pays for it.
+    global _msgpack_functions
+    if _msgpack_functions is None:
+        from ._msgpack import choose
+
+        _msgpack_functions = choose()
+    return _msgpack_functions
+
+
+def decode(codec, payload):
+    """Return the argument in a payload; raises an Exception if it is not valid."""
+    if codec == CODEC_JSON:
+        return load_json(payload)
+    if codec == CODEC_MSGPACK:
+        return _msgpack()[1](payload)
+    if codec == CODEC_BYTES:
+        return payload if type(payload) is bytes else bytes(payload)
+    if codec == CODEC_NONE:
+        return None
+    raise ValueError("unknown codec %d" % codec)
+
+
+def encode(codec, result):
+    """Return (codec, payload) for the result of a call that came with `codec`; raises Refused.
+
+    A large bytes-like result is returned as it is; a small one is copied, because it may be changed
+    before it is sent.
+    """
+    if codec != CODEC_MSGPACK and isinstance(result, _BYTES_TYPES):
+        codec = CODEC_BYTES
+        payload = _as_payload(result)
+    else:
+        codec = CODEC_MSGPACK if codec == CODEC_MSGPACK else CODEC_JSON
+        try:
+            payload = dump_json(result) if codec == CODEC_JSON else _msgpack()[0](result)
+        except BaseException as error:
+            # A dict of a class of the user's own may raise anything.
+            raise _refused(codec, result, error) from None
+    return codec, payload
+
+
+def _as_payload(result):
+    if type(result) is bytes:
+        return result
+    view = memoryview(result)
+    if view.nbytes <= 65536 or not view.c_contiguous:
+        return bytes(view)
+    return view.cast("B")
+
+
+def _refused(codec, result, error):
+    from ._refusal import explain
+
+    return Refused(type(error).__name__, explain(codec, result, error))

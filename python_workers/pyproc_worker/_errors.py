@@ -1,0 +1,97 @@
+"""An exception as the payload of Error or Failed: type, message, traceback, each bounded."""
+
+from ._codec import dump_json
+
+_LONGEST = 64 * 1024
+_OWN = __name__.partition(".")[0]
+
+
+def type_name(exception):
+    """Return the qualified name of the type of an exception; builtins have no module."""
+    kind = type(exception)
+    if kind.__module__ in ("builtins", None):
+        return kind.__qualname__
+    # CallCancelled has the name under which user code imports it.
+    module = _OWN if str(kind.__module__).startswith(_OWN + ".") else kind.__module__
+    return "%s.%s" % (module, kind.__qualname__)
+
+
+def message_of(exception):
+    """Return str(exception), whatever that does."""
+    try:
+        return bounded(str(exception))
+    except BaseException as error:
+        return "<%s.__str__ raised %s>" % (type(exception).__name__, type(error).__name__)
+
+
+def traceback_text(exception):
+    """Return what Python would print for an exception, without the frames of this package."""
+    _clean(exception)
+    try:
+        import traceback
+
+        lines = traceback.format_exception(type(exception), exception, exception.__traceback__)
+        return bounded("".join(lines))
+    except BaseException:
+        return "%s: %s\n" % (type_name(exception), message_of(exception))
+
+
+def payload(type_text, message, traceback=""):
+    """Return the payload of Error or Failed."""
+    return dump_json({"type": _valid(type_text), "message": _valid(message), "traceback": _valid(traceback)})
+
+
+def exception_payload(exception):
+    """Return the payload that tells of an exception of user code."""
+    return payload(type_name(exception), message_of(exception), traceback_text(exception))
+
+
+def bounded(text):
+    """Return a text with its middle left out if it is long; both ends matter in a traceback."""
+    if len(text) <= _LONGEST:
+        return text
+    head, tail = _LONGEST // 4, _LONGEST // 2
+    return "%s\n... %d characters left out ...\n%s" % (text[:head], len(text) - head - tail, text[-tail:])
+
+
+def _valid(text):
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _clean(exception):
+    # Takes our frames out of an exception and of all that it is chained to.
+    waiting, seen = [exception], set()
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        waiting += [found.__cause__, found.__context__]
+        waiting += getattr(found, "exceptions", ()) if type(found).__name__.endswith("Group") else ()
+        try:
+            found.__traceback__ = _without_own(found.__traceback__)
+        except Exception:
+            continue
+
+
+def _without_own(traceback):
+    kept = []
+    dropped = False
+    while traceback is not None:
+        if is_own(traceback.tb_frame):
+            dropped = True
+        else:
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    if not dropped:
+        return kept[0] if kept else None
+    chain = None
+    for found in reversed(kept):
+        chain = type(found)(chain, found.tb_frame, found.tb_lasti, found.tb_lineno)
+    return chain
+
+
+def is_own(frame):
+    """Whether a frame runs code of this package."""
+    name = frame.f_globals.get("__name__")
+    return type(name) is str and (name == _OWN or name.startswith(_OWN + "."))

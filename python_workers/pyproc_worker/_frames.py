@@ -1,0 +1,154 @@
+"""The frames of docs/protocol.md, section 2: the numbers, and bytes to frames and back."""
+
+from _struct import Struct
+
+HEADER = Struct(">IBBHI")
+HEADER_SIZE = 12
+# What the length field counts of a header.
+LENGTH_BASE = 8
+DEFAULT_MAX_FRAME = 64 * 1024 * 1024 + LENGTH_BASE
+
+HELLO = 1
+WELCOME = 2
+READY = 3
+FAILED = 4
+CALL = 16
+DRAIN = 17
+PING = 18
+REPLY = 32
+ERROR = 33
+PONG = 34
+FAULT = 63
+
+KINDS = {
+    "hello": HELLO,
+    "welcome": WELCOME,
+    "ready": READY,
+    "failed": FAILED,
+    "call": CALL,
+    "drain": DRAIN,
+    "ping": PING,
+    "reply": REPLY,
+    "error": ERROR,
+    "pong": PONG,
+    "fault": FAULT,
+}
+
+CODEC_NONE = 0
+CODEC_JSON = 1
+CODEC_MSGPACK = 2
+CODEC_BYTES = 3
+# A bit of the codec byte of a Call: a metadata block stands before the argument.
+METADATA = 0x80
+
+RAISED = 1
+UNDECODABLE = 2
+UNENCODABLE = 3
+UNKNOWN_FUNCTION = 4
+SKIPPED = 5
+INTERRUPTED = 6
+TOO_LARGE = 7
+
+# The bits of a call id that are its index in the slot table.
+INDEX_MASK = 1023
+# The service time field holds this for itself and all that is longer.
+LONGEST = 65535
+# A frame longer than this is received and sent in a buffer of its own.
+LARGE = 64 * 1024
+
+
+class ProtocolError(Exception):
+    """The host sent what the protocol does not allow; the connection cannot go on."""
+
+
+def frame(kind, codec, function, call, payload=b""):
+    """Return one frame as bytes."""
+    return HEADER.pack(len(payload) + LENGTH_BASE, kind, codec, function, call) + payload
+
+
+def check_length(length, max_frame):
+    """Raise ProtocolError unless `length` is one that a frame may have."""
+    if length < LENGTH_BASE:
+        raise ProtocolError("a frame of length %d is shorter than its header" % length)
+    if length > max_frame:
+        raise ProtocolError("a frame of length %d is longer than max_frame, %d" % (length, max_frame))
+
+
+def service_time(nanoseconds):
+    """Return the service time field for a duration: microseconds, rounded up and capped."""
+    microseconds = (nanoseconds + 999) // 1000
+    return microseconds if microseconds < LONGEST else LONGEST
+
+
+def split_metadata(payload):
+    """Return (metadata bytes, argument bytes) of a Call that has the METADATA bit."""
+    if len(payload) < 2:
+        raise ValueError("the metadata block has no length")
+    end = 2 + int.from_bytes(payload[:2], "big")
+    if len(payload) < end:
+        raise ValueError("the metadata block is longer than the frame")
+    return bytes(payload[2:end]), payload[end:]
+
+
+class FrameReader:
+    """Turns received bytes into frames; what is incomplete waits for the next bytes.
+
+    A large frame gets a buffer of its right size, once, after its length was checked; while it
+    is incomplete `room()` is where to receive into, and `filled(n)` says how much came.
+    """
+
+    def __init__(self, max_frame=DEFAULT_MAX_FRAME):
+        self.max_frame = max_frame
+        self._rest = b""
+        self._head = None
+        self._large = None
+        self._have = 0
+
+    def feed(self, data):
+        """Return the frames that `data` completes, as (kind, codec, function, call, payload)."""
+        frames = []
+        if self._large is not None:
+            count = min(len(self._large) - self._have, len(data))
+            self.room()[:count] = data[:count]
+            frames.extend(self.filled(count))
+            data = data[count:]
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        start, size = 0, len(data)
+        while size - start >= HEADER_SIZE:
+            length, kind, codec, function, call = HEADER.unpack_from(data, start)
+            check_length(length, self.max_frame)
+            end = start + 4 + length
+            if end > size:
+                if length <= LARGE:
+                    break
+                self._head = (kind, codec, function, call)
+                self._large = bytearray(length - LENGTH_BASE)
+                self._have = size - start - HEADER_SIZE
+                self._large[: self._have] = data[start + HEADER_SIZE :]
+                return frames
+            frames.append((kind, codec, function, call, data[start + HEADER_SIZE : end]))
+            start = end
+        if start < size:
+            self._rest = data[start:]
+        return frames
+
+    def room(self):
+        """Return a view of what is missing of a large frame, or None."""
+        if self._large is None:
+            return None
+        return memoryview(self._large)[self._have :]
+
+    def filled(self, count):
+        """Note that `count` bytes were received into `room()`; return the frame if it is complete."""
+        self._have += count
+        if self._have < len(self._large):
+            return []
+        complete = (*self._head, self._large)
+        self._head = self._large = None
+        return [complete]
+
+    def at_boundary(self):
+        """Whether no frame has begun that has not ended."""
+        return not self._rest and self._large is None

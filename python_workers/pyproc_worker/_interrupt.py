@@ -1,0 +1,83 @@
+"""The signal handlers that end a running call, and only that.
+
+A handler runs between two bytecodes of whatever the main thread executes. It may raise only while
+the function of the call is on the stack above the loop and nothing of this package is above it, so
+that no exception can ever surface in the loop, in the codecs or in another call.
+"""
+
+import time
+
+from ._context import STATE, CallCancelled
+from ._errors import is_own
+from ._frames import INDEX_MASK
+
+# A function that has been interrupted gets this long for its cleanup before it is interrupted again.
+GRACE_NS = 100_000_000
+
+# The code objects that call user functions: frames that end the walk from the interrupted frame.
+CALL_SITES = set()
+# Modules of ours whose frames are part of the call: the way into it, and the log handler.
+_TRANSPARENT = ("pyproc_worker._bind", "pyproc_worker._logging")
+# Functions of `logging` in which a lock may be taken that nobody would release.
+_LOCKING = ("handle", "acquire", "release", "_acquireLock", "_releaseLock")
+
+
+def unsafe(frame):
+    """Whether an exception must not begin in a frame or in what it calls; the host signals again."""
+    # What a finalizer raises is printed and swallowed.
+    return frame.f_code.co_name == "__del__"
+
+
+def leaves_lock(frame):
+    """Whether an exception that begins in just this frame could leave a lock of `logging` taken."""
+    return frame.f_code.co_name in _LOCKING and frame.f_globals.get("__name__") == "logging"
+
+
+def transparent(frame):
+    """Whether a frame is user code, or code of ours that is part of the call."""
+    return not is_own(frame) or frame.f_globals["__name__"] in _TRANSPARENT
+
+
+def interruptible(frame):
+    """Whether raising in `frame` ends user code that a call site of ours has called."""
+    innermost = frame
+    if leaves_lock(frame):
+        return False
+    while frame is not None:
+        if frame.f_code in CALL_SITES:
+            return frame is not innermost
+        if unsafe(frame) or not transparent(frame):
+            return False
+        frame = frame.f_back
+    return False
+
+
+def may_raise(call, frame, cooperative):
+    """Whether to raise in the call now: at most once in each grace period, and only where it is safe."""
+    state = STATE
+    now = time.monotonic_ns()
+    if state.raised_call == call:
+        if now - state.raised_at < GRACE_NS:
+            return False
+    elif cooperative:
+        # It has a cancel event, which is now set: let it end by itself first.
+        state.raised_call, state.raised_at = call, now
+        return False
+    if not interruptible(frame):
+        return False
+    state.raised_call, state.raised_at = call, now
+    return True
+
+
+def on_interrupt(_signal, frame):
+    """Raise CallCancelled in the running call if its mark says so."""
+    state = STATE
+    call = state.armed
+    if call < 0 or state.forked:
+        return
+    if (state.marks[call & INDEX_MASK] == 1 or state.stopping) and may_raise(call, frame, state.cooperative == call):
+        raise CallCancelled("the call was cancelled")
+
+
+def on_sigint(_signal, _frame):
+    """Do nothing: whoever presses Ctrl-C means the host, which stops its workers itself."""

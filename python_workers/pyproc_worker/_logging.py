@@ -1,0 +1,85 @@
+"""Log records to the host, as docs/protocol.md, section 6, has them.
+
+`logging` costs more to import than all of this package, so the handler is attached when the script,
+or what it uses, imports it; a worker that does not log never pays.
+"""
+
+import os
+import sys
+
+from ._codec import dump_json
+from ._context import current_id
+
+_LONGEST = 64 * 1024
+_LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "critical": 50, "off": 100}
+
+
+def install(descriptor, level):
+    """Send what reaches the root logger to `descriptor`, from `level` on."""
+    number = level if isinstance(level, int) else _LEVELS.get(str(level).lower(), 20)
+    if "logging" in sys.modules:
+        _attach(descriptor, number)
+    else:
+        sys.meta_path.insert(0, _WhenImported(lambda: _attach(descriptor, number)))
+
+
+class _WhenImported:
+    """A finder that calls back once `logging` has been imported, and is then gone."""
+
+    def __init__(self, then):
+        self.then = then
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "logging":
+            return None
+        sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                break
+        else:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            self.then()
+
+        try:
+            spec.loader.exec_module = exec_module
+        except AttributeError:
+            # A frozen module's loader is a class that cannot be changed: the records go to stderr.
+            return spec
+        return spec
+
+
+def _attach(descriptor, level):
+    import logging
+
+    class HostHandler(logging.Handler):
+        """Writes each record as one JSON line; the host reads them whatever the load."""
+
+        def emit(self, record):
+            try:
+                call = getattr(record, "call", None)
+                line = encode_line(
+                    record.levelno, record.name, self.format(record), call if isinstance(call, int) else current_id()
+                )
+                while line:
+                    line = line[os.write(descriptor, line) :]
+            except Exception:
+                self.handleError(record)
+
+    logging.root.addHandler(HostHandler())
+    logging.root.setLevel(level)
+
+
+def encode_line(level, logger, message, call):
+    """Return one line of at most 64 KiB; a message that is too long is cut."""
+    while True:
+        clean = message.encode("utf-8", "backslashreplace").decode()
+        line = dump_json({"level": level, "logger": logger, "message": clean, "call": call}) + b"\n"
+        if len(line) <= _LONGEST:
+            return line
+        keep = min(len(message) * (_LONGEST - 1024) // len(line), len(message) - 1)
+        message = message[:keep] + "…"

@@ -1,0 +1,161 @@
+"""The entry of a worker process: docs/protocol.md, sections 1 and 3."""
+
+import os
+import sys
+
+_VARIABLES = {
+    "socket": "PYPROC_SOCKET_FD",
+    "table": "PYPROC_TABLE_FD",
+    "stacks": "PYPROC_STACKS_FD",
+    "log": "PYPROC_LOG_FD",
+    "package": "PYPROC_PACKAGE_FD",
+    "life": "PYPROC_LIFE_FD",
+}
+# Those that a worker can do without.
+_OPTIONAL = ("package", "life")
+# The signal that the kernel sends when the host is gone.
+_HOST_DEATH_SIGNAL = 37
+
+
+def main():
+    """Take over what the host has left open, load the script, serve, and leave as a script does."""
+    descriptors = _inherit()
+    _die_with_host(descriptors.get("life"))
+    from ._channel import Channel, Table
+
+    channel = Channel(descriptors["socket"])
+    hello = _read_hello(channel)
+    from ._frames import WELCOME, frame
+    from ._codec import dump_json
+
+    channel.sendall(
+        frame(
+            WELCOME,
+            1,
+            0,
+            0,
+            dump_json(
+                {
+                    "protocol": 1,
+                    "python": "%d.%d.%d" % sys.version_info[:3],
+                    "implementation": sys.implementation.name,
+                    "executable": sys.executable or "",
+                    "pid": os.getpid(),
+                }
+            ),
+        )
+    )
+    if hello["busy_poll_us"]:
+        channel.poll_before_blocking(hello["busy_poll_us"] * 1000)
+    from ._worker import Worker
+
+    worker = Worker(channel, Table(descriptors["table"], hello["slots"]), hello)
+    _watch(descriptors["stacks"], hello["stacks_signal"])
+    from ._logging import install
+
+    install(descriptors["log"], hello["log_level"])
+    worker.install()
+    sys.exit(_run(worker, hello["worker"]))
+
+
+def _inherit():
+    descriptors = {}
+    for name, variable in _VARIABLES.items():
+        text = os.environ.pop(variable, None)
+        if text is None and name not in _OPTIONAL:
+            sys.exit("pyproc_worker: %s is not set: a worker is started by its host" % variable)
+        if text is not None:
+            descriptors[name] = int(text)
+            # What the worker starts must not keep the socket open, or its death would go unseen.
+            os.set_inheritable(descriptors[name], False)
+    return descriptors
+
+
+def _die_with_host(life):
+    # However the host goes, and whatever this process does then, all that it has started goes too.
+    # Started by hand, it leads no group, and has none to end.
+    if life is None or os.getpgrp() != os.getpid():
+        return
+    import _signal
+    import fcntl
+
+    _signal.signal(_HOST_DEATH_SIGNAL, lambda _number, _frame: os.killpg(os.getpgrp(), _signal.SIGKILL))
+    # The kernel itself kills the group when the host's end is closed, even while C code runs here.
+    fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(life, fcntl.F_SETSIG, _signal.SIGKILL)
+    fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | fcntl.FASYNC)
+
+
+def _read_hello(channel):
+    from ._codec import load_json
+    from ._frames import DEFAULT_MAX_FRAME, HELLO
+
+    hello = {
+        "max_frame": DEFAULT_MAX_FRAME,
+        "slots": 1024,
+        "flush_us": 200,
+        "busy_poll_us": 0,
+        "interrupt_signal": 23,
+        "stacks_signal": 0,
+        "log_level": "info",
+        "faults": False,
+        "fault": None,
+    }
+    try:
+        kind, payload = channel.read_frame(DEFAULT_MAX_FRAME)
+    except (EOFError, ConnectionError):
+        sys.exit("pyproc_worker: the host has gone")
+    if kind != HELLO:
+        sys.exit("pyproc_worker: protocol error: the first frame is of kind %d, not Hello" % kind)
+    hello.update(load_json(payload))
+    if hello.get("protocol") != 1:
+        sys.exit("pyproc_worker: this worker speaks protocol 1, the host %r" % (hello.get("protocol"),))
+    return hello
+
+
+def _watch(stacks, stacks_signal):
+    import _signal
+    import faulthandler
+
+    from ._interrupt import on_sigint
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+    faulthandler.enable(sys.stderr)
+    if stacks_signal:
+        faulthandler.register(stacks_signal, file=stacks, all_threads=True, chain=False)
+    # A handler rather than SIG_IGN, which programs that the worker starts would inherit.
+    _signal.signal(_signal.SIGINT, on_sigint)
+
+
+def _run(worker, target):
+    from ._load import CannotLoad, run_module, run_script
+    from ._worker import StartError
+
+    try:
+        if worker.hello["fault"]:
+            from ._faults import at_start
+
+            at_start(worker.hello["fault"])
+        if "module" in target:
+            run_module(target["module"])
+        else:
+            run_script(target["path"])
+    except CannotLoad as error:
+        worker.fail(StartError(str(error)))
+        return 1
+    except BaseException as error:
+        if not worker.begun:
+            worker.fail(error)
+            return 1
+        if worker.failed:
+            return 1
+        if isinstance(error, SystemExit):
+            return error.code
+        from ._errors import traceback_text
+
+        sys.stderr.write(traceback_text(error))
+        return 1
+    worker.run()
+    return 0

@@ -1,0 +1,168 @@
+"""The serving loop of a worker whose functions are all `def`: the main thread and a blocking socket.
+
+This is the floor of the latency and the throughput of the whole pool. The path of a small JSON call
+is written out in one function on locals; all else goes through `Calls`.
+"""
+
+from time import perf_counter_ns
+
+from ._calls import FINISHED, RUNNING
+from ._codec import json_encoder, scan_json
+from ._context import STATE
+from ._frames import (
+    CALL,
+    CODEC_JSON,
+    DRAIN,
+    HEADER,
+    HEADER_SIZE,
+    INDEX_MASK,
+    LARGE,
+    LENGTH_BASE,
+    LONGEST,
+    PING,
+    PONG,
+    REPLY,
+    ProtocolError,
+    check_length,
+    frame,
+)
+from ._interrupt import CALL_SITES
+
+# How much one recv asks for: a batch of some thousand small frames.
+CHUNK = 64 * 1024
+
+
+def serve(channel, calls, flush_ns):
+    """Answer calls until Drain or the end of the socket; raises ProtocolError."""
+    # Bound once: a local is the cheapest name that Python has.
+    clock, join, unpack, pack = perf_counter_ns, "".join, HEADER.unpack_from, HEADER.pack
+    scan, encode = scan_json, json_encoder()
+    functions, phase, marks, state = calls.functions, calls.phase, calls.marks, STATE
+    max_frame = calls.max_frame
+    large = min(LARGE, max_frame - LENGTH_BASE)
+    recv, sendall = channel.recv, channel.sendall
+    out = []
+    append = out.append
+    # A call of this many microseconds is worth a write of its own, so that its reply, and those that
+    # were gathered before it, do not wait for what comes next.
+    prompt = flush_ns // 4000
+    # Functions whose last call was such a one or that nobody has called yet.
+    slow = set(range(len(functions)))
+    rest = b""
+    want = CHUNK
+
+    while True:
+        # An idle worker must not hold on to the last argument and result.
+        argument = result = text = payload = None
+        data = recv(want)
+        if not data:
+            if rest:
+                raise ProtocolError("the socket ended inside a frame")
+            return
+        if rest:
+            data = rest + data
+            rest = b""
+        want = CHUNK
+        size = len(data)
+        start = 0
+        then = clock()
+        due = then + flush_ns
+        while size - start >= HEADER_SIZE:
+            length, kind, codec, function, call = unpack(data, start)
+            if not LENGTH_BASE <= length <= max_frame:
+                sendall(b"".join(out))
+                check_length(length, max_frame)
+            end = start + 4 + length
+            if end > size:
+                if length <= LARGE:
+                    break
+                if out:
+                    sendall(b"".join(out))
+                    out.clear()
+                payload = channel.receive_exactly(data[start + HEADER_SIZE :], length - LENGTH_BASE)
+                data = b""
+                end = size = 0
+                # Large frames come in rows. To read only the next header first means that its
+                # payload is received into the one buffer that it is used from.
+                want = HEADER_SIZE
+            else:
+                payload = None
+            if kind == CALL:
+                if slow and function in slow:
+                    slow.discard(function)
+                    if out:
+                        sendall(b"".join(out))
+                        out.clear()
+                if codec == CODEC_JSON and payload is None:
+                    try:
+                        index = call & INDEX_MASK
+                        phase[index] = RUNNING
+                        called = functions[function]
+                        text = data[start + HEADER_SIZE : end].decode()
+                        argument, stop = scan(text, 0)
+                        if stop != len(text) or marks[index]:
+                            raise ValueError
+                        state.armed = call
+                        result = called(argument)
+                        state.armed = -1
+                        phase[index] = FINISHED
+                        payload = join(encode(result, 0)).encode()
+                        kind = REPLY
+                    except BaseException as error:
+                        # How far it came says what failed.
+                        if state.armed != -1:
+                            kind, codec, payload = calls.raised(call, error)
+                        elif state.forked or phase[index] == FINISHED:
+                            kind, codec, payload = calls.result(codec, result)
+                        else:
+                            kind = 0
+                    if not kind:
+                        kind, codec, payload = calls.run(codec, function, call, data[start + HEADER_SIZE : end])
+                else:
+                    if payload is None:
+                        payload = data[start + HEADER_SIZE : end]
+                    kind, codec, payload = calls.run(codec, function, call, payload)
+                now = clock()
+                microseconds = (now - then + 999) // 1000
+                if microseconds > LONGEST:
+                    microseconds = LONGEST
+                length = len(payload)
+                if length > large:
+                    if length + LENGTH_BASE > max_frame:
+                        kind, codec, payload = calls.too_large(kind, codec, payload)
+                        length = len(payload)
+                    if out:
+                        sendall(b"".join(out))
+                        out.clear()
+                    channel.send_large(pack(length + LENGTH_BASE, kind, codec, microseconds, call), payload)
+                else:
+                    append(pack(length + LENGTH_BASE, kind, codec, microseconds, call))
+                    append(payload)
+                if microseconds > prompt or now > due:
+                    if out:
+                        sendall(b"".join(out))
+                        out.clear()
+                    if microseconds > prompt:
+                        slow.add(function)
+                    due = now + flush_ns
+                then = now
+            elif kind == PING:
+                append(frame(PONG, 0, 0, call))
+            elif kind == DRAIN:
+                if out:
+                    sendall(b"".join(out))
+                return
+            else:
+                if out:
+                    sendall(b"".join(out))
+                    out.clear()
+                calls.other(kind, data[start + HEADER_SIZE : end], sendall)
+            start = end
+        if start < size:
+            rest = data[start:]
+        if out:
+            sendall(b"".join(out))
+            out.clear()
+
+
+CALL_SITES.add(serve.__code__)

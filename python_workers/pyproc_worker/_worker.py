@@ -1,0 +1,246 @@
+"""The life of a worker: setup hooks, Ready, serving, teardown hooks."""
+
+import _signal
+import os
+import sys
+from _thread import get_ident
+
+from . import _errors, _registry
+from ._bind import bind
+from ._calls import Calls
+from ._context import STATE
+from ._describe import describe, is_async, read_parameters
+from ._frames import FAILED, READY, ProtocolError, frame
+from ._interrupt import on_interrupt
+
+_BY_HAND = """\
+%(script)s is a worker of actix-pyproc: it serves a host process, and none has started it.
+To try it, let the pyproc command be the host:
+    pyproc check %(script)s
+    pyproc call %(script)s predict '{"value": 42}'
+    pyproc serve %(script)s
+"""
+
+# How often a worker that was told to stop interrupts the call that keeps it.
+_AGAIN_SECONDS = 0.02
+
+_worker = None
+
+
+class StartError(Exception):
+    """The worker cannot serve, for a reason that a traceback would not explain."""
+
+
+def run_worker(*_arguments, **_options):
+    """Serve the exposed functions until the host ends the worker; then return.
+
+    A script need not call it: what has not been served when the script ends is served then.
+    Arguments, such as a socket path, are accepted and ignored. In a process that the worker has
+    started (`multiprocessing`) it does nothing. Without a host it prints how to start one and exits
+    with 2.
+    """
+    if _worker is not None:
+        _worker.run()
+    elif not _is_child(sys._getframe(1)):
+        script = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "worker.py"
+        sys.stderr.write(_BY_HAND % {"script": script})
+        sys.exit(2)
+
+
+def _is_child(frame):
+    # The spawn and forkserver children of multiprocessing import the script as `__mp_main__`.
+    if STATE.forked or frame.f_globals.get("__name__") == "__mp_main__":
+        return True
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+class Worker:
+    """One worker process, from the loaded script to its end. It serves once."""
+
+    def __init__(self, channel, table, hello):
+        self.channel = channel
+        self.table = table
+        self.hello = hello
+        self.begun = False
+        self.failed = False
+        # What SIGALRM did before SIGTERM came.
+        self._alarm = None
+        # Of each thread that forks, the signals that it had blocked before.
+        self._masks = {}
+        # An event loop, if a function or a hook is `async def`.
+        self.loop = None
+
+    def install(self):
+        """Make this the worker that `run_worker` serves."""
+        global _worker
+        _worker = self
+        STATE.marks = self.table.marks
+        STATE.deadlines = self.table.deadlines
+        os.register_at_fork(
+            before=self._before_fork, after_in_parent=self._after_fork_in_parent, after_in_child=self._after_fork
+        )
+
+    def run(self):
+        """Serve, once; exits with 1, after it has told the host, if a setup hook fails."""
+        if self.begun or STATE.forked:
+            return
+        if get_ident() != STATE.main_thread:
+            raise RuntimeError("run_worker() must be called in the main thread")
+        self.begun = True
+        try:
+            functions, ready = self._prepare()
+        except BaseException as error:
+            self.fail(error)
+            raise SystemExit(1) from None
+        self._serve(functions, ready)
+
+    def fail(self, error):
+        """Tell the host with Failed, and standard error as Python does, why the worker cannot start."""
+        self.failed = True
+        if isinstance(error, StartError):
+            kind, message, text = "StartError", str(error), ""
+            sys.stderr.write("%s\n" % message)
+        else:
+            kind, message = _errors.type_name(error), _errors.message_of(error)
+            if isinstance(error, SystemExit):
+                message = "sys.exit(%s) was called before the worker was ready" % message
+            text = _errors.traceback_text(error)
+            sys.stderr.write(text.encode("utf-8", "backslashreplace").decode())
+        try:
+            sys.stderr.flush()
+            self.channel.sendall(frame(FAILED, 1, 0, 0, _errors.payload(kind, message, text)))
+        except OSError:
+            # The host has gone; standard error was told.
+            pass
+
+    def _prepare(self):
+        if not _registry.FUNCTIONS:
+            raise StartError(
+                "%s exposes no function: put @expose from pyproc_worker before the functions that the host may call"
+                % (sys.argv[0] or "the worker")
+            )
+        functions, described = [], []
+        for name, function in _registry.FUNCTIONS.items():
+            parameters, returns = read_parameters(function)
+            event = [p for p in parameters or () if p.name == "cancel_event" and p.kind != "positional_only"]
+            if event:
+                parameters = [p for p in parameters if p is not event[0]]
+            functions.append(bind(function, parameters, bool(event)))
+            described.append(describe(name, function, parameters, returns))
+        hooks = _registry.SETUP + _registry.TEARDOWN
+        if any(map(is_async, hooks)) or any(entry["kind"] == "async" for entry in described):
+            from ._async_loop import new_loop
+
+            self.loop = new_loop()
+        for hook in _registry.SETUP:
+            self._run_hook(hook)
+        return functions, {"functions": described}
+
+    def _run_hook(self, hook):
+        if is_async(hook):
+            self.loop.run_until_complete(hook())
+        else:
+            hook()
+
+    def _serve(self, functions, ready):
+        kinds = [entry["kind"] == "async" for entry in ready["functions"]]
+        names = [entry["name"] for entry in ready["functions"]]
+        calls = Calls(functions, names, self.table, self.hello["max_frame"])
+        if self.hello["faults"]:
+            calls.inject = self._injector(calls, kinds)
+        self._handle_signals(functions)
+        status = 0
+        try:
+            self.channel.sendall(frame(READY, 1, 0, 0, _errors.dump_json(ready)))
+            _freeze()
+            if any(kinds):
+                from ._async_loop import serve
+
+                serve(self, calls, kinds)
+            else:
+                from ._sync_loop import serve
+
+                serve(self.channel, calls, self.hello["flush_us"] * 1000)
+        except (ProtocolError, EOFError) as error:
+            sys.stderr.write("pyproc_worker: protocol error: %s\n" % error)
+            status = 1
+        except ConnectionError:
+            # The host has gone, which is the end of the socket seen while writing.
+            pass
+        self._end(status)
+
+    def _injector(self, calls, kinds):
+        def on_fault(payload, send):
+            from ._faults import inject
+
+            inject(payload, send, self.channel, calls, kinds)
+
+        return on_fault
+
+    def _end(self, status):
+        STATE.stopping = True
+        _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)
+        _signal.signal(self.hello["interrupt_signal"], _signal.SIG_IGN)
+        if self._alarm is not None:
+            _signal.setitimer(_signal.ITIMER_REAL, 0)
+            _signal.signal(_signal.SIGALRM, self._alarm)
+        for hook in reversed(_registry.TEARDOWN):
+            try:
+                self._run_hook(hook)
+            except BaseException as error:
+                sys.stderr.write(_errors.traceback_text(error))
+        if self.loop is not None:
+            from ._async_loop import close_loop
+
+            close_loop(self.loop)
+        self.channel.close()
+        if status:
+            raise SystemExit(status)
+
+    def _handle_signals(self, functions):
+        def on_terminate(number, interrupted):
+            # Whatever has not started is skipped, and the loop finds the end of its socket.
+            STATE.stopping = True
+            functions.clear()
+            self.channel.stop_reading()
+            # The running call may be where it cannot be ended just now, or swallow it: ask again.
+            self._alarm = _signal.signal(_signal.SIGALRM, self.interrupt)
+            _signal.setitimer(_signal.ITIMER_REAL, _AGAIN_SECONDS, _AGAIN_SECONDS)
+            self.interrupt(number, interrupted)
+
+        self.set_interrupt_handler(on_interrupt)
+        _signal.signal(_signal.SIGTERM, on_terminate)
+        self._on_terminate = on_terminate
+
+    def set_interrupt_handler(self, handler):
+        """Let `handler` answer the interrupt signal, and SIGTERM after the worker was set to stop."""
+        self.interrupt = handler
+        _signal.signal(self.hello["interrupt_signal"], handler)
+
+    def _before_fork(self):
+        # A SIGTERM that the child gets before its handler is gone would be lost, and with it the
+        # effect of Process.terminate().
+        self._masks[get_ident()] = _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
+
+    def _after_fork_in_parent(self):
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._masks.pop(get_ident(), ()))
+
+    def _after_fork(self):
+        # The child has neither calls nor a host, and must not touch those of its parent.
+        STATE.forked = True
+        # Not -1, by which the loops know that the function has returned.
+        STATE.armed = -2
+        self.table.release()
+        self.channel.close()
+        if _signal.getsignal(_signal.SIGTERM) is getattr(self, "_on_terminate", None):
+            _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+        self._after_fork_in_parent()
+
+
+def _freeze():
+    # What the script has loaded stays: later collections need not walk it again.
+    import gc
+
+    gc.collect()
+    gc.freeze()

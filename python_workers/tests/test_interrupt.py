@@ -1,0 +1,254 @@
+"""Interrupts: they end the call that was named, and nothing else, however they are timed."""
+
+import os
+import random
+import signal
+import threading
+import time
+import unittest
+
+from pyproc_worker import _frames
+
+from .harness import INTERRUPT, Host
+
+WORKER = """
+import functools, os, socket, sys, threading, time
+from pyproc_worker import CallCancelled, current_call, expose, run_worker
+
+@expose
+def predict(req):
+    return {"result": req["value"] * 2}
+
+@expose
+def sleep(seconds):
+    time.sleep(seconds)
+
+builtin_sleep = expose(time.sleep, name="builtin_sleep")
+expose(functools.partial(time.sleep), name="partial_sleep")
+
+@expose
+def receive(_):
+    a, b = socket.socketpair()
+    a.recv(1)
+
+@expose
+def spin(_):
+    n = 0
+    while True:
+        n += 1
+
+@expose
+def generator(_):
+    def numbers():
+        while True:
+            yield 1
+    return sum(numbers())
+
+@expose
+def wait_event(_):
+    threading.Event().wait()
+
+@expose
+def cleanup(log):
+    try:
+        time.sleep(100)
+    finally:
+        time.sleep(0.05)
+        print("cleaned up", flush=True)
+
+@expose
+def swallow(_):
+    while True:
+        try:
+            time.sleep(100)
+        except CallCancelled:
+            return "swallowed"
+
+@expose
+def stubborn(times):
+    for _ in range(times):
+        try:
+            time.sleep(100)
+        except CallCancelled:
+            pass
+    time.sleep(100)
+
+@expose
+def except_exception(_):
+    while True:
+        try:
+            time.sleep(100)
+        except Exception:
+            pass
+
+@expose
+def cooperative(_, cancel_event):
+    assert not cancel_event.is_set()
+    cancelled = cancel_event.wait(100)
+    return [cancelled, cancel_event.is_set(), current_call().cancelled]
+
+@expose
+def cooperative_timeout(_, cancel_event):
+    return cancel_event.wait(0.03)
+
+@expose
+def ignores_event(_, cancel_event):
+    time.sleep(100)
+
+@expose
+def event_in_thread(_, cancel_event):
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(cancel_event.wait(100)))
+    thread.start()
+    thread.join()
+    return seen
+
+class Finalized:
+    def __del__(self):
+        deadline = time.monotonic() + 0.0002
+        while time.monotonic() < deadline:
+            pass
+
+@expose
+def busy(req):
+    keep = Finalized() if req["finalizer"] else None
+    end = time.perf_counter() + req["seconds"]
+    n = 0
+    while time.perf_counter() < end:
+        n += 1
+    return {"n": req["n"], "payload": ["x" * 10] * req["size"]}
+
+@expose
+def log(_):
+    import logging
+    logger = logging.getLogger("spam")
+    while True:
+        logger.warning("spam")
+
+run_worker()
+"""
+
+
+class InterruptTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.host = Host(WORKER)
+        cls.host.ready()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.host.__exit__()
+
+    def start(self, function, argument=None):
+        call = self.host.start_call(function, argument)
+        self.host.wait_phase(call, 1)
+        return call
+
+    def serves(self):
+        self.assertEqual(self.host.call("predict", {"value": 4}).value, {"result": 8})
+
+    def test_ends_whatever_a_function_is_doing(self):
+        for function in (
+            "sleep",
+            "builtin_sleep",
+            "partial_sleep",
+            "receive",
+            "spin",
+            "generator",
+            "wait_event",
+            "except_exception",
+            "ignores_event",
+            "log",
+        ):
+            with self.subTest(function=function):
+                answer = self.host.cancel_running(function, 100)
+                self.assertEqual(answer.code, _frames.INTERRUPTED)
+                self.assertEqual(answer.error["type"], "pyproc_worker.CallCancelled")
+                self.assertNotIn("_interrupt.py", answer.error["traceback"])
+                self.serves()
+
+    def test_cleanup_runs_undisturbed(self):
+        answer = self.host.cancel_running("cleanup")
+        self.assertEqual(answer.code, _frames.INTERRUPTED)
+        self.host.out.wait("cleaned up")
+
+    def test_a_function_that_returns_after_an_interrupt_has_a_reply(self):
+        self.assertEqual(self.host.cancel_running("swallow").value, "swallowed")
+
+    def test_a_function_that_goes_on_is_interrupted_again(self):
+        self.assertEqual(self.host.cancel_running("stubborn", 2).code, _frames.INTERRUPTED)
+        self.serves()
+
+    def test_a_cancel_event_lets_a_function_end_by_itself(self):
+        self.assertEqual(self.host.cancel_running("cooperative").value, [True, True, True])
+        self.assertEqual(self.host.cancel_running("event_in_thread").value, [True])
+        self.assertEqual(self.host.call("cooperative_timeout").value, False)
+
+    def test_a_reply_does_not_wait_for_a_slow_call_behind_it(self):
+        self.serves()
+        self.host.call("sleep", 0.001)
+        fast, a = self.host.encode_call("predict", {"value": 1})
+        slow, b = self.host.encode_call("sleep", 100)
+        self.host.socket.sendall(a + b)
+        self.assertEqual(self.host.answer(fast).value, {"result": 2})
+        self.host.wait_phase(slow, 1)
+        self.assertFalse(self.host.answered(slow))
+        self.host.cancel(slow)
+
+    def test_a_signal_without_a_mark_does_nothing(self):
+        call = self.start("busy", {"n": 1, "seconds": 0.05, "size": 1, "finalizer": False})
+        for _ in range(20):
+            self.host.signal()
+        self.assertEqual(self.host.answer(call).value["n"], 1)
+
+    def test_a_revoke_leaves_a_running_call_alone(self):
+        call = self.start("busy", {"n": 2, "seconds": 0.05, "size": 1, "finalizer": False})
+        self.host.mark(call, 2)
+        for _ in range(20):
+            self.host.signal()
+        self.assertEqual(self.host.answer(call).value["n"], 2)
+
+    def test_sigint_does_nothing(self):
+        call = self.start("busy", {"n": 3, "seconds": 0.05, "size": 1, "finalizer": False})
+        self.host.signal(signal.SIGINT)
+        self.assertEqual(self.host.answer(call).value["n"], 3)
+
+    def test_interrupts_at_random_times_never_reach_another_call_or_the_loop(self):
+        # Of pairs of calls only the first is ever marked; signals fall everywhere, most of them
+        # around the end of the first call, on its encoding and on the second.
+        generator = random.Random(7)
+        stop = threading.Event()
+
+        def storm():
+            while not stop.is_set():
+                os.kill(self.host.pid, INTERRUPT)
+                time.sleep(generator.random() * 0.0004)
+
+        thread = threading.Thread(target=storm)
+        thread.start()
+        codes = {None: 0, _frames.INTERRUPTED: 0, _frames.SKIPPED: 0}
+        try:
+            for n in range(1500):
+                seconds = generator.random() * 0.001
+                argument = {"n": n, "seconds": seconds, "size": n % 3 * 500, "finalizer": n % 2 == 0}
+                marked, a = self.host.encode_call("busy", argument)
+                free, b = self.host.encode_call("busy", {"n": -n, "seconds": 0.0002, "size": 10, "finalizer": True})
+                self.host.socket.sendall(a + b)
+                time.sleep(max(0, seconds + (generator.random() - 0.6) * 0.0006))
+                self.host.mark(marked, 1)
+                answer = self.host.answer(marked)
+                codes[answer.code] += 1
+                if answer.code is None:
+                    self.assertEqual(answer.value["n"], n)
+                self.assertEqual(self.host.answer(free).value["n"], -n)
+        finally:
+            stop.set()
+            thread.join()
+        self.serves()
+        # The test means something only if the interrupts fell on both sides of the end.
+        self.assertGreater(codes[None], 50, codes)
+        self.assertGreater(codes[_frames.INTERRUPTED], 50, codes)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,294 @@
+"""From the start to the end of a worker: what fails is told, what ends is clean."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from pyproc_worker import _frames
+
+from .harness import ROOT, Host
+
+PREDICT = """
+from pyproc_worker import expose, run_worker
+@expose
+def predict(req):
+    return {"result": req["value"] * 2}
+"""
+
+
+class ScriptTest(unittest.TestCase):
+    def test_scripts_of_pyproc_run_unchanged(self):
+        endings = {
+            "guarded": "if __name__ == '__main__':\n    run_worker()\n",
+            "unguarded": "run_worker()\n",
+            "absent": "",
+            "socket path": "import sys\nrun_worker(sys.argv[1] if len(sys.argv) > 1 else '/tmp/pyproc.sock')\n",
+            "keyword": "run_worker(socket_path='/tmp/x.sock')\n",
+        }
+        for name, ending in endings.items():
+            with self.subTest(ending=name), Host(PREDICT + ending + "print('after', flush=True)\n") as host:
+                self.assertEqual(host.call("predict", {"value": 42}).value, {"result": 84})
+                self.assertEqual(host.drain(), 0)
+                self.assertIn("after", host.out.end())
+
+    def test_the_script_is_main(self):
+        worker = """
+            import sys, os, pickle, __main__
+            from pyproc_worker import expose
+            class Thing: pass
+            @expose
+            def look():
+                pickle.loads(pickle.dumps(Thing()))
+                return [__name__, __main__.__dict__ is globals(), sys.argv, os.path.basename(__file__),
+                        sys.path[0] == os.path.dirname(__file__), "__builtins__" in globals(),
+                        [k for k in os.environ if k.startswith("PYPROC_")], Thing.__module__]
+        """
+        with Host(worker) as host:
+            value = host.call("look").value
+            self.assertEqual(value, ["__main__", True, [host.path], "worker.py", True, True, [], "__main__"])
+
+    def test_a_module_runs_as_with_m(self):
+        directory = tempfile.mkdtemp(prefix="pyproc-test-")
+        package = os.path.join(directory, "pkg")
+        os.mkdir(package)
+        for name, text in {
+            "__init__.py": "",
+            "other.py": "N = 2\n",
+            "mod.py": "from pyproc_worker import expose\nfrom .other import N\n"
+            "@expose\ndef f(x):\n    return [x * N, __name__, __package__, __spec__.name]\n",
+            "__main__.py": "from . import mod\n",
+        }.items():
+            with open(os.path.join(package, name), "w") as file:
+                file.write(text)
+        with Host(module="pkg.mod", cwd=directory) as host:
+            self.assertEqual(host.call("f", 4).value, [8, "__main__", "pkg", "pkg.mod"])
+        with Host(module="pkg", cwd=directory) as host:
+            self.assertEqual(host.call("f", 4).value, [8, "pkg.mod", "pkg", "pkg.mod"])
+        with Host(module="pkg.absent", cwd=directory) as host:
+            self.assertIn("no module named pkg.absent", host.failed()["message"])
+
+    def test_ready_describes_signatures(self):
+        worker = '''
+            from __future__ import annotations
+            import functools
+            from typing import Optional
+            from pyproc_worker import expose
+            @expose
+            def a(req: dict, n: int = 3, *rest, flag: Optional[bool] = None, **more: str) -> list[int]:
+                """
+                First line.
+
+                Second."""
+            @expose
+            def b(x, /, y, *, z=1): pass
+            class Model:
+                def run(self, x: float) -> float: return x
+                def __call__(self, x): return x
+            expose(Model().run, name="method")
+            expose(Model(), name="object")
+            expose(functools.partial(a, n=1), name="partial")
+            @expose
+            def c(req, cancel_event): pass
+            expose(len)
+            expose(max)
+            @expose
+            @functools.lru_cache
+            def d(x: int) -> int: return x
+        '''
+        with Host(worker) as host:
+            told = {f["name"]: f for f in host.ready()["functions"]}
+            signature = {name: f["signature"] for name, f in told.items()}
+            self.assertEqual(
+                signature["a"],
+                "(req: dict, n: int = 3, *rest, flag: Optional[bool] = None, **more: str) -> list[int]",
+            )
+            self.assertEqual(told["a"]["doc"], "First line.")
+            self.assertEqual(told["a"]["returns"], "list[int]")
+            self.assertEqual(
+                told["a"]["parameters"][:3],
+                [
+                    {"name": "req", "kind": "positional_or_keyword", "required": True, "annotation": "dict"},
+                    {"name": "n", "kind": "positional_or_keyword", "required": False, "annotation": "int"},
+                    {"name": "rest", "kind": "var_positional", "required": False, "annotation": None},
+                ],
+            )
+            self.assertEqual(signature["b"], "(x, /, y, *, z=1)")
+            self.assertEqual(signature["method"], "(x: float) -> float")
+            self.assertEqual(signature["object"], "(x)")
+            self.assertEqual(signature["c"], "(req)")
+            self.assertEqual(signature["len"], "(obj, /)")
+            self.assertEqual(signature["d"], "(x: int) -> int")
+            self.assertEqual(host.call("len", [1, 2]).value, 2)
+            self.assertEqual(host.call("max", [1, 2]).value, 2)
+            self.assertEqual(host.call("object", 5).value, 5)
+            self.assertEqual(host.call("d", 5).value, 5)
+            self.assertEqual(host.call("b", {"x": 1, "y": 2}).value, None)
+
+    def test_by_hand_it_says_how_to_run_it(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "worker.py")
+            with open(path, "w") as file:
+                file.write(PREDICT + "run_worker()\n")
+            done = subprocess.run(
+                [sys.executable, path], env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True
+            )
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("""pyproc call worker.py predict '{"value": 42}'""", done.stderr)
+        self.assertIn("pyproc serve worker.py", done.stderr)
+
+    def test_importing_it_has_no_side_effect(self):
+        program = (
+            "import sys, signal; before = set(sys.modules); handlers = [signal.getsignal(s) for s in range(1, 32)]\n"
+            "import pyproc_worker, threading\n"
+            "assert handlers == [signal.getsignal(s) for s in range(1, 32)]\n"
+            "assert threading.active_count() == 1\n"
+            "new = set(sys.modules) - before\n"
+            "assert not new & {'logging', 'asyncio', 'json', 'inspect'}, new\n"
+        )
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", "import sys; sys.path.append(%r)\n" % ROOT + program], check=True
+        )
+
+
+class StartFailureTest(unittest.TestCase):
+    def test_every_failure_is_told_and_printed(self):
+        head = "from pyproc_worker import expose, run_worker, setup\n@expose\ndef f(x): return x\n"
+        cases = {
+            "syntax": ("def broken(:\n", "SyntaxError", "def broken(:"),
+            "import": ("import no_such_module_at_all\n", "ModuleNotFoundError", "import no_such_module_at_all"),
+            "exception": (head + "def g():\n    1 / 0\ng()\n", "ZeroDivisionError", "1 / 0"),
+            "exit": (head + "import sys\nsys.exit('enough')\n", "SystemExit", "sys.exit('enough')"),
+            "setup": (
+                head + "@setup\ndef s():\n    raise OSError('no model')\n",
+                "OSError",
+                "raise OSError('no model')",
+            ),
+            "setup in run_worker": (
+                head + "@setup\ndef s():\n    raise OSError('no model')\nrun_worker()\n",
+                "OSError",
+                "raise OSError('no model')",
+            ),
+            "async setup": (
+                head + "@setup\nasync def s():\n    raise OSError('no')\n",
+                "OSError",
+                "raise OSError('no')",
+            ),
+            "twice": (head + "@expose(name='f')\ndef g(x): return x\n", "ValueError", "two functions are exposed"),
+            "exit in setup": (head + "@setup\ndef s():\n    exit(0)\n", "SystemExit", "exit(0)"),
+        }
+        for name, (script, kind, line) in cases.items():
+            with self.subTest(case=name), Host(script) as host:
+                told = host.failed()
+                self.assertEqual(told["type"], kind)
+                self.assertIn(line, told["traceback"])
+                self.assertNotIn("_load.py", told["traceback"])
+                self.assertNotIn("_worker.py", told["traceback"])
+                self.assertIn(line, host.err.end())
+                self.assertFalse(any(f[0] == _frames.READY for f in host.frames))
+
+    def test_a_script_that_exposes_nothing(self):
+        for script in ("x = 1\n", "from pyproc_worker import run_worker\nrun_worker()\n"):
+            with Host(script) as host:
+                self.assertIn("@expose", host.failed()["message"])
+                self.assertIn("@expose", host.err.end())
+
+    def test_no_such_file(self):
+        with Host("/nowhere/worker.py") as host:
+            told = host.failed()
+            self.assertIn("can't open file '/nowhere/worker.py': No such file or directory", told["message"])
+
+    def test_a_host_of_another_version(self):
+        with Host(PREDICT, protocol=2) as host:
+            self.assertEqual(host.process.wait(30), 1)
+            self.assertIn("protocol 1", host.err.end())
+
+
+class EndTest(unittest.TestCase):
+    HOOKS = """
+        import time
+        from pyproc_worker import expose, setup, teardown, run_worker
+        for n in (1, 2):
+            setup(lambda n=n: print("setup", n))
+            teardown(lambda n=n: print("teardown", n))
+        @teardown
+        def broken():
+            raise RuntimeError("in teardown")
+        @expose
+        def nap(seconds):
+            if seconds == 100:
+                print("nap")
+            time.sleep(seconds)
+            return seconds
+        run_worker()
+        print("after")
+    """
+    ORDER = "setup 1\nsetup 2\nteardown 2\nteardown 1\nafter\n"
+
+    def test_drain_answers_what_was_sent_before(self):
+        with Host(self.HOOKS) as host:
+            calls = [host.start_call("nap", 0.01) for _ in range(5)]
+            self.assertEqual(host.drain(), 0)
+            self.assertEqual([host.answer(c).value for c in calls], [0.01] * 5)
+            self.assertEqual(host.out.end(), self.ORDER)
+            self.assertIn("in teardown", host.err.end())
+
+    def test_the_end_of_the_socket_ends_the_worker(self):
+        with Host(self.HOOKS) as host:
+            host.ready()
+            self.assertEqual(host.hang_up(), 0)
+            self.assertEqual(host.out.end(), self.ORDER)
+
+    def test_a_host_that_has_closed_ends_the_worker(self):
+        with Host(self.HOOKS) as host:
+            call = host.start_call("nap", 0.1)
+            host.wait_phase(call, 1)
+            # As after the host's death: nobody reads any more.
+            host.socket.shutdown(2)
+            self.assertEqual(host.process.wait(30), 0)
+            self.assertEqual(host.out.end(), self.ORDER)
+
+    def test_sigterm_ends_the_running_call_and_skips_the_rest(self):
+        with Host(self.HOOKS) as host:
+            running, waiting = host.start_call("nap", 100), host.start_call("nap", 100)
+            host.out.wait("nap\n")
+            host.signal(signal.SIGTERM)
+            self.assertEqual(host.process.wait(30), 0)
+            self.assertEqual(host.answer(running).code, _frames.INTERRUPTED)
+            self.assertEqual(host.answer(waiting).code, _frames.SKIPPED)
+            self.assertEqual(host.out.end().replace("nap\n", ""), self.ORDER)
+
+    def test_sigterm_ends_an_idle_worker(self):
+        with Host(self.HOOKS) as host:
+            host.call("nap", 0)
+            host.signal(signal.SIGTERM)
+            self.assertEqual(host.process.wait(30), 0)
+            self.assertEqual(host.out.end(), self.ORDER)
+
+    def test_frames_that_the_protocol_does_not_allow_end_the_worker(self):
+        for data, message in [
+            ((7).to_bytes(4, "big") + b"\x10" + b"\0" * 7, "shorter than its header"),
+            ((0).to_bytes(4, "big") + b"\0" * 8, "shorter than its header"),
+            ((1 << 20).to_bytes(4, "big") + b"\x10" + b"\0" * 7, "longer than max_frame"),
+            ((0xFFFFFFFF).to_bytes(4, "big") + b"\x10" + b"\0" * 7, "longer than max_frame"),
+            (_frames.frame(99, 0, 0, 0), "unknown kind 99"),
+        ]:
+            with self.subTest(message=message), Host(PREDICT, max_frame=65536) as host:
+                answered = host.call("predict", {"value": 1})
+                host.socket.sendall(data)
+                self.assertEqual(host.process.wait(30), 1)
+                self.assertIn("protocol error", host.err.wait(message))
+                self.assertEqual(answered.value, {"result": 2})
+
+    def test_the_end_inside_a_frame_is_an_error(self):
+        with Host(PREDICT) as host:
+            host.ready()
+            host.socket.sendall(b"\0\0")
+            self.assertEqual(host.hang_up(), 1)
+            self.assertIn("inside a frame", host.err.end())
+
+
+if __name__ == "__main__":
+    unittest.main()
