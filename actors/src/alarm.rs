@@ -1,0 +1,56 @@
+//! One re-usable timer for an actor. The main structure in this module is [`Alarm`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+/// Now, by the clock that tests can pause.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// A timer that is moved only to an earlier time; one that goes off too early is harmless, and moving it is not free.
+pub(crate) struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    at: Option<Instant>,
+}
+
+impl Alarm {
+    pub(crate) fn new() -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None }
+    }
+
+    /// Goes off at `at` at the latest, if that is a time.
+    pub(crate) fn set(&mut self, at: Option<Instant>, cx: &mut Context<'_>) {
+        let Some(at) = at else { return };
+        if self.at.is_none_or(|armed| at < armed) {
+            self.at = Some(at);
+            self.sleep.as_mut().reset(at.into());
+            if self.sleep.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
+    /// Whether it has gone off since it was set.
+    pub(crate) fn is_due(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        match self.at {
+            Some(at) if at <= now => {
+                self.at = None;
+                true
+            }
+            // The waker is registered again: an actor's future can be polled with another one.
+            Some(_) => {
+                if self.sleep.as_mut().poll(cx) == Poll::Ready(()) {
+                    self.at = None;
+                    return true;
+                }
+                false
+            }
+            None => false,
+        }
+    }
+}

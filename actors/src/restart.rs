@@ -1,0 +1,161 @@
+//! When a worker that ended is started again. The main structure in this module is [`Restarts`].
+//!
+//! The delays come from the `backoff` crate, which is no longer maintained; this is the only file that knows it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use backoff::backoff::Backoff as _;
+use backoff::ExponentialBackoff;
+
+/// How a slot comes back after its process ended.
+///
+/// The limit on restarts is Erlang's restart intensity: it keeps a worker that can never live from burning a core for ever.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestartPolicy {
+    /// The delay before the first restart.
+    pub initial: Duration,
+    /// The factor from one delay to the next.
+    pub multiplier: f64,
+    /// The longest delay.
+    pub max: Duration,
+    /// The share of a delay that is random, from 0 to 1: a delay `d` becomes `d * (1 ± jitter)`.
+    pub jitter: f64,
+    /// A process that served this long brings the delay back to `initial`.
+    pub reset_after: Duration,
+    /// How many restarts are allowed within `within`; one more, and the slot rests.
+    pub max_restarts: u32,
+    /// The window in which restarts are counted.
+    pub within: Duration,
+    /// How long a slot rests.
+    pub cooldown: Duration,
+    /// How many starts may fail in a row, with no worker serving, before the breaker opens.
+    pub max_start_failures: u32,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_millis(50),
+            multiplier: 2.0,
+            max: Duration::from_secs(30),
+            jitter: 0.2,
+            reset_after: Duration::from_secs(10),
+            max_restarts: 10,
+            within: Duration::from_secs(60),
+            cooldown: Duration::from_secs(10),
+            max_start_failures: 3,
+        }
+    }
+}
+
+/// What to do about a process that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Start the next one then.
+    RestartAt(Instant),
+    /// The restart intensity is exceeded: rest until then, and try once.
+    RestUntil(Instant),
+}
+
+/// The restarts of one slot.
+#[derive(Debug)]
+pub struct Restarts {
+    policy: RestartPolicy,
+    backoff: ExponentialBackoff,
+    recent: VecDeque<Instant>,
+}
+
+impl Restarts {
+    /// No restart yet.
+    #[must_use]
+    pub fn new(policy: RestartPolicy) -> Self {
+        let mut backoff = ExponentialBackoff {
+            initial_interval: policy.initial,
+            multiplier: policy.multiplier.max(1.0),
+            max_interval: policy.max.max(policy.initial),
+            // The jitter is ours, so that tests can choose it.
+            randomization_factor: 0.0,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        };
+        backoff.reset();
+        Self { policy, backoff, recent: VecDeque::new() }
+    }
+
+    /// Judges the end of a process that had served for `served` (zero if it never did). `unit` is a random number from 0 to 1.
+    pub fn failed(&mut self, served: Duration, now: Instant, unit: f64) -> Verdict {
+        if served >= self.policy.reset_after {
+            self.backoff.reset();
+        }
+        while self.recent.front().is_some_and(|&at| now.saturating_duration_since(at) >= self.policy.within) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(now);
+        if self.recent.len() > self.policy.max_restarts as usize {
+            // One entry beyond the limit is enough to know that it is exceeded.
+            self.recent.pop_front();
+            return Verdict::RestUntil(now + jittered(self.policy.cooldown, self.policy.jitter, unit));
+        }
+        let delay = self.backoff.next_backoff().expect("a backoff without a time limit never ends");
+        Verdict::RestartAt(now + jittered(delay, self.policy.jitter, unit))
+    }
+}
+
+/// `base * (1 ± share)`, where `unit` from 0 to 1 chooses the place in that range.
+#[must_use]
+pub fn jittered(base: Duration, share: f64, unit: f64) -> Duration {
+    let factor = 1.0 + share.clamp(0.0, 1.0) * (2.0 * unit.clamp(0.0, 1.0) - 1.0);
+    Duration::try_from_secs_f64(base.as_secs_f64() * factor).unwrap_or(base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn policy() -> RestartPolicy {
+        RestartPolicy {
+            max: MS * 300,
+            jitter: 0.2,
+            max_restarts: 4,
+            cooldown: MS * 5000,
+            ..RestartPolicy::default()
+        }
+    }
+
+    #[test]
+    fn delays_double_to_the_longest_and_start_again_after_health() {
+        let mut restarts = Restarts::new(policy());
+        let now = Instant::now();
+        for expected in [50, 100, 200, 300] {
+            assert_eq!(restarts.failed(Duration::ZERO, now, 0.5), Verdict::RestartAt(now + MS * expected));
+        }
+        let later = now + policy().within;
+        assert_eq!(restarts.failed(policy().reset_after, later, 0.5), Verdict::RestartAt(later + MS * 50));
+    }
+
+    #[test]
+    fn one_restart_beyond_the_intensity_rests_and_old_restarts_are_forgotten() {
+        let mut restarts = Restarts::new(policy());
+        let start = Instant::now();
+        for i in 0..4 {
+            assert!(matches!(restarts.failed(Duration::ZERO, start + MS * i, 0.5), Verdict::RestartAt(_)));
+        }
+        let fifth = start + MS * 10;
+        assert_eq!(restarts.failed(Duration::ZERO, fifth, 0.5), Verdict::RestUntil(fifth + MS * 5000));
+        assert!(matches!(restarts.failed(Duration::ZERO, fifth + MS, 0.5), Verdict::RestUntil(_)));
+        let much_later = fifth + policy().within * 2;
+        assert!(matches!(restarts.failed(Duration::ZERO, much_later, 0.5), Verdict::RestartAt(_)));
+    }
+
+    #[test]
+    fn jitter_spreads_around_the_delay() {
+        assert_eq!(jittered(MS * 100, 0.2, 0.0), MS * 80);
+        assert_eq!(jittered(MS * 100, 0.2, 0.5), MS * 100);
+        assert_eq!(jittered(MS * 100, 0.2, 1.0), MS * 120);
+        assert_eq!(jittered(Duration::MAX, 0.5, 1.0), Duration::MAX);
+    }
+}

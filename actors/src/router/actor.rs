@@ -1,0 +1,446 @@
+//! The router as an actor: it performs what [`Core`] decides. The main structure is [`Router`].
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use actix::dev::MessageResponse;
+use actix::fut::ActorFuture;
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
+use tokio::sync::oneshot;
+
+use super::core::{Availability, Core, Entry, Limits, Refusal, Swept, WorkerKey};
+use super::stats::{RouterStatus, Stats, WorkerStatus};
+use crate::alarm::{now, Alarm};
+use crate::backend::{Backend, Class, Outcome, Request};
+use crate::job::{Admitted, Job, ReplySender};
+use crate::worker::{Assign, Assigned, Dismiss, Worker};
+
+/// The pool's address: it takes the calls.
+///
+/// The crate that defines a [`Backend`] implements `Handler<its call>` for it with [`Router::accept`].
+pub struct Router<B: Backend> {
+    backend: Rc<B>,
+    core: Core<Job<B>>,
+    inbox: Inbox<B>,
+    default_timeout: Option<Duration>,
+    workers: Vec<WorkerEntry<B>>,
+    stats: Stats,
+    /// How many calls have come.
+    admitted: u64,
+    cause: Option<B::StartError>,
+    drained: Vec<oneshot::Sender<()>>,
+}
+
+/// Calls that came in since the mailbox was last looked at.
+type Inbox<B> = Rc<RefCell<Vec<(<B as Backend>::Call, Option<ReplySender<B>>)>>>;
+
+struct WorkerEntry<B: Backend> {
+    key: WorkerKey,
+    addr: Addr<Worker<B>>,
+    staged: Vec<Assigned<B>>,
+    calls: u64,
+}
+
+impl<B: Backend> Unpin for Router<B> {}
+
+impl<B: Backend> Router<B> {
+    /// Starts a router on the current arbiter. `default_timeout` holds for calls that name none.
+    pub fn start(backend: Rc<B>, limits: Limits, default_timeout: Option<Duration>) -> Addr<Self> {
+        let router = Self {
+            backend,
+            core: Core::new(limits),
+            inbox: Inbox::<B>::default(),
+            default_timeout,
+            workers: Vec::new(),
+            stats: Stats::new(),
+            admitted: 0,
+            cause: None,
+            drained: Vec::new(),
+        };
+        Self::create(|ctx| {
+            // 0 is unbounded. A bounded mailbox parks senders, and a parked `Request` registers no waker; the bound is our queue.
+            ctx.set_mailbox_capacity(0);
+            router
+        })
+    }
+
+    /// The backend that judges the calls.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The answer to a call message: takes the call in, and answers it when it has ended.
+    pub fn accept(&mut self, call: B::Call) -> Admission<B> {
+        Admission { inbox: Rc::clone(&self.inbox), call }
+    }
+
+    /// Takes in the calls that came since it was last asked to.
+    fn admit_inbox(&mut self, now: Instant) {
+        let inbox = Rc::clone(&self.inbox);
+        for (call, reply) in inbox.borrow_mut().drain(..) {
+            self.admit(call, reply, now);
+        }
+    }
+
+    fn admit(&mut self, call: B::Call, reply: Option<ReplySender<B>>, now: Instant) {
+        let class = match self.backend.classify(&call) {
+            Ok(class) => class,
+            Err(error) => {
+                self.stats.failed(None, B::kind(&error));
+                if let Some(reply) = reply {
+                    // A caller that is gone needs no answer.
+                    let _ = reply.send(Err(error));
+                }
+                return;
+            }
+        };
+        let deadline = call.timeout().or(self.default_timeout).and_then(|timeout| now.checked_add(timeout));
+        let order = self.admitted;
+        self.admitted += 1;
+        let job = Job::new(Admitted { call, class, admitted: now, order, deadline, attempts: 0, reply });
+        if self.core.is_full() {
+            self.stage();
+        }
+        if let Err((entry, refusal)) = self.core.admit(entry(job), now) {
+            self.refuse(entry.job, refusal);
+        }
+    }
+
+    fn refuse(&mut self, job: Job<B>, refusal: Refusal) {
+        let outcome = match refusal {
+            Refusal::Overloaded { retry_after } => Outcome::Overloaded { retry_after },
+            Refusal::Unavailable { retry_after } => {
+                Outcome::Unavailable { cause: self.cause.clone(), retry_after }
+            }
+            Refusal::ShuttingDown => Outcome::ShuttingDown,
+        };
+        self.end(job, outcome);
+    }
+
+    /// Gives out what fits.
+    fn stage(&mut self) {
+        while let Some(dispatch) = self.core.next_dispatch() {
+            let Some(worker) = self.workers.iter_mut().find(|worker| worker.key == dispatch.to) else {
+                unreachable!("the core knows the same workers as the actor");
+            };
+            worker.staged.push(Assigned { job: dispatch.job, charge: dispatch.charge });
+        }
+    }
+
+    fn send_staged(&mut self) {
+        for worker in self.workers.iter_mut().filter(|worker| !worker.staged.is_empty()) {
+            // A batch of its exact size; the buffer is kept, so that it does not grow anew each time.
+            worker.addr.do_send(Assign(worker.staged.drain(..).collect()));
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        for (job, why) in self.core.sweep(now, Job::is_abandoned) {
+            match why {
+                Swept::Expired => {
+                    let started = job.attempts > 0;
+                    self.end(job, Outcome::DeadlineExceeded { started });
+                }
+                Swept::Abandoned => self.stats.abandoned(job.class.id),
+            }
+        }
+    }
+
+    fn end(&mut self, job: Job<B>, outcome: Outcome<B>) {
+        let error = B::Error::from(outcome);
+        let (kind, class) = (B::kind(&error), job.class.id);
+        if job.settle(Err(error)) {
+            self.stats.failed(Some(class), kind);
+        } else {
+            self.stats.abandoned(class);
+        }
+    }
+
+    /// Ends what waits: no worker will take it.
+    fn give_up(&mut self) {
+        for job in self.core.set_availability(Availability::Over) {
+            self.end(job, Outcome::ShuttingDown);
+        }
+    }
+
+    fn settle(&mut self, key: WorkerKey, done: Vec<Done>) {
+        let mut ended = 0;
+        for Done { class, release, answer } in done {
+            if let Some(Release { charge, service }) = release {
+                ended += 1;
+                self.core.settled(key, class, charge, service);
+            }
+            match answer {
+                Answer::Heard { error, latency, wait } => {
+                    self.stats.answered(class.id, error, latency);
+                    if let Some(wait) = wait {
+                        self.stats.waited(class.id, wait);
+                    }
+                }
+                Answer::Abandoned => self.stats.abandoned(class.id),
+                Answer::None => {}
+            }
+        }
+        if let Some(worker) = self.workers.iter_mut().find(|worker| worker.key == key) {
+            worker.calls += ended;
+        }
+    }
+
+    fn requeue(&mut self, jobs: Vec<Job<B>>, now: Instant) {
+        self.stats.requeued(jobs.len());
+        for job in self.core.requeue(jobs.into_iter().map(entry).collect()) {
+            self.refuse(job, self.core.refusal(now).unwrap_or(Refusal::ShuttingDown));
+        }
+    }
+
+    fn tell_drained(&mut self) {
+        if !self.drained.is_empty() && self.core.queued() == 0 && self.core.in_flight() == 0 {
+            for waiting in self.drained.drain(..) {
+                // Whoever asked may have stopped waiting.
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+fn entry<B: Backend>(job: Job<B>) -> Entry<Job<B>> {
+    Entry { class: job.class, affinity: job.affinity(), deadline: job.deadline, order: job.order, job }
+}
+
+impl<B: Backend> Actor for Router<B> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(Pump { alarm: Alarm::new() });
+    }
+}
+
+/// Runs after each emptying of the mailbox: admits what came, gives out what fits, minds the time.
+struct Pump {
+    alarm: Alarm,
+}
+
+impl<B: Backend> ActorFuture<Router<B>> for Pump {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        router: &mut Router<B>,
+        ctx: &mut Context<Router<B>>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        let now = now();
+        router.admit_inbox(now);
+        if self.alarm.is_due(now, cx) {
+            router.sweep(now);
+        }
+        router.stage();
+        router.send_staged();
+        router.tell_drained();
+        if !ctx.connected() {
+            // Nobody can ask any more; each worker holds an address, so there is none, and none can come.
+            router.give_up();
+            return Poll::Ready(());
+        }
+        self.alarm.set(router.core.next_sweep(now), cx);
+        Poll::Pending
+    }
+}
+
+/// How a call message is answered: not by the handler, but when the call has ended.
+pub struct Admission<B: Backend> {
+    inbox: Inbox<B>,
+    call: B::Call,
+}
+
+impl<B, M> MessageResponse<Router<B>, M> for Admission<B>
+where
+    B: Backend,
+    M: Message<Result = Result<B::Reply, B::Error>>,
+{
+    fn handle(self, _: &mut Context<Router<B>>, reply: Option<ReplySender<B>>) {
+        self.inbox.borrow_mut().push((self.call, reply));
+    }
+}
+
+/// A worker serves.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct WorkerUp<B: Backend> {
+    pub(crate) key: WorkerKey,
+    pub(crate) addr: Addr<Worker<B>>,
+    pub(crate) capacity: u32,
+}
+
+impl<B: Backend> Handler<WorkerUp<B>> for Router<B> {
+    type Result = ();
+
+    fn handle(&mut self, up: WorkerUp<B>, _: &mut Context<Self>) {
+        self.core.worker_up(up.key, up.capacity);
+        self.workers.push(WorkerEntry { key: up.key, addr: up.addr, staged: Vec::new(), calls: 0 });
+    }
+}
+
+/// A worker is to get no more calls.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct WorkerDraining {
+    pub(crate) key: WorkerKey,
+}
+
+impl<B: Backend> Handler<WorkerDraining> for Router<B> {
+    type Result = ();
+
+    fn handle(&mut self, draining: WorkerDraining, _: &mut Context<Self>) {
+        self.core.worker_draining(draining.key);
+    }
+}
+
+/// What a worker has ended since it last said so.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Settled<B: Backend> {
+    pub(crate) key: WorkerKey,
+    pub(crate) done: Vec<Done>,
+    pub(crate) requeue: Vec<Job<B>>,
+    pub(crate) stalled: bool,
+}
+
+/// What became of one call: its place is free again, its caller was answered, or both.
+pub(crate) struct Done {
+    pub(crate) class: Class,
+    pub(crate) release: Option<Release>,
+    pub(crate) answer: Answer,
+}
+
+/// The place of a call that no longer occupies its worker.
+pub(crate) struct Release {
+    pub(crate) charge: u32,
+    pub(crate) service: Option<Duration>,
+}
+
+/// What a caller was told.
+pub(crate) enum Answer {
+    /// Nothing now: it was told before, or the call goes on elsewhere.
+    None,
+    /// The caller is gone.
+    Abandoned,
+    /// A reply, or an error of this kind.
+    Heard {
+        error: Option<&'static str>,
+        latency: Duration,
+        /// From admission to the hand-over to the worker; `None` if that is not known any more.
+        wait: Option<Duration>,
+    },
+}
+
+impl<B: Backend> Handler<Settled<B>> for Router<B> {
+    type Result = ();
+
+    fn handle(&mut self, settled: Settled<B>, _: &mut Context<Self>) {
+        self.core.worker_stalled(settled.key, settled.stalled);
+        self.settle(settled.key, settled.done);
+        if !settled.requeue.is_empty() {
+            self.requeue(settled.requeue, now());
+        }
+    }
+}
+
+/// A worker's process is gone; its last words are in the [`Settled`] before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct WorkerDown {
+    pub(crate) key: WorkerKey,
+}
+
+impl<B: Backend> Handler<WorkerDown> for Router<B> {
+    type Result = ();
+
+    fn handle(&mut self, down: WorkerDown, _: &mut Context<Self>) {
+        self.core.worker_down(down.key);
+        if let Some(index) = self.workers.iter().position(|worker| worker.key == down.key) {
+            let worker = self.workers.swap_remove(index);
+            // Calls that are on their way to it come back before it goes.
+            worker.addr.do_send(Dismiss);
+        }
+    }
+}
+
+/// Opens or closes the door for new calls.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SetAvailability<B: Backend> {
+    /// Open, or until when not.
+    pub availability: Availability,
+    /// Why the last start failed.
+    pub cause: Option<B::StartError>,
+}
+
+impl<B: Backend> Handler<SetAvailability<B>> for Router<B> {
+    type Result = ();
+
+    fn handle(&mut self, message: SetAvailability<B>, _: &mut Context<Self>) {
+        self.cause = message.cause;
+        for job in self.core.set_availability(message.availability) {
+            let retry_after = match message.availability {
+                Availability::Unavailable { retry_at } => retry_at.saturating_duration_since(now()),
+                Availability::Open | Availability::ShuttingDown | Availability::Over => Duration::ZERO,
+            };
+            self.end(job, Outcome::Unavailable { cause: self.cause.clone(), retry_after });
+        }
+    }
+}
+
+/// Lets no more calls in, and answers when those that are in have ended. With `now`, what still waits ends with
+/// [`Outcome::ShuttingDown`] instead of going to a worker.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// Whether to give up on what waits.
+    pub now: bool,
+}
+
+impl<B: Backend> Handler<Drain> for Router<B> {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, drain: Drain, _: &mut Context<Self>) -> Self::Result {
+        // What was sent before is in.
+        self.admit_inbox(now());
+        let waiting = self.core.set_availability(Availability::ShuttingDown);
+        debug_assert!(waiting.is_empty(), "a drain gives nothing back");
+        if drain.now {
+            self.give_up();
+        }
+        // Nothing stays staged between two polls.
+        self.send_staged();
+        let (tell, told) = oneshot::channel();
+        self.drained.push(tell);
+        Box::pin(async move {
+            // The router is gone: so are its calls.
+            let _ = told.await;
+        })
+    }
+}
+
+/// Asks for [`RouterStatus`].
+#[derive(Message)]
+#[rtype(result = "RouterStatus")]
+pub struct GetStatus;
+
+impl<B: Backend> Handler<GetStatus> for Router<B> {
+    type Result = MessageResult<GetStatus>;
+
+    fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
+        let workers = self.workers.iter().map(|worker| WorkerStatus {
+            slot: worker.key.slot.0,
+            generation: worker.key.generation.0,
+            in_flight: self.core.in_flight_of(worker.key),
+            calls: worker.calls,
+        });
+        let status = self.stats.status(self.core.queued(), self.core.availability(), workers.collect());
+        MessageResult(status)
+    }
+}

@@ -1,0 +1,442 @@
+//! The router's core as tables of events, and what holds whatever happens.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::core::{Availability, Core, Dispatch, Entry, Limits, Refusal, Swept, WorkerKey};
+use super::select::Select;
+use crate::backend::Class;
+use crate::id::{ClassId, Generation, SlotId};
+
+const MS: Duration = Duration::from_millis(1);
+const BUDGET: u32 = 1_000_000;
+const CAPACITY: u32 = 6;
+const SYNC: Class = Class { id: ClassId(0), overlapping: false };
+const ASYNC: Class = Class { id: ClassId(9), overlapping: true };
+
+fn limits() -> Limits {
+    Limits { max_queue: 20, pipeline_budget: MS, max_concurrent: 3, select: Select::LeastLoaded }
+}
+
+fn key(slot: u32) -> WorkerKey {
+    WorkerKey { slot: SlotId(slot), generation: Generation(slot + 1) }
+}
+
+fn entry(job: u64, class: Class) -> Entry<u64> {
+    Entry { job, class, affinity: None, deadline: None, order: job }
+}
+
+/// A core with workers in the slots below `workers`, whose class 0 takes `service`.
+fn core(workers: u32, service: Duration) -> Core<u64> {
+    let mut core = Core::new(limits());
+    for slot in 0..workers {
+        core.worker_up(key(slot), CAPACITY);
+    }
+    core.admit(entry(0, SYNC), Instant::now()).expect("there is room");
+    for Dispatch { to, charge, .. } in dispatched(&mut core) {
+        core.settled(to, SYNC, charge, Some(service));
+    }
+    core
+}
+
+fn admit(core: &mut Core<u64>, entries: impl IntoIterator<Item = Entry<u64>>) {
+    for entry in entries {
+        core.admit(entry, Instant::now()).expect("there is room");
+    }
+}
+
+fn dispatched(core: &mut Core<u64>) -> Vec<Dispatch<u64>> {
+    std::iter::from_fn(|| core.next_dispatch()).collect()
+}
+
+fn jobs(core: &mut Core<u64>) -> Vec<(u64, u32)> {
+    dispatched(core).into_iter().map(|dispatch| (dispatch.job, dispatch.to.slot.0)).collect()
+}
+
+#[test]
+fn a_worker_is_given_as_much_as_fits_the_budget_and_one_call_more() {
+    let mut core = core(1, MS * 3 / 10);
+    admit(&mut core, (1..10).map(|job| entry(job, SYNC)));
+    assert_eq!(jobs(&mut core), [(1, 0), (2, 0), (3, 0), (4, 0)]);
+    core.settled(key(0), SYNC, 300_000, None);
+    assert_eq!(jobs(&mut core), [(5, 0)]);
+}
+
+#[test]
+fn a_class_that_takes_longer_than_the_budget_goes_one_at_a_time_to_free_workers() {
+    let mut core = core(2, MS * 20);
+    admit(&mut core, (1..5).map(|job| entry(job, SYNC)));
+    assert_eq!(jobs(&mut core).len(), 2);
+    core.settled(key(1), SYNC, 20_000_000, Some(MS * 20));
+    assert_eq!(jobs(&mut core), [(3, 1)]);
+}
+
+#[test]
+fn overlapping_calls_are_bounded_by_their_number_and_let_others_pass() {
+    let mut core = core(1, MS / 10);
+    admit(&mut core, (1..6).map(|job| entry(job, ASYNC)));
+    admit(&mut core, [entry(6, SYNC)]);
+    assert_eq!(jobs(&mut core), [(1, 0), (2, 0), (3, 0), (6, 0)]);
+    core.settled(key(0), ASYNC, 0, Some(MS));
+    assert_eq!(jobs(&mut core), [(4, 0)]);
+}
+
+#[test]
+fn a_stalled_worker_gets_nothing_until_it_goes_on() {
+    let mut core = core(1, MS / 10);
+    core.worker_stalled(key(0), true);
+    admit(&mut core, [entry(1, SYNC)]);
+    assert_eq!(jobs(&mut core), []);
+    core.worker_stalled(key(0), false);
+    assert_eq!(jobs(&mut core), [(1, 0)]);
+}
+
+#[test]
+fn calls_come_back_to_their_places_whatever_the_order_of_their_return() {
+    let mut core = core(1, MS);
+    admit(&mut core, (1..8).map(|job| entry(job, SYNC)));
+    assert_eq!(jobs(&mut core), [(1, 0)]);
+    core.worker_down(key(0));
+    core.worker_up(key(1), CAPACITY);
+    assert_eq!(jobs(&mut core), [(2, 1)]);
+    core.worker_down(key(1));
+    assert!(core.requeue(vec![entry(2, SYNC)]).is_empty());
+    assert!(core.requeue(vec![entry(1, SYNC)]).is_empty());
+    core.worker_up(key(2), CAPACITY);
+    for job in 1..8 {
+        assert_eq!(jobs(&mut core), [(job, 2)]);
+        core.settled(key(2), SYNC, BUDGET, Some(MS));
+    }
+}
+
+#[test]
+fn what_a_worker_says_after_it_is_down_changes_nothing() {
+    let mut core = core(2, MS);
+    admit(&mut core, [entry(1, SYNC)]);
+    let gone = dispatched(&mut core)[0].to;
+    core.worker_down(gone);
+    core.settled(gone, SYNC, BUDGET, None);
+    core.worker_stalled(gone, true);
+    core.worker_draining(gone);
+    core.worker_down(gone);
+    assert_eq!((core.in_flight(), core.queued()), (0, 0));
+}
+
+#[test]
+fn the_bound_counts_calls_that_wait_for_their_own_worker() {
+    let mut core = core(1, MS);
+    let bound = |job| Entry { affinity: Some(5), ..entry(job, SYNC) };
+    let admitted = (1..30).filter(|&job| {
+        let result = core.admit(bound(job), Instant::now());
+        let _dispatched = jobs(&mut core);
+        result.is_ok()
+    });
+    assert_eq!(admitted.count(), 21);
+    assert!(matches!(core.refusal(Instant::now()), Some(Refusal::Overloaded { .. })));
+    core.worker_down(key(0));
+    assert_eq!(core.queued(), 20);
+}
+
+#[test]
+fn a_closed_door_refuses_and_gives_back_what_waits() {
+    let now = Instant::now();
+    let open = Availability::Open;
+    let unavailable = Availability::Unavailable { retry_at: now + MS };
+    let (draining, over) = (Availability::ShuttingDown, Availability::Over);
+    let no = Some(Refusal::ShuttingDown);
+    let not_now = Some(Refusal::Unavailable { retry_after: MS });
+    // Which doors were set one after another, how many calls come back at the last one, and why the next is refused.
+    for (doors, back, refusal) in [
+        (vec![open], 0, None),
+        (vec![unavailable], 2, not_now),
+        (vec![unavailable, open], 0, None),
+        (vec![draining], 0, no),
+        (vec![draining, open], 0, no),
+        (vec![draining, unavailable], 2, no),
+        (vec![draining, unavailable, open], 0, no),
+        (vec![draining, over], 2, no),
+        (vec![over], 2, no),
+        (vec![over, open], 0, no),
+        (vec![over, draining], 0, no),
+        (vec![over, unavailable], 0, no),
+        (vec![unavailable, draining], 0, no),
+    ] {
+        let mut core = core(0, MS);
+        // The one that measures the class still waits, without a worker.
+        admit(&mut core, [entry(1, SYNC)]);
+        let returned = doors.iter().map(|&door| core.set_availability(door)).last();
+        assert_eq!(returned.map(|jobs| jobs.len()), Some(back), "{doors:?}");
+        assert_eq!(core.refusal(now), refusal, "{doors:?}");
+        let takes =
+            matches!(doors.last(), Some(&door) if door == open || door == draining) && doors[0] != over;
+        let last_unavailable = doors.last() == Some(&unavailable) && doors[0] == draining;
+        let back = core.requeue(vec![entry(7, SYNC)]).len();
+        assert_eq!(back, usize::from(!takes && !last_unavailable), "{doors:?}");
+    }
+}
+
+#[test]
+fn sweep_takes_out_the_expired_and_the_abandoned_wherever_they_wait() {
+    let now = Instant::now();
+    let mut core = core(1, MS);
+    let at = |job, ms| Entry { deadline: Some(now + MS * ms), ..entry(job, SYNC) };
+    admit(&mut core, [entry(1, SYNC), at(2, 10), at(3, 30), Entry { class: ASYNC, ..at(4, 10) }]);
+    admit(&mut core, [Entry { affinity: Some(1), ..at(5, 10) }, entry(6, SYNC)]);
+    assert_eq!(jobs(&mut core), [(1, 0)]);
+    assert_eq!(core.next_sweep(now + MS * 8), Some(now + MS * 10));
+    assert_eq!(core.sweep(now + MS * 9, |_| false), []);
+    let expired = Swept::Expired;
+    let mut swept = core.sweep(now + MS * 10, |&job| job == 6);
+    swept.sort_unstable_by_key(|&(job, _)| job);
+    assert_eq!(swept, [(2, expired), (4, expired), (5, expired), (6, Swept::Abandoned)]);
+    assert_eq!(core.queued(), 1);
+    assert_eq!(core.sweep(now + MS * 30, |_| false), [(3, expired)]);
+    assert_eq!(core.next_sweep(now), None);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Admit { class: u32, affinity: Option<u64>, timeout: Option<u32> },
+    Dispatch,
+    Settle { which: usize, service: u32 },
+    GiveBack { which: usize },
+    Up,
+    Draining { which: usize },
+    Down { which: usize },
+    Stall { which: usize, stalled: bool },
+    Sweep { ms: u32 },
+    Door { open: bool },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let affinity = prop_oneof![3 => Just(None), 1 => (0..4_u64).prop_map(Some)];
+    let timeout = prop_oneof![3 => Just(None), 1 => (0..50_u32).prop_map(Some)];
+    let which = 0..100_usize;
+    prop_oneof![
+        8 => (0..4_u32, affinity, timeout)
+            .prop_map(|(class, affinity, timeout)| Op::Admit { class, affinity, timeout }),
+        4 => Just(Op::Dispatch),
+        6 => (which.clone(), 0..3_000_000_u32).prop_map(|(which, service)| Op::Settle { which, service }),
+        2 => which.clone().prop_map(|which| Op::GiveBack { which }),
+        2 => Just(Op::Up),
+        1 => which.clone().prop_map(|which| Op::Draining { which }),
+        1 => which.clone().prop_map(|which| Op::Down { which }),
+        2 => (which, any::<bool>()).prop_map(|(which, stalled)| Op::Stall { which, stalled }),
+        2 => (0..20_u32).prop_map(|ms| Op::Sweep { ms }),
+        1 => any::<bool>().prop_map(|open| Op::Door { open }),
+    ]
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    class: Class,
+    affinity: Option<u64>,
+    deadline: Option<Instant>,
+    /// Where it is, and what it was charged; `None` while it waits.
+    at: Option<(WorkerKey, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    in_flight: u32,
+    overlapping: u32,
+    backlog: u64,
+    stalled: bool,
+    draining: bool,
+}
+
+/// What must be true, kept apart from the core.
+struct World {
+    core: Core<u64>,
+    now: Instant,
+    /// The calls that were let in and have not ended.
+    jobs: BTreeMap<u64, Job>,
+    loads: BTreeMap<u32, Load>,
+    next_job: u64,
+    next_slot: u32,
+}
+
+impl World {
+    fn new() -> Self {
+        let (jobs, loads) = (BTreeMap::new(), BTreeMap::new());
+        Self { core: Core::new(limits()), now: Instant::now(), jobs, loads, next_job: 0, next_slot: 0 }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Admit { class, affinity, timeout } => self.admit(class, affinity, timeout),
+            Op::Dispatch => self.dispatch(),
+            Op::Settle { which, service } => {
+                if let Some((job, at, charge)) = self.flight(which) {
+                    let class = self.release(job, at, charge);
+                    let service = Duration::from_nanos(u64::from(service));
+                    self.core.settled(at, class, charge, Some(service));
+                    self.jobs.remove(&job);
+                }
+            }
+            Op::GiveBack { which } => {
+                if let Some((job, at, charge)) = self.flight(which) {
+                    let class = self.release(job, at, charge);
+                    self.core.settled(at, class, charge, None);
+                    self.requeue(vec![job]);
+                }
+            }
+            Op::Up => {
+                self.core.worker_up(key(self.next_slot), CAPACITY);
+                self.loads.insert(self.next_slot, Load::default());
+                self.next_slot += 1;
+            }
+            Op::Draining { which } => {
+                if let Some(slot) = self.slot(which) {
+                    self.core.worker_draining(key(slot));
+                    self.load(slot).draining = true;
+                }
+            }
+            Op::Down { which } => {
+                if let Some(slot) = self.slot(which) {
+                    self.loads.remove(&slot);
+                    self.core.worker_down(key(slot));
+                    let there = |job: &Job| job.at.is_some_and(|(at, _)| at == key(slot));
+                    let back = self.jobs.iter().filter(|(_, job)| there(job)).map(|(&id, _)| id).collect();
+                    self.requeue(back);
+                }
+            }
+            Op::Stall { which, stalled } => {
+                if let Some(slot) = self.slot(which) {
+                    self.core.worker_stalled(key(slot), stalled);
+                    self.load(slot).stalled = stalled;
+                }
+            }
+            Op::Sweep { ms } => {
+                self.now += MS * ms;
+                for (job, why) in self.core.sweep(self.now, |job| job % 17 == 16) {
+                    let swept = self.jobs.remove(&job).expect("only what waits is swept");
+                    assert!(swept.at.is_none());
+                    assert!(why == Swept::Abandoned || swept.deadline.is_some_and(|at| at <= self.now));
+                }
+                let late = |job: &Job| job.at.is_none() && job.deadline.is_some_and(|at| at <= self.now);
+                assert!(!self.jobs.values().any(late), "an expired call was left");
+            }
+            Op::Door { open } => {
+                let retry_at = self.now + MS;
+                let door = if open { Availability::Open } else { Availability::Unavailable { retry_at } };
+                for job in self.core.set_availability(door) {
+                    assert!(self.jobs.remove(&job).expect("only what waits comes back").at.is_none());
+                }
+            }
+        }
+        self.check();
+    }
+
+    fn admit(&mut self, class: u32, affinity: Option<u64>, timeout: Option<u32>) {
+        let class = Class { id: ClassId(class), overlapping: class == 3 };
+        let deadline = timeout.map(|ms| self.now + MS * ms);
+        let job = self.next_job;
+        self.next_job += 1;
+        let full = self.core.is_full();
+        match self.core.admit(Entry { job, class, affinity, deadline, order: job }, self.now) {
+            Ok(()) => {
+                assert!(!full);
+                self.jobs.insert(job, Job { class, affinity, deadline, at: None });
+            }
+            Err((entry, Refusal::Overloaded { .. })) => assert!(full && entry.job == job),
+            Err((entry, _)) => assert_eq!(entry.job, job),
+        }
+    }
+
+    fn dispatch(&mut self) {
+        while let Some(Dispatch { job, to, charge }) = self.core.next_dispatch() {
+            let queued = self.jobs[&job];
+            assert!(queued.at.is_none(), "call {job} goes to two workers");
+            let load = self.load(to.slot.0);
+            assert!(!load.draining && !load.stalled && load.in_flight < CAPACITY, "{load:?}");
+            assert!(load.backlog < u64::from(BUDGET), "{load:?} is beyond the budget");
+            assert!(!queued.class.overlapping || load.overlapping < 3, "{load:?}");
+            load.in_flight += 1;
+            load.overlapping += u32::from(queued.class.overlapping);
+            load.backlog += u64::from(charge);
+            let earlier = self.jobs.range(..job).find(|(_, other)| {
+                other.at.is_none() && other.class == queued.class && other.affinity.is_none()
+            });
+            assert!(queued.affinity.is_some() || earlier.is_none(), "{earlier:?} waits behind {job}");
+            self.jobs.get_mut(&job).expect("it was there").at = Some((to, charge));
+        }
+        let idle = |load: &Load| load.in_flight == 0 && !load.draining && !load.stalled;
+        let waits = self.jobs.values().any(|job| job.at.is_none() && job.affinity.is_none());
+        assert!(!(waits && self.loads.values().any(idle)), "an idle worker was given no call");
+    }
+
+    fn check(&self) {
+        let waiting = self.jobs.values().filter(|job| job.at.is_none()).count();
+        assert_eq!(self.core.queued(), waiting);
+        assert_eq!(self.core.in_flight(), self.jobs.len() - waiting);
+        for (&slot, load) in &self.loads {
+            assert_eq!(self.core.in_flight_of(key(slot)), load.in_flight);
+        }
+        assert_eq!(self.core.next_sweep(self.now).is_some(), waiting > 0);
+    }
+
+    fn requeue(&mut self, back: Vec<u64>) {
+        let mut entries = Vec::new();
+        for id in back {
+            let job = self.jobs.get_mut(&id).expect("it is in flight");
+            job.at = None;
+            let Job { class, affinity, deadline, .. } = *job;
+            entries.push(Entry { job: id, class, affinity, deadline, order: id });
+        }
+        for refused in self.core.requeue(entries) {
+            self.jobs.remove(&refused);
+        }
+    }
+
+    fn release(&mut self, job: u64, at: WorkerKey, charge: u32) -> Class {
+        let class = self.jobs[&job].class;
+        let load = self.load(at.slot.0);
+        load.in_flight -= 1;
+        load.overlapping -= u32::from(class.overlapping);
+        load.backlog -= u64::from(charge);
+        class
+    }
+
+    fn load(&mut self, slot: u32) -> &mut Load {
+        self.loads.get_mut(&slot).expect("the worker is up")
+    }
+
+    fn slot(&self, which: usize) -> Option<u32> {
+        self.loads.keys().nth(which % self.loads.len().max(1)).copied()
+    }
+
+    fn flight(&self, which: usize) -> Option<(u64, WorkerKey, u32)> {
+        let flights: Vec<_> =
+            self.jobs.iter().filter_map(|(&id, job)| job.at.map(|(at, charge)| (id, at, charge))).collect();
+        flights.get(which % flights.len().max(1)).copied()
+    }
+
+    /// With a worker and an open door, every call ends.
+    fn finish(&mut self) {
+        self.apply(&Op::Door { open: true });
+        self.apply(&Op::Up);
+        let calls = self.jobs.len();
+        for _ in 0..=calls {
+            self.apply(&Op::Dispatch);
+            self.apply(&Op::Settle { which: 0, service: 1000 });
+            for which in 0..self.loads.len() {
+                self.apply(&Op::Stall { which, stalled: false });
+            }
+        }
+        assert!(self.jobs.is_empty(), "calls were lost: {:?}", self.jobs);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_call_is_lost_or_given_out_twice_and_no_worker_gets_too_much(ops in prop::collection::vec(op(), 0..300)) {
+        let mut world = World::new();
+        for op in &ops {
+            world.apply(op);
+        }
+        world.finish();
+    }
+}

@@ -1,0 +1,173 @@
+//! Everything at once, by chance, in simulated time: the outcome contract holds for every call.
+
+#[expect(dead_code, reason = "the helpers of the other test crates")]
+mod common;
+
+use std::time::{Duration, Instant};
+
+use actix_pyproc_actors::restart::RestartPolicy;
+use actix_pyproc_actors::router::core::Limits;
+use actix_pyproc_actors::router::select::Select;
+use actix_pyproc_actors::supervisor::{ReloadAll, ReplaceSlot, Resize, Settings};
+use actix_pyproc_actors::testing::{
+    limits, settings, Script, ScriptedCall, ScriptedError, ScriptedPool, Then,
+};
+use actix_pyproc_actors::SlotId;
+use common::*;
+use fastrand::Rng;
+use tokio::task::JoinHandle;
+
+const WORKERS: u32 = 5;
+const CALLS: u64 = 600;
+
+/// A call and what may become of it.
+struct Sent {
+    call: Plan,
+    at: Instant,
+    answer: JoinHandle<(Answer, Instant)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    seq: u64,
+    then: Then,
+    timeout: Option<Duration>,
+    idempotent: bool,
+    dropped: bool,
+}
+
+fn plan(seq: u64, random: &mut Rng) -> (Plan, ScriptedCall) {
+    let then = match random.u8(..100) {
+        0..80 => Then::Reply,
+        80..90 => Then::Raise,
+        90..93 => Then::Crash,
+        93..95 => Then::CrashAtStart,
+        95..98 => Then::Hang,
+        _ => Then::Deaf,
+    };
+    let endless = matches!(then, Then::Hang | Then::Deaf);
+    let timeout = (endless || random.u8(..) < 60).then(|| MS * random.u32(1..200));
+    let service = if random.u8(..) < 25 { MS * random.u32(1..80) } else { US * random.u32(1..400) };
+    let plan = Plan { seq, then, timeout, idempotent: random.u8(..) < 40, dropped: random.u8(..) < 10 };
+    let mut call = ScriptedCall::new(seq).class(random.u32(..4)).takes(service).then(then);
+    if random.u8(..) < 40 {
+        call = call.class(9).overlapping();
+    }
+    if let Some(timeout) = timeout {
+        call = call.timeout(timeout);
+    }
+    if plan.idempotent {
+        call = call.idempotent();
+    }
+    if random.u8(..) < 40 {
+        call = call.affinity(random.u64(..7));
+    }
+    (plan, call)
+}
+
+fn disturb(pool: &ScriptedPool, random: &mut Rng) {
+    match random.u8(..40) {
+        0..3 => pool.script.kill(random.u32(..2)),
+        3 => pool.script.stop(random.u32(..2)),
+        4..7 => (0..2).for_each(|slot| pool.script.go_on(slot)),
+        7 => pool.supervisor.do_send(Resize::new(random.u32(2..=WORKERS))),
+        8 => pool.supervisor.do_send(ReloadAll::default()),
+        9 => pool.supervisor.do_send(ReplaceSlot(SlotId(random.u32(..2)))),
+        10 => pool.script.set_rss(random.u32(..2), 1 << 40),
+        _ => {}
+    }
+}
+
+fn check(sent: &Sent, (answer, at): (Answer, Instant), runs: usize) {
+    let Plan { then, timeout, idempotent, seq, .. } = sent.call;
+    let told = (&sent.call, &answer);
+    match answer {
+        Ok(reply) => {
+            assert!(reply.seq == seq && then == Then::Reply, "{told:?}");
+            assert!(runs >= 1, "{told:?}");
+        }
+        Err(ScriptedError::Raised) => assert!(then == Then::Raise && runs >= 1, "{told:?}"),
+        Err(ScriptedError::DeadlineExceeded { started }) => {
+            assert_at(at, sent.at + timeout.expect("it had a deadline"));
+            assert_eq!(started, runs > 0, "{told:?}");
+        }
+        Err(ScriptedError::WorkerLost { .. }) => assert!(!idempotent && runs == 1, "{told:?}"),
+        Err(ScriptedError::Quarantined { attempts, .. }) => {
+            assert!(idempotent && runs == attempts as usize && attempts == 3, "{told:?}");
+        }
+        Err(ScriptedError::ShuttingDown | ScriptedError::Unavailable { .. }) => {
+            assert!(idempotent || runs == 0, "{told:?}");
+        }
+        Err(ScriptedError::Overloaded { .. }) => assert_eq!(runs, 0, "{told:?}"),
+        Err(ScriptedError::Refused) => panic!("{told:?}"),
+    }
+    assert!(idempotent || runs <= 1, "{told:?} ran {runs} times");
+    assert!(runs <= 3, "{told:?} ran {runs} times");
+    if let Some(timeout) = timeout {
+        assert!(at <= sent.at + timeout + MS * 2, "{told:?} {:?} late", at - sent.at - timeout);
+    }
+}
+
+async fn one_pool(seed: u64) {
+    let mut random = Rng::with_seed(seed);
+    let restart = RestartPolicy {
+        max_restarts: random.u32(3..200),
+        max: MS * 50,
+        cooldown: MS * 100,
+        ..settings(1).restart
+    };
+    let drain_timeout = MS * random.u32(1..500);
+    let (max_calls, max_rss) = (random.bool().then(|| random.u64(5..200)), Some(1 << 30));
+    let settings =
+        Settings { restart, drain_timeout, max_calls, max_rss, ..settings(random.u32(2..=WORKERS)) };
+    let select = if random.bool() { Select::RoundRobin } else { Select::LeastLoaded };
+    let limits =
+        Limits { max_queue: random.usize(5..500), max_concurrent: random.u32(1..20), select, ..limits() };
+    let pool = ready_pool_with(Script::new(), limits, settings).await;
+    let mut calls = Vec::new();
+    for seq in 0..CALLS {
+        let (plan, call) = plan(seq, &mut random);
+        calls.push(Sent { call: plan, at: now(), answer: spawn(&pool, call) });
+        disturb(&pool, &mut random);
+        if random.u8(..) < 100 {
+            sleep(US * random.u32(1..5000)).await;
+        }
+        if plan.dropped {
+            calls.pop().expect("it was just sent").answer.abort();
+        }
+    }
+    let stop_early = random.bool();
+    if stop_early {
+        soon(pool.shutdown(MS * random.u32(..300))).await;
+    }
+    (0..2).for_each(|slot| pool.script.go_on(slot));
+    let mut answers = Vec::new();
+    for sent in &mut calls {
+        answers
+            .push(answer(std::mem::replace(&mut sent.answer, actix_rt::spawn(std::future::pending()))).await);
+    }
+    // What was cancelled is still to be told to the router.
+    sleep(SECOND * 5).await;
+    let status = status(&pool).await;
+    assert_eq!((status.queued, status.in_flight), (0, 0), "seed {seed}");
+    let executions = pool.script.executions();
+    for (sent, answer) in calls.iter().zip(answers) {
+        let runs = executions.iter().filter(|execution| execution.seq == sent.call.seq).count();
+        check(sent, answer, runs);
+    }
+    if !stop_early {
+        let ready = slots(&pool).await;
+        assert!(ready.iter().all(|row| row.generation.is_some()), "seed {seed}: a slot is left behind");
+        assert_eq!(pool.script.alive(), ready.len(), "seed {seed}");
+        soon(pool.shutdown(SECOND)).await;
+    }
+    assert_eq!(pool.script.alive(), 0, "seed {seed}");
+}
+
+#[actix::test]
+async fn every_call_has_one_outcome_that_says_what_happened() {
+    tokio::time::pause();
+    for seed in 0..40 {
+        one_pool(seed).await;
+    }
+}
