@@ -1,0 +1,220 @@
+//! Router and worker alone: what the actors cost a call when the process behind them answers at once.
+
+mod support;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use actix::{Addr, Message};
+use actix_pyproc_actors::router::core::Limits;
+use actix_pyproc_actors::router::select::Select;
+use actix_pyproc_actors::router::Admission;
+use actix_pyproc_actors::supervisor::{AwaitReady, Settings};
+use actix_pyproc_actors::testing::{limits, settings};
+use actix_pyproc_actors::{
+    Backend, CallId, Class, ClassId, Generation, KillReason, Link, LinkEvent, Outcome, Phase, Request,
+    Router, SlotId, Supervisor,
+};
+use criterion::{criterion_group, criterion_main, Criterion, SamplingMode, Throughput};
+use futures::future::LocalBoxFuture;
+use support::alloc::counted;
+use support::full_or_quick;
+use support::profile::criterion;
+use support::report::Report;
+
+#[global_allocator]
+static ALLOCATOR: support::alloc::Counting = support::alloc::Counting;
+
+/// A backend whose processes answer when they are next looked at.
+struct Instantly;
+
+struct Ask;
+
+#[derive(Debug)]
+struct Failed;
+
+impl Message for Ask {
+    type Result = Result<u64, Failed>;
+}
+
+impl Request for Ask {
+    fn timeout(&self) -> Option<Duration> {
+        Some(Duration::from_secs(30))
+    }
+
+    fn idempotent(&self) -> bool {
+        false
+    }
+
+    fn affinity(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl From<Outcome<Instantly>> for Failed {
+    fn from(_: Outcome<Instantly>) -> Self {
+        Self
+    }
+}
+
+impl actix::Handler<Ask> for Router<Instantly> {
+    type Result = Admission<Instantly>;
+
+    fn handle(&mut self, ask: Ask, _: &mut actix::Context<Self>) -> Self::Result {
+        self.accept(ask)
+    }
+}
+
+impl Backend for Instantly {
+    type Call = Ask;
+    type Reply = u64;
+    type Error = Failed;
+    type Exit = ();
+    type StartError = ();
+    type Link = Answers;
+
+    fn classify(&self, _: &Ask) -> Result<Class, Failed> {
+        Ok(Class { id: ClassId(0), overlapping: false })
+    }
+
+    fn launch(&self, _: SlotId, _: Generation) -> LocalBoxFuture<'static, Result<Answers, ()>> {
+        Box::pin(std::future::ready(Ok(Answers::default())))
+    }
+
+    fn kind(_: &Failed) -> &'static str {
+        "failed"
+    }
+}
+
+/// Calls that were sent, which are answers already.
+#[derive(Default)]
+struct Answers {
+    staged: VecDeque<CallId>,
+    flushed: VecDeque<CallId>,
+    waker: Option<Waker>,
+}
+
+impl Link<Instantly> for Answers {
+    fn pid(&self) -> u32 {
+        1
+    }
+
+    fn capacity(&self) -> usize {
+        CallId::MAX_INDEX
+    }
+
+    fn send(&mut self, id: CallId, _: &Ask, _: Option<Instant>) -> Result<(), Failed> {
+        self.staged.push_back(id);
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        if !self.staged.is_empty() {
+            self.flushed.append(&mut self.staged);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent<Instantly>> {
+        match self.flushed.pop_front() {
+            Some(id) => {
+                let service = Some(Duration::from_micros(2));
+                Poll::Ready(LinkEvent::Done { id, result: Ok(1), service })
+            }
+            None => {
+                self.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn phase(&self, _: CallId) -> Phase {
+        Phase::Sent
+    }
+
+    fn cancel(&mut self, _: CallId) {}
+
+    fn revoke(&mut self, _: CallId) {}
+
+    fn drain(&mut self) {}
+
+    fn kill(&mut self, _: KillReason) {}
+}
+
+/// Lets `callers` make `calls` calls in all.
+async fn calls(router: &Addr<Router<Instantly>>, callers: u64, calls: u64) {
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| {
+            let router = router.clone();
+            let share = calls / callers + u64::from(caller < calls % callers);
+            actix_rt::spawn(async move {
+                for _ in 0..share {
+                    router.send(Ask).await.expect("the router lives").expect("the process answers");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("a caller does not panic");
+    }
+}
+
+fn actors(criterion: &mut Criterion) {
+    let mut report = Report::new("actors");
+    let mut group = criterion.benchmark_group("actors");
+    group.sampling_mode(SamplingMode::Flat);
+    for (name, select) in [("least-loaded", Select::LeastLoaded), ("round-robin", Select::RoundRobin)] {
+        for &workers in full_or_quick::<&[u32]>(&[1, 4, 16], &[1, 4]) {
+            let system = actix_rt::System::new();
+            let (router, supervisor) = system.block_on(start(select, workers));
+            for &callers in full_or_quick::<&[u64]>(&[1, 64, 256, 1024], &[1, 256]) {
+                let id = format!("{name}/{workers} workers/{callers} callers");
+                group.throughput(Throughput::Elements(callers));
+                let mut seen = (0, Duration::ZERO);
+                group.bench_function(&id, |bencher| {
+                    bencher.iter_custom(|rounds| {
+                        let start = Instant::now();
+                        system.block_on(calls(&router, callers, rounds * callers));
+                        let took = start.elapsed();
+                        seen = (seen.0 + rounds * callers, seen.1 + took);
+                        took
+                    });
+                });
+                if seen.0 > 0 {
+                    let ((), allocated) = counted(|| system.block_on(calls(&router, callers, 20 * callers)));
+                    let per_call = |total: u64| total as f64 / (20 * callers) as f64;
+                    report.add(
+                        id,
+                        [
+                            ("calls_per_s", seen.0 as f64 / seen.1.as_secs_f64()),
+                            ("ns_per_call", seen.1.as_nanos() as f64 / seen.0 as f64),
+                            ("bytes_per_call", per_call(allocated.bytes)),
+                            ("allocations_per_call", per_call(allocated.count)),
+                        ],
+                    );
+                }
+            }
+            drop((router, supervisor));
+        }
+    }
+    group.finish();
+}
+
+async fn start(select: Select, workers: u32) -> (Addr<Router<Instantly>>, Addr<Supervisor<Instantly>>) {
+    let backend = Rc::new(Instantly);
+    let limits = Limits { select, ..limits() };
+    let router = Router::start(Rc::clone(&backend), limits, None);
+    let settings: Settings = settings(workers);
+    let supervisor = Supervisor::start_with(backend, router.clone(), settings);
+    let ready = supervisor.send(AwaitReady::new(None)).await;
+    assert!(matches!(ready, Ok(Ok(()))), "all start at once");
+    (router, supervisor)
+}
+
+criterion_group!(name = benches; config = criterion(); targets = actors);
+criterion_main!(benches);

@@ -1,0 +1,123 @@
+//! The machine, and which of its cores are used. The main structure is [`Machine`].
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Pid;
+use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
+use serde::{Deserialize, Serialize};
+
+/// What the figures were taken on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) python: String,
+    pub(crate) rustc: String,
+    pub(crate) load_before: String,
+}
+
+impl Machine {
+    pub(crate) fn look() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let cpu = read("/proc/cpuinfo");
+        let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+        Self {
+            cpu: cpu.trim_start_matches([' ', '\t', ':']).to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            python: output(&python(), &["--version"]),
+            rustc: output(Path::new("rustc"), &["--version"]),
+            load_before: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+fn output(program: &Path, arguments: &[&str]) -> String {
+    let output =
+        Command::new(program).args(arguments).output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).trim().to_owned()
+}
+
+/// The interpreter that the pool takes by default.
+pub(crate) fn python() -> PathBuf {
+    std::env::var_os("PYPROC_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
+}
+
+pub(crate) fn python_workers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("python_workers")
+}
+
+/// The worker of the benches.
+pub(crate) fn worker() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/workers/bench.py")
+}
+
+/// Where reports and the virtual environment are.
+pub(crate) fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"))
+}
+
+/// Which cores host and worker may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// Any.
+    Free,
+    /// Both the first one.
+    Shared,
+    /// The host the first one, the worker the second.
+    Apart,
+}
+
+impl Cores {
+    /// The modes that this machine has cores for.
+    pub(crate) fn all() -> Vec<Self> {
+        let cores = allowed().len();
+        [Self::Free, Self::Shared, Self::Apart].into_iter().filter(|mode| cores >= mode.needed()).collect()
+    }
+
+    const fn needed(self) -> usize {
+        match self {
+            Self::Free | Self::Shared => 1,
+            Self::Apart => 2,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Shared => "one core",
+            Self::Apart => "two cores",
+        }
+    }
+
+    /// Does something with this thread and these processes where the mode has them, then lets them go anywhere.
+    pub(crate) fn during<T>(self, workers: &[u32], body: impl FnOnce() -> T) -> T {
+        let all = allowed();
+        let worker = if self == Self::Apart { 1 } else { 0 };
+        if self != Self::Free {
+            pin(None, &all[..1]);
+            workers.iter().for_each(|&pid| pin(Some(pid), &all[worker..=worker]));
+        }
+        let result = body();
+        if self != Self::Free {
+            pin(None, &all);
+            workers.iter().for_each(|&pid| pin(Some(pid), &all));
+        }
+        result
+    }
+}
+
+fn allowed() -> Vec<usize> {
+    let set = sched_getaffinity(None).expect("a thread may ask for its own cores");
+    (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect()
+}
+
+fn pin(pid: Option<u32>, cores: &[usize]) {
+    let pid = pid.map(|pid| Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("it is not 0"));
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|&core| set.set(core));
+    sched_setaffinity(pid, &set).expect("the cores are there");
+}

@@ -1,0 +1,185 @@
+//! The pool under load. The main structure is [`Work`].
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_pyproc::{Call, Codec, Pool, PoolConfig, Reply};
+use actix_rt::SystemRunner;
+use bytes::Bytes;
+use rustix::process::{kill_process, Pid, Signal};
+use serde::{Deserialize, Serialize};
+
+use super::machine;
+use super::sample::{Sample, Until};
+
+/// A pool on an arbiter, which is this thread.
+pub(crate) struct Host {
+    system: SystemRunner,
+    pub(crate) pool: Pool,
+}
+
+/// How calls are made, and what is done with their replies.
+#[derive(Clone)]
+pub(crate) struct Work {
+    make: Rc<dyn Fn() -> Call>,
+    read: fn(&Reply),
+}
+
+impl Host {
+    /// Starts a pool of the worker of the benches.
+    pub(crate) fn start(configure: impl FnOnce(PoolConfig) -> PoolConfig) -> Self {
+        let system = actix_rt::System::new();
+        let config = configure(PoolConfig::new(machine::worker()).workers(1));
+        let pool = system.block_on(Pool::start(config)).expect("the worker of the benches starts");
+        Self { system, pool }
+    }
+
+    pub(crate) fn workers(count: usize) -> Self {
+        Self::start(|config| config.workers(count))
+    }
+
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.system.block_on(future)
+    }
+
+    /// Lets `callers` make one call after the other.
+    pub(crate) fn run(&self, work: &Work, callers: usize, until: Until) -> Sample {
+        self.run_into(Sample::new(), work, callers, until)
+    }
+
+    /// As [`Host::run`], with a sample that is there already.
+    pub(crate) fn run_into(&self, sample: Sample, work: &Work, callers: usize, until: Until) -> Sample {
+        self.block_on(work.closed_loop(&self.pool, callers, until, sample))
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.block_on(self.pool.status()).slots.iter().filter_map(|slot| slot.pid).collect()
+    }
+
+    /// The resident memory of the greatest worker, in bytes.
+    pub(crate) fn worker_rss(&self) -> u64 {
+        let status = self.block_on(self.pool.status());
+        status.slots.iter().filter_map(|slot| slot.rss_bytes).max().unwrap_or_default()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let pool = self.pool.clone();
+        self.block_on(async move { pool.shutdown().await });
+    }
+}
+
+impl Work {
+    pub(crate) fn new(make: impl Fn() -> Call + 'static, read: fn(&Reply)) -> Self {
+        Self { make: Rc::new(make), read }
+    }
+
+    /// `predict({"value": 42})`, encoded and decoded as a caller does.
+    pub(crate) fn predict() -> Self {
+        #[derive(Serialize)]
+        struct Input {
+            value: u64,
+        }
+        #[derive(Deserialize)]
+        struct Prediction {
+            result: u64,
+        }
+        Self::new(
+            || Call::json("predict", &Input { value: 42 }).expect("it has a JSON"),
+            |reply| {
+                let prediction: Prediction = reply.json().expect("a prediction");
+                assert_eq!(prediction.result, 84);
+            },
+        )
+    }
+
+    /// `echo` of about `size` bytes.
+    pub(crate) fn echo(codec: Codec, size: usize) -> Self {
+        let text = "x".repeat(size.saturating_sub(2));
+        match codec {
+            Codec::Json => Self::new(
+                move || Call::json("echo", &text).expect("it has a JSON"),
+                |reply| drop(reply.json::<String>().expect("a string")),
+            ),
+            Codec::Msgpack => Self::new(
+                move || Call::msgpack("echo", &text).expect("it has a MessagePack"),
+                |reply| drop(reply.msgpack::<String>().expect("a string")),
+            ),
+            Codec::Bytes => {
+                let payload = Bytes::from(vec![b'x'; size]);
+                Self::new(move || Call::bytes("echo", payload.clone()), |reply| drop(reply.bytes()))
+            }
+        }
+    }
+
+    /// A function that takes a number of microseconds.
+    pub(crate) fn microseconds(function: &'static str, us: u64) -> Self {
+        Self::new(
+            move || Call::json(function, &us).expect("it has a JSON"),
+            |reply| assert!(reply.json::<u64>().is_ok()),
+        )
+    }
+
+    pub(crate) fn call(&self) -> Call {
+        (self.make)()
+    }
+
+    pub(crate) fn read(&self, reply: &Reply) {
+        (self.read)(reply);
+    }
+
+    /// Lets `callers` make one call after the other, on this arbiter.
+    async fn closed_loop(&self, pool: &Pool, callers: usize, until: Until, sample: Sample) -> Sample {
+        let start = Instant::now();
+        let sample = Rc::new(RefCell::new(sample));
+        let begun = Rc::new(Cell::new(0));
+        let caller = || {
+            let (work, pool, sample, begun) =
+                (self.clone(), pool.clone(), Rc::clone(&sample), Rc::clone(&begun));
+            async move {
+                let mut now = start;
+                while !until.is_over(begun.get(), start, now) {
+                    begun.set(begun.get() + 1);
+                    let reply = pool.request(work.call()).await.expect("the worker of the benches answers");
+                    work.read(&reply);
+                    let then = std::mem::replace(&mut now, Instant::now());
+                    sample.borrow_mut().record(now - then);
+                }
+            }
+        };
+        if callers == 1 {
+            caller().await;
+        } else {
+            let tasks: Vec<_> = (0..callers).map(|_| actix_rt::spawn(caller())).collect();
+            for task in tasks {
+                task.await.expect("a caller does not panic");
+            }
+        }
+        let sample = Rc::into_inner(sample).expect("the callers have ended and dropped theirs");
+        sample.into_inner().end(start.elapsed())
+    }
+}
+
+/// Kills the only worker, and says how long it takes until its replacement has answered a call.
+pub(crate) fn recover(host: &Host) -> Duration {
+    let old = host.pids()[0];
+    let pid = Pid::from_raw(i32::try_from(old).expect("a process id")).expect("it is not 0");
+    let work = Work::predict();
+    host.block_on(async {
+        let start = Instant::now();
+        kill_process(pid, Signal::KILL).expect("it lives");
+        // A call that had started goes down with the worker.
+        while host.pool.request(work.call()).await.map_or(old, |reply| reply.pid()) == old {}
+        start.elapsed()
+    })
+}
+
+/// A configuration in which each crash is the first.
+pub(crate) fn forgiving(mut config: PoolConfig) -> PoolConfig {
+    config.restart.reset_after = Duration::from_millis(1);
+    config.restart.max_restarts = u32::MAX;
+    config
+}

@@ -1,0 +1,93 @@
+//! A web application that embeds the pool. Without `--serve` it makes some requests to itself, and ends.
+//!
+//!     cargo run --release --example actix_web -- --serve
+//!     curl http://127.0.0.1:8080/words -d '{"text": "to be or not to be"}'
+
+use std::io;
+use std::net::SocketAddr;
+
+use actix_pyproc::{Call, CallError, Pool, PoolConfig};
+use actix_web::http::{header, StatusCode};
+use actix_web::web::{Bytes, Data};
+use actix_web::{get, post, App, HttpResponse, HttpServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/actix_web/worker.py");
+
+/// The body of the request is the argument as it is, the result the body of the response.
+#[post("/words")]
+async fn words(pool: Data<Pool>, body: Bytes) -> HttpResponse {
+    match pool.request(Call::raw_json("words", body)).await {
+        Ok(reply) => HttpResponse::Ok().content_type("application/json").body(reply.bytes()),
+        Err(error) => refusal(&error),
+    }
+}
+
+#[get("/status")]
+async fn pool_status(pool: Data<Pool>) -> HttpResponse {
+    HttpResponse::Ok().json(pool.status().await)
+}
+
+/// What a failed call is in HTTP. A traceback is nobody's business outside.
+fn refusal(error: &CallError) -> HttpResponse {
+    let (code, retry_after) = match error {
+        CallError::Overloaded { retry_after } | CallError::Unavailable { retry_after, .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(retry_after.as_secs().max(1)))
+        }
+        CallError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
+        CallError::DeadlineExceeded { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
+        CallError::UnknownFunction { .. } => (StatusCode::NOT_FOUND, None),
+        CallError::PayloadTooLarge { ran: false, .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+        CallError::Decode { ran: false, .. } => (StatusCode::BAD_REQUEST, None),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
+    };
+    let mut response = HttpResponse::build(code);
+    if let Some(seconds) = retry_after {
+        response.insert_header((header::RETRY_AFTER, seconds));
+    }
+    response.json(serde_json::json!({"error": error.kind()}))
+}
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let stay = std::env::args().any(|arg| arg == "--serve");
+    let pool = Pool::start(PoolConfig::new(WORKER).workers(2)).await?;
+    let data = Data::new(pool.clone());
+    // All threads of the server use the one pool.
+    let app = move || App::new().app_data(data.clone()).service(words).service(pool_status);
+    let server = HttpServer::new(app).workers(2).bind(("127.0.0.1", if stay { 8080 } else { 0 }))?;
+    let address = server.addrs()[0];
+    let server = server.run();
+    let handle = server.handle();
+    let serving = actix_web::rt::spawn(server);
+    println!("listening on http://{address}");
+    if !stay {
+        ask(address, "POST /words", r#"{"text": "To be, or not to be", "most": 2}"#, 200).await?;
+        ask(address, "POST /words", r#"{"text": 5}"#, 500).await?;
+        ask(address, "POST /words", "no JSON", 400).await?;
+        ask(address, "GET /status", "", 200).await?;
+        handle.stop(true).await;
+    }
+    // The server ends by itself at SIGINT and SIGTERM; then no request needs the pool.
+    serving.await??;
+    pool.shutdown().await;
+    Ok(())
+}
+
+/// One request with the simplest of clients, and the status that it is to bring.
+async fn ask(address: SocketAddr, what: &str, body: &str, expected: u16) -> io::Result<()> {
+    println!("\n{what} {body}");
+    let mut stream = TcpStream::connect(address).await?;
+    let head = format!("{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close");
+    stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    let (head, body) = response.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+    let status = head.lines().next().unwrap_or_default();
+    println!("    {status} {body}");
+    match status.starts_with(&format!("HTTP/1.1 {expected} ")) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("{what} was to bring {expected}"))),
+    }
+}

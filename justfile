@@ -1,0 +1,54 @@
+# What .ci/run runs, in parts.
+
+# All that CI runs.
+ci:
+    .ci/run
+
+# Format, lints and documentation.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+    if cargo deny --version >/dev/null 2>&1; then cargo deny check; fi
+
+# The tests of both crates and of the Python package.
+test:
+    cargo test
+    python3 python_workers/run_tests.py
+
+# The benchmarks: all, those of one target, or a part of it: `just bench pool_call '1 KiB'`.
+bench TARGET="*" FILTER="":
+    cargo bench --bench '{{TARGET}}' -- {{ if FILTER == "" { "" } else { quote(FILTER) } }}
+
+# All benchmarks, roughly, in under three minutes.
+bench-quick:
+    PYPROC_BENCH_QUICK=1 cargo bench
+
+# What a call allocates, against benches/budget.toml.
+bench-budget:
+    cargo bench --bench budget
+
+# All benchmarks, then docs/benchmarks.md and its plots.
+bench-report:
+    cargo bench
+    cargo run --release --quiet --bin pyproc -- bench benches/workers/bench.py predict '{"value": 42}' --workers 2 \
+        --concurrency 256 --seconds 5 --json > "${CARGO_TARGET_DIR:-target}/bench-report/cli.json"
+    cargo bench --bench report -- --write
+
+# Flame graphs of a part of the benchmarks: `just flame pool_concurrent 'least-loaded/1 workers/16 B/256'`.
+flame TARGET FILTER="":
+    cargo bench --bench '{{TARGET}}' -- --profile-time 10 {{ if FILTER == "" { "" } else { quote(FILTER) } }}
+
+# Every allocation of 50,000 calls, as dhat-heap.json for https://nnethercote.github.io/dh_view/dh_view.html.
+heap:
+    PYPROC_BENCH_HEAP=1 cargo bench --bench heap
+
+# The documentation, in a browser.
+doc:
+    cargo doc --workspace --no-deps --all-features --open
+
+# The examples.
+examples:
+    cargo run --release --example quickstart
+    cargo run --release --example real_input
+    cargo run --release --example actix_web

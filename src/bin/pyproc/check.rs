@@ -1,0 +1,102 @@
+//! `pyproc check`: starts one worker and tells what it exposes.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use actix_pyproc::{FunctionInfo, FunctionKind};
+use serde::Serialize;
+
+use crate::console::note;
+use crate::failure::Failure;
+use crate::options::PoolOptions;
+use crate::session::Session;
+
+/// Signatures up to this width are aligned.
+const ALIGNED: usize = 48;
+
+/// Start one worker, list the functions that it exposes, and stop
+#[derive(clap::Args)]
+#[command(override_usage = "pyproc check [OPTIONS] WORKER\n       pyproc check [OPTIONS] -m MODULE")]
+pub(crate) struct Args {
+    /// The Python file that the worker runs
+    #[arg(value_name = "WORKER", required_unless_present = "module", conflicts_with = "module")]
+    worker: Option<PathBuf>,
+    /// Print one JSON object on one line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    pub(crate) pool: PoolOptions,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    python: &'a str,
+    functions: Vec<Function<'a>>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    signature: &'a str,
+    doc: Option<&'a str>,
+    kind: FunctionKind,
+}
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let mut config = args.pool.config(args.worker.as_deref(), 1)?;
+    // However many the pool is to have, one shows what they expose.
+    (config.workers, config.min_ready) = (1, 0);
+    let session = Session::start(config).await?;
+    let (python, functions) = (session.pool.python_version(), session.pool.functions());
+    let told = if args.json { tell_json(python, &functions) } else { tell_lines(python, &functions) };
+    session.stop().await;
+    Ok(told?)
+}
+
+fn tell_json(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
+    let functions = (functions.iter())
+        .map(|FunctionInfo { name, signature, doc, kind, .. }| Function {
+            name,
+            signature,
+            doc: doc.as_deref(),
+            kind: *kind,
+        })
+        .collect();
+    let mut out = serde_json::to_vec(&Report { python, functions })?;
+    out.push(b'\n');
+    io::stdout().lock().write_all(&out)
+}
+
+fn tell_lines(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
+    let heads: Vec<String> = functions.iter().map(head).collect();
+    let width = heads.iter().map(|head| head.chars().count()).filter(|&width| width <= ALIGNED).max();
+    let width = width.unwrap_or_default();
+    let mut out = io::stdout().lock();
+    for (head, function) in heads.iter().zip(functions) {
+        match function.doc.as_deref().filter(|doc| !doc.is_empty()) {
+            Some(doc) => writeln!(out, "{head:width$}  {}", one_line(doc))?,
+            None => writeln!(out, "{head}")?,
+        }
+    }
+    match functions.len() {
+        0 => note("warning: the worker exposes no function; mark one with @expose"),
+        1 => note(format_args!("1 function, Python {python}")),
+        count => note(format_args!("{count} functions, Python {python}")),
+    }
+    Ok(())
+}
+
+fn head(function: &FunctionInfo) -> String {
+    let FunctionInfo { name, signature, kind, .. } = function;
+    let kind = match kind {
+        FunctionKind::Sync => "",
+        FunctionKind::Async => "async ",
+    };
+    format!("{kind}{name}{}", one_line(signature))
+}
+
+/// The text of a default value may have line breaks in it; a program reads one line per function.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,291 @@
+//! What callers send, and what they get. The main structure is [`Call`].
+
+mod reply;
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actix_pyproc_actors::backend::Request;
+use actix_pyproc_actors::id::ClassId;
+use bytes::{Bytes, BytesMut};
+use serde::Serialize;
+
+use crate::error::CallError;
+use crate::wire::codec::{put_metadata, to_json, to_msgpack, CodecError, METADATA_BIT};
+use crate::wire::Codec;
+
+pub use reply::Reply;
+
+/// A call of a Python function: an actor message whose result is a [`Reply`] or a [`CallError`].
+///
+/// ```
+/// use actix_pyproc::{Call, CallError};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), CallError> {
+/// let call = Call::json("predict", &[1, 2, 3])?
+///     .timeout(Duration::from_secs(2))
+///     .idempotent()
+///     .affinity("customer 7");
+/// assert_eq!(call.function(), "predict");
+/// assert_eq!(&call.payload()[..], b"[1,2,3]");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Call {
+    function: Cow<'static, str>,
+    payload: Bytes,
+    timeout: Option<Duration>,
+    affinity: Option<u64>,
+    metadata: Option<Box<Metadata>>,
+    codec: Codec,
+    idempotent: bool,
+    /// Which class the pool that judged the call put it in, so that the name is looked up once.
+    class: AtomicU32,
+}
+
+type Metadata = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+
+const NO_CLASS: u32 = u32::MAX;
+
+impl Call {
+    /// A call whose argument is JSON. What has no JSON for serde_json, such as a NaN, goes as `null`.
+    ///
+    /// # Errors
+    /// [`CallError::Encode`] if the argument cannot be written as JSON.
+    pub fn json(
+        function: impl Into<Cow<'static, str>>,
+        argument: &(impl Serialize + ?Sized),
+    ) -> Result<Self, CallError> {
+        Ok(Self::new(function.into(), Codec::Json, to_json(argument).map_err(unencodable)?))
+    }
+
+    /// A call whose argument, and result, is MessagePack.
+    ///
+    /// # Errors
+    /// [`CallError::Encode`] if the argument cannot be written as MessagePack.
+    pub fn msgpack(
+        function: impl Into<Cow<'static, str>>,
+        argument: &(impl Serialize + ?Sized),
+    ) -> Result<Self, CallError> {
+        Ok(Self::new(function.into(), Codec::Msgpack, to_msgpack(argument).map_err(unencodable)?))
+    }
+
+    /// A call whose argument is bytes as they are; they are not copied on their way to the socket.
+    pub fn bytes(function: impl Into<Cow<'static, str>>, argument: impl Into<Bytes>) -> Self {
+        Self::new(function.into(), Codec::Bytes, argument.into())
+    }
+
+    /// A call whose argument is JSON text already. It is not checked here; the worker refuses what is no JSON.
+    pub fn raw_json(function: impl Into<Cow<'static, str>>, argument: impl Into<Bytes>) -> Self {
+        Self::new(function.into(), Codec::Json, argument.into())
+    }
+
+    /// A call whose argument is MessagePack already. It is not checked here.
+    pub fn raw_msgpack(function: impl Into<Cow<'static, str>>, argument: impl Into<Bytes>) -> Self {
+        Self::new(function.into(), Codec::Msgpack, argument.into())
+    }
+
+    fn new(function: Cow<'static, str>, codec: Codec, payload: Bytes) -> Self {
+        Self {
+            function,
+            payload,
+            timeout: None,
+            affinity: None,
+            metadata: None,
+            codec,
+            idempotent: false,
+            class: AtomicU32::new(NO_CLASS),
+        }
+    }
+
+    /// Ends the call with [`CallError::DeadlineExceeded`] this long after the pool took it.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Allows the pool to run the call again after a worker died while it ran.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// Sends calls with an equal key to the same worker while it lives.
+    #[must_use]
+    pub fn affinity(mut self, key: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.affinity = Some(hasher.finish());
+        self
+    }
+
+    /// Adds a string that the function can read beside its argument. The last of one key counts.
+    #[must_use]
+    pub fn metadata(
+        mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let key = key.into();
+        let entries = self.metadata.get_or_insert_default();
+        entries.retain(|(other, _)| *other != key);
+        entries.push((key, value.into()));
+        self
+    }
+
+    /// Adds the W3C trace context that the call belongs to.
+    #[must_use]
+    pub fn traceparent(self, traceparent: impl Into<Cow<'static, str>>) -> Self {
+        self.metadata("traceparent", traceparent)
+    }
+
+    /// The name of the function.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// How the argument is encoded.
+    #[must_use]
+    pub const fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// The argument as it is encoded.
+    #[must_use]
+    pub const fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// The value of a metadata key.
+    #[must_use]
+    pub fn metadata_value(&self, key: &str) -> Option<&str> {
+        let entries = self.metadata.as_ref()?;
+        entries.iter().find(|(other, _)| other == key).map(|(_, value)| &**value)
+    }
+
+    /// Whether the pool may run the call again after a worker died while it ran.
+    #[must_use]
+    pub const fn is_idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    /// The codec byte of the call's frame.
+    pub(crate) fn codec_byte(&self) -> u8 {
+        self.codec as u8 | if self.metadata.is_some() { METADATA_BIT } else { 0 }
+    }
+
+    /// Appends the metadata block, if there is one.
+    pub(crate) fn put_metadata(&self, out: &mut BytesMut) -> Result<(), CallError> {
+        let Some(entries) = &self.metadata else {
+            return Ok(());
+        };
+        put_metadata(entries.iter().map(|(key, value)| (&**key, &**value)), out).map_err(unencodable)
+    }
+
+    pub(crate) fn has_metadata(&self) -> bool {
+        self.metadata.is_some()
+    }
+
+    pub(crate) fn class(&self) -> Option<ClassId> {
+        Some(self.class.load(Ordering::Relaxed)).filter(|class| *class != NO_CLASS).map(ClassId)
+    }
+
+    pub(crate) fn set_class(&self, class: ClassId) {
+        self.class.store(class.0, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Call {
+    fn clone(&self) -> Self {
+        Self {
+            function: self.function.clone(),
+            payload: self.payload.clone(),
+            metadata: self.metadata.clone(),
+            class: AtomicU32::new(self.class.load(Ordering::Relaxed)),
+            ..*self
+        }
+    }
+}
+
+impl actix::Message for Call {
+    type Result = Result<Reply, CallError>;
+}
+
+impl Request for Call {
+    fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    fn idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    fn affinity(&self) -> Option<u64> {
+        self.affinity
+    }
+}
+
+fn unencodable(error: CodecError) -> CallError {
+    CallError::Encode { message: error.to_string().into(), ran: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use actix_pyproc_actors::backend::Request;
+    use actix_pyproc_actors::id::ClassId;
+    use bytes::BytesMut;
+
+    use super::Call;
+    use crate::error::CallError;
+
+    #[test]
+    fn what_the_builder_was_told_is_what_the_actors_read() {
+        let call = Call::bytes("f", &b"x"[..]);
+        assert_eq!(
+            (Request::timeout(&call), Request::idempotent(&call), Request::affinity(&call)),
+            (None, false, None)
+        );
+        let call = call.timeout(Duration::from_secs(1)).idempotent().affinity(7);
+        assert_eq!(Request::timeout(&call), Some(Duration::from_secs(1)));
+        assert!(Request::idempotent(&call) && call.is_idempotent());
+        assert_eq!(Request::affinity(&call), Request::affinity(&Call::bytes("g", &b""[..]).affinity(7)));
+        assert_ne!(Request::affinity(&call), Request::affinity(&Call::bytes("g", &b""[..]).affinity(8)));
+    }
+
+    #[test]
+    fn metadata_stand_before_the_argument_and_the_last_of_a_key_counts() {
+        let call = Call::bytes("f", &b""[..]).traceparent("00-1").metadata("traceparent", "00-2");
+        assert_eq!(call.codec_byte(), 0x83);
+        assert_eq!(call.metadata_value("traceparent"), Some("00-2"));
+        let mut out = BytesMut::new();
+        call.put_metadata(&mut out).expect("it is short");
+        assert_eq!(&out[2..], br#"{"traceparent":"00-2"}"#);
+        let long = call.metadata("long", "x".repeat(70_000));
+        assert!(matches!(long.put_metadata(&mut out), Err(CallError::Encode { ran: false, .. })));
+    }
+
+    #[test]
+    fn argument_that_has_no_json_is_refused_before_anything_is_sent() {
+        let keys = HashMap::from([(vec![1], 1)]);
+        assert!(matches!(Call::json("f", &keys), Err(CallError::Encode { ran: false, .. })));
+    }
+
+    #[test]
+    fn clone_is_the_same_call() {
+        let call = Call::raw_json("f", "1").timeout(Duration::from_secs(1)).idempotent().metadata("k", "v");
+        call.set_class(ClassId(4));
+        let clone = call.clone();
+        assert_eq!(format!("{clone:?}"), format!("{call:?}"));
+        assert_eq!(clone.class(), Some(ClassId(4)));
+    }
+}

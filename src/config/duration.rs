@@ -1,0 +1,135 @@
+//! Durations in configuration files: `"30s"`, `"250ms"`, or a number of milliseconds. The main item is [`parse`].
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserializer, Serializer};
+
+const UNITS: [(&str, f64); 6] =
+    [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+
+/// Reads a number and its unit: `ns`, `us`, `ms`, `s`, `m` or `h`. Without a unit it is milliseconds.
+pub(super) fn parse(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let number: f64 = number.trim_end().parse().ok()?;
+    let factor = match unit {
+        "" => 1e-3,
+        _ => UNITS.iter().find(|(name, _)| *name == unit)?.1,
+    };
+    // Rounded to the nanosecond, so that 0.1 ms does not become 99.999 µs.
+    let nanos = (number * factor * 1e9).round();
+    (nanos >= 0.0 && nanos <= u64::MAX as f64).then(|| Duration::from_nanos(nanos as u64))
+}
+
+/// Writes what [`parse`] reads, in the greatest unit in which it is whole.
+pub(super) fn format(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    match () {
+        () if nanos.is_multiple_of(1_000_000_000) => format!("{}s", nanos / 1_000_000_000),
+        () if nanos.is_multiple_of(1_000_000) => format!("{}ms", nanos / 1_000_000),
+        () if nanos.is_multiple_of(1_000) => format!("{}us", nanos / 1_000),
+        () => format!("{nanos}ns"),
+    }
+}
+
+pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format(*duration))
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    deserializer.deserialize_any(DurationVisitor)
+}
+
+/// For fields that can be without a duration, which is written `"none"`.
+pub(super) mod optional {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::serialize(duration, serializer),
+            None => serializer.serialize_str("none"),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Field {
+            None(NoneWord),
+            Some(#[serde(with = "super")] Duration),
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum NoneWord {
+            None,
+        }
+        Field::deserialize(deserializer).map(|field| match field {
+            Field::None(NoneWord::None) => None,
+            Field::Some(duration) => Some(duration),
+        })
+    }
+}
+
+struct DurationVisitor;
+
+impl Visitor<'_> for DurationVisitor {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as \"250ms\" or \"30s\", or a number of milliseconds")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+        parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+
+    fn visit_u64<E: Error>(self, millis: u64) -> Result<Duration, E> {
+        Ok(Duration::from_millis(millis))
+    }
+
+    fn visit_i64<E: Error>(self, millis: i64) -> Result<Duration, E> {
+        let millis =
+            u64::try_from(millis).map_err(|_| E::invalid_value(Unexpected::Signed(millis), &self))?;
+        Ok(Duration::from_millis(millis))
+    }
+
+    fn visit_f64<E: Error>(self, millis: f64) -> Result<Duration, E> {
+        Duration::try_from_secs_f64(millis / 1e3)
+            .map_err(|_| E::invalid_value(Unexpected::Float(millis), &self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{format, parse};
+
+    #[test]
+    fn durations_are_read_with_and_without_unit_and_written_as_they_were() {
+        for (text, micros) in
+            [("30s", 30_000_000), ("250ms", 250_000), ("15us", 15), ("7200s", 7_200_000_000)]
+        {
+            assert_eq!(parse(text), Some(Duration::from_micros(micros)), "{text}");
+            assert_eq!(format(Duration::from_micros(micros)), text);
+        }
+        for (text, micros) in
+            [("1.5s", 1_500_000), ("2 m", 120_000_000), ("1h", 3_600_000_000), ("40", 40_000)]
+        {
+            assert_eq!(parse(text), Some(Duration::from_micros(micros)), "{text}");
+        }
+        for text in ["", "s", "-1s", "1 day", "1e99h", "nan", "inf"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Why a configuration cannot be used.
+
+use std::path::PathBuf;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A field has a value that makes no sense.
+    #[error("{field} {problem}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with its value.
+        problem: &'static str,
+    },
+    /// An environment variable of the workers has a name or a value that no process can have.
+    #[error("env has {name:?}, which cannot be an environment variable of a worker")]
+    Env {
+        /// Its name.
+        name: String,
+    },
+    /// The text is not the TOML of a configuration.
+    #[error("read {}: {message}", place(path.as_ref(), None))]
+    Toml {
+        /// The file that it is in, if it is in one.
+        path: Option<PathBuf>,
+        /// What the parser said.
+        message: String,
+    },
+    /// The TOML has a key that there is none of.
+    #[error("{}: unknown key `{key}`{}", place(path.as_ref(), Some(*line)), did_you_mean("`", nearest.as_ref()))]
+    UnknownKey {
+        /// The key, with its section: `restart.max`.
+        key: String,
+        /// The known key that was probably meant.
+        nearest: Option<String>,
+        /// The file that it is in, if it is in one.
+        path: Option<PathBuf>,
+        /// The line that it is in, from 1.
+        line: usize,
+    },
+    /// The file cannot be read.
+    #[error("read {path:?}: {source}")]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The value of a `PYPROC_…` variable does not fit its field.
+    #[error("read {name}: {message}")]
+    Variable {
+        /// The name of the variable.
+        name: String,
+        /// What is wrong with its value.
+        message: String,
+    },
+    /// A `PYPROC_…` variable names no field.
+    #[error("unknown variable {name}{}", did_you_mean("", nearest.as_ref()))]
+    UnknownVariable {
+        /// The name of the variable.
+        name: String,
+        /// The variable that was probably meant.
+        nearest: Option<String>,
+    },
+}
+
+fn place(path: Option<&PathBuf>, line: Option<usize>) -> String {
+    match (path, line) {
+        (Some(path), Some(line)) => format!("{}:{line}", path.display()),
+        (Some(path), None) => path.display().to_string(),
+        (None, Some(line)) => format!("line {line}"),
+        (None, None) => "TOML".to_owned(),
+    }
+}
+
+fn did_you_mean(quote: &str, nearest: Option<&String>) -> String {
+    nearest.map_or(String::new(), |nearest| format!("; did you mean {quote}{nearest}{quote}?"))
+}

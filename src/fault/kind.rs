@@ -1,0 +1,223 @@
+//! Which faults there are. The main item is [`FaultKind`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::wire::message::FaultOrder;
+
+/// Something that goes wrong.
+///
+/// As text it is its name, and after a colon its amount: `kill`, `pause:200` (milliseconds), `memory:64` (MiB). The text
+/// can do without the amount.
+///
+/// ```
+/// use actix_pyproc::FaultKind;
+/// use std::time::Duration;
+///
+/// assert_eq!("pause:50".parse(), Ok(FaultKind::Pause(Duration::from_millis(50))));
+/// assert_eq!(FaultKind::ExitMidReply.to_string(), "exit_mid_reply");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The process gets SIGKILL, as from the kernel when memory runs out.
+    Kill,
+    /// The process gets SIGSTOP, and nobody wakes it: the pool has to notice.
+    Stop,
+    /// The process is stopped, and goes on after this time.
+    Pause(Duration),
+    /// The next call ends its process with `os._exit`.
+    Exit,
+    /// The next call runs, and the process exits when half of the reply is sent.
+    ExitMidReply,
+    /// The worker closes its socket, and lives on.
+    Close,
+    /// The worker sends random bytes.
+    Garbage,
+    /// The worker sends the beginning of a frame, and closes its socket.
+    Truncated,
+    /// The worker sends the header of a frame that is longer than it may be.
+    Oversize,
+    /// The worker sends a reply to a call that it was never sent.
+    WrongReply,
+    /// While the next call runs, the worker sends a reply to the call that had the same place in the slot table before.
+    OldReply,
+    /// The worker sends the reply to the next call a second time, when the call after that starts.
+    DuplicateReply,
+    /// The worker reads nothing for this long.
+    SlowReader(Duration),
+    /// The worker takes this many bytes of memory, and keeps them.
+    Memory(u64),
+    /// The next process that is launched waits this long before it loads its code.
+    SlowStart(Duration),
+    /// The next process that is launched fails to start.
+    StartFailure,
+}
+
+/// No fault has this name, or its amount is no number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no fault {text:?}; there are {}", FaultKind::ALL.map(FaultKind::name).join(", "))]
+pub struct UnknownFault {
+    /// What was to be a fault.
+    pub text: Box<str>,
+}
+
+/// Who does what is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Means {
+    /// The host, with a signal.
+    Signal(Signal),
+    /// The worker, when it reads this.
+    Order(FaultOrder),
+    /// The worker that is launched next.
+    Start(FaultOrder),
+}
+
+/// What signals a fault consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Kill,
+    Stop { for_: Option<Duration> },
+}
+
+impl FaultKind {
+    /// All of them; those that have an amount, with the one that a text without an amount means.
+    pub const ALL: [Self; 16] = [
+        Self::Kill,
+        Self::Stop,
+        Self::Pause(Duration::from_millis(200)),
+        Self::Exit,
+        Self::ExitMidReply,
+        Self::Close,
+        Self::Garbage,
+        Self::Truncated,
+        Self::Oversize,
+        Self::WrongReply,
+        Self::OldReply,
+        Self::DuplicateReply,
+        Self::SlowReader(Duration::from_millis(200)),
+        Self::Memory(64 << 20),
+        Self::SlowStart(Duration::from_millis(500)),
+        Self::StartFailure,
+    ];
+
+    /// Its name, without an amount.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Stop => "stop",
+            Self::Pause(_) => "pause",
+            Self::Exit => "exit",
+            Self::ExitMidReply => "exit_mid_reply",
+            Self::Close => "close",
+            Self::Garbage => "garbage",
+            Self::Truncated => "truncated",
+            Self::Oversize => "oversize",
+            Self::WrongReply => "wrong_reply",
+            Self::OldReply => "old_reply",
+            Self::DuplicateReply => "duplicate_reply",
+            Self::SlowReader(_) => "slow_reader",
+            Self::Memory(_) => "memory",
+            Self::SlowStart(_) => "slow_start",
+            Self::StartFailure => "start_failure",
+        }
+    }
+
+    /// The same with this amount, in the unit of its text; `None` if it has none.
+    fn with_amount(self, amount: u64) -> Option<Self> {
+        let duration = Duration::from_millis(amount);
+        Some(match self {
+            Self::Pause(_) => Self::Pause(duration),
+            Self::SlowReader(_) => Self::SlowReader(duration),
+            Self::SlowStart(_) => Self::SlowStart(duration),
+            Self::Memory(_) => Self::Memory(amount.checked_mul(1 << 20)?),
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn means(self) -> Means {
+        let order = |seconds, bytes| FaultOrder { kind: Cow::Borrowed(self.name()), seconds, bytes };
+        match self {
+            Self::Kill => Means::Signal(Signal::Kill),
+            Self::Stop => Means::Signal(Signal::Stop { for_: None }),
+            Self::Pause(time) => Means::Signal(Signal::Stop { for_: Some(time) }),
+            Self::SlowReader(time) => Means::Order(order(Some(time.as_secs_f64()), None)),
+            Self::Memory(bytes) => Means::Order(order(None, Some(bytes))),
+            Self::SlowStart(time) => Means::Start(order(Some(time.as_secs_f64()), None)),
+            Self::StartFailure => Means::Start(order(None, None)),
+            Self::Exit
+            | Self::ExitMidReply
+            | Self::Close
+            | Self::Garbage
+            | Self::Truncated
+            | Self::Oversize
+            | Self::WrongReply
+            | Self::OldReply
+            | Self::DuplicateReply => Means::Order(order(None, None)),
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Pause(time) | Self::SlowReader(time) | Self::SlowStart(time) => {
+                write!(f, ":{}", time.as_millis())
+            }
+            Self::Memory(bytes) => write!(f, ":{}", bytes >> 20),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FromStr for FaultKind {
+    type Err = UnknownFault;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFault> {
+        let unknown = || UnknownFault { text: text.into() };
+        let (name, amount) = match text.split_once(':') {
+            Some((name, amount)) => (name, Some(amount.parse().map_err(|_| unknown())?)),
+            None => (text, None),
+        };
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)?;
+        amount.map_or(Some(kind), |amount| kind.with_amount(amount)).ok_or_else(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{FaultKind, Means};
+
+    #[test]
+    fn every_fault_is_read_from_its_own_text_and_from_its_name() {
+        for kind in FaultKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert_eq!("memory:3".parse(), Ok(FaultKind::Memory(3 << 20)));
+        assert_eq!("slow_start:7".parse(), Ok(FaultKind::SlowStart(Duration::from_millis(7))));
+    }
+
+    #[test]
+    fn what_is_no_fault_is_refused_with_the_names_that_are() {
+        for text in ["", "kil", "kill:1", "pause:", "pause:x", "memory:18446744073709551615"] {
+            let error = text.parse::<FaultKind>().expect_err(text).to_string();
+            assert!(error.contains("kill, stop, pause") && error.ends_with("start_failure"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_order_has_the_amount_in_the_units_of_the_protocol_page() {
+        let Means::Order(order) = FaultKind::SlowReader(Duration::from_millis(500)).means() else {
+            panic!("the worker is slow")
+        };
+        let json = serde_json::to_string(&order).expect("it has a JSON");
+        assert_eq!(json, r#"{"kind":"slow_reader","seconds":0.5}"#);
+    }
+}

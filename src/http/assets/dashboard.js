@@ -1,0 +1,292 @@
+// The live page. It shows what the events say, and keeps nothing but the last five minutes and the control token.
+
+import { drawAll } from "./charts.js";
+import { bytes, count, duration, micros, uptime } from "./numbers.js";
+
+const $ = (id) => document.getElementById(id);
+const state = { about: {}, status: null, points: [], cpu: new Map(), token: sessionStorage.getItem("token") };
+
+// ---- Elements. Text goes in as text, never as markup: what it says comes from workers.
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== false && value != null) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function set(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function tile(id, value, unit, alarm) {
+  const node = $(id);
+  const text = unit ? `${value} ${unit}` : value;
+  if (node.dataset.text !== text) {
+    node.dataset.text = text;
+    node.replaceChildren(value, ...(unit ? [element("small", {}, unit)] : []));
+  }
+  node.classList.toggle("alarm", Boolean(alarm));
+}
+
+// ---- Rows are kept from one status to the next, so that focus and selection stay where they are.
+
+function row(body, key, columns) {
+  let found = body.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  if (!found) {
+    found = element("tr", { role: "row", "data-key": key });
+    columns.forEach(([label, kind], index) => {
+      const head = index === 0;
+      found.append(element(head ? "th" : "td", {
+        scope: head && "row", role: head ? "rowheader" : "cell", "data-label": label, class: kind,
+      }));
+    });
+    body.append(found);
+  }
+  return found;
+}
+
+const STATES = { serving: "good", starting: "warn", replacing: "good", backoff: "warn", resting: "bad", draining: "warn", stopped: "bad" };
+const WORKER_COLUMNS = [["Slot"], ["State"], ["Process", "n"], ["Generation", "n"], ["Up", "n"], ["Memory", "n"], ["CPU", "n"],
+  ["In flight", "n"], ["Calls", "n"], ["Restarts", "n"], ["Last exit", "exit"], ["", "order"]];
+
+function showWorkers(status) {
+  const body = $("workers").tBodies[0];
+  const keys = new Set(status.slots.map((slot) => String(slot.slot)));
+  for (const old of [...body.rows]) if (!keys.has(old.dataset.key)) old.remove();
+  for (const slot of status.slots) {
+    const shown = row(body, String(slot.slot), WORKER_COLUMNS);
+    const cells = shown.cells;
+    set(cells[0], String(slot.slot));
+    const kind = STATES[slot.state] ?? "unknown";
+    if (shown.dataset.state !== slot.state) {
+      shown.dataset.state = slot.state;
+      cells[1].replaceChildren(element("span", { class: `pill ${kind}` },
+        element("span", { class: "dot", "aria-hidden": "true" }), slot.state));
+    }
+    const values = [slot.pid ?? "–", slot.generation ?? "–", uptime(slot.uptime_ms), bytes(slot.rss_bytes), load(slot, status.at),
+      count(slot.in_flight), count(slot.calls), count(slot.restarts), slot.last_exit ?? "–"];
+    values.forEach((value, index) => set(cells[index + 2], String(value)));
+    cells[10].classList.toggle("none", !slot.last_exit);
+    orderButton(cells[11], slot);
+  }
+  const generation = status.slots.map((slot) => slot.pid).join();
+  if (showWorkers.seen !== undefined && showWorkers.seen !== generation) {
+    status.slots.forEach((slot, index) => {
+      if (showWorkers.seen.split(",")[index] !== String(slot.pid ?? "")) flash(row(body, String(slot.slot), []));
+    });
+  }
+  showWorkers.seen = generation;
+}
+
+function flash(node) {
+  node.classList.remove("fresh");
+  // Reading it makes the animation begin anew.
+  void node.offsetWidth;
+  node.classList.add("fresh");
+}
+
+/// The share of a core since the last status, at least half a second ago.
+function load(slot, at) {
+  if (slot.pid == null || slot.cpu_ms == null) { state.cpu.delete(slot.slot); return "–"; }
+  const last = state.cpu.get(slot.slot);
+  if (!last || last.pid !== slot.pid) {
+    state.cpu.set(slot.slot, { pid: slot.pid, at, cpu: slot.cpu_ms, text: "–" });
+    return "–";
+  }
+  if (at - last.at >= 500) {
+    const share = (100 * (slot.cpu_ms - last.cpu)) / (at - last.at);
+    state.cpu.set(slot.slot, { pid: slot.pid, at, cpu: slot.cpu_ms, text: `${Math.round(share)} %` });
+  }
+  return state.cpu.get(slot.slot).text;
+}
+
+const FUNCTION_COLUMNS = [["Function"], ["Returned", "n"], ["Failed", "n"], ["Abandoned", "n"], ["Median", "n"], ["95 %", "n"], ["99 %", "n"], ["Longest", "n"]];
+
+function showFunctions(functions) {
+  $("functions").hidden = functions.length === 0;
+  $("no-functions").hidden = functions.length > 0;
+  const body = $("functions").tBodies[0];
+  for (const each of functions) {
+    const cells = row(body, each.function, FUNCTION_COLUMNS).cells;
+    const kinds = Object.entries(each.errors);
+    const failed = kinds.reduce((sum, [, n]) => sum + n, 0);
+    const l = each.latency;
+    const values = [each.function, count(each.ok), count(failed), count(each.abandoned), ...[l.p50_us, l.p95_us, l.p99_us, l.max_us].map((us) => (l.count ? duration(us) : "–"))];
+    values.forEach((value, index) => set(cells[index], value));
+    cells[2].classList.toggle("failed", failed > 0);
+    cells[2].title = kinds.map(([kind, n]) => `${kind}: ${n}`).join(", ");
+  }
+}
+
+function showIncidents(incidents) {
+  $("no-incidents").hidden = incidents.length > 0;
+  const list = $("incidents");
+  const open = new Set([...list.querySelectorAll("details[open]")].map((node) => node.dataset.key));
+  list.replaceChildren(...incidents.map((incident) => {
+    const key = `${incident.at_unix_ms}-${incident.slot}-${incident.pid}`;
+    const at = new Date(incident.at_unix_ms);
+    const lost = [];
+    if (incident.lost_calls) lost.push(`${incident.lost_calls} running ${incident.lost_calls === 1 ? "call" : "calls"} lost`);
+    if (incident.requeued) lost.push(`${incident.requeued} waiting ${incident.requeued === 1 ? "call" : "calls"} moved on`);
+    const body = element("div", { class: "body" });
+    if (incident.stacks) body.append(element("h3", {}, "Where it was"), element("pre", { tabindex: "0", "aria-label": "Stacks" }, incident.stacks.trimEnd()));
+    if (incident.stderr.length) body.append(element("h3", {}, "Last lines of standard error"), element("pre", { tabindex: "0", "aria-label": "Standard error" }, incident.stderr.join("\n")));
+    if (!body.children.length) body.append(element("p", { class: "lost" }, "It wrote nothing to standard error."));
+    const pid = incident.pid == null ? "" : `, process ${incident.pid}`;
+    return element("li", {}, element("details", { "data-key": key, open: open.has(key) ? "" : false },
+      element("summary", {},
+        element("time", { datetime: at.toISOString() }, at.toLocaleTimeString()),
+        element("span", { class: "pill bad" }, incident.cause.replaceAll("_", " ")),
+        element("span", { class: "what" }, incident.what),
+        element("span", { class: "lost" }, [`slot ${incident.slot}${pid}`, ...lost].join(" · "))),
+      body));
+  }));
+}
+
+// ---- The whole.
+
+function showStatus(status) {
+  const before = state.status;
+  state.status = status;
+  const ready = $("ready");
+  ready.className = `pill ${status.ready ? "good" : status.reason === "draining" ? "warn" : "bad"}`;
+  set($("ready-text"), status.ready ? "Ready" : `Not ready: ${status.reason}`);
+  tile("t-flight", count(status.in_flight));
+  tile("t-queued", count(status.queued), "", status.queued >= state.about.max_queue);
+  tile("t-serving", String(status.serving), `of ${status.slots.length}`, status.serving < status.slots.length);
+  tile("t-restarts", count(status.restarts));
+  showWorkers(status);
+  showFunctions(status.functions);
+  if (before) tellNews(before, status);
+}
+
+/// For who cannot see it: only what is news, not every number.
+function tellNews(before, now) {
+  const news = [];
+  for (const slot of now.slots) {
+    const old = before.slots.find((other) => other.slot === slot.slot);
+    if (!old || (old.state === slot.state && old.pid === slot.pid)) continue;
+    if (slot.pid == null && old.pid != null) news.push(`Slot ${slot.slot} is down: ${slot.last_exit ?? slot.state}`);
+    else if (slot.pid != null && slot.pid !== old.pid) news.push(`Slot ${slot.slot} serves with process ${slot.pid}`);
+  }
+  if (before.ready !== now.ready) news.push(now.ready ? "The pool is ready" : `The pool is not ready: ${now.reason}`);
+  if (news.length) set($("news"), news.join(". "));
+}
+
+function showPoint() {
+  const last = state.points.at(-1);
+  if (!last) return;
+  tile("t-calls", count(last.calls));
+  tile("t-errors", count(last.errors), "", last.errors > 0);
+  tile("t-p50", ...micros(last.p50));
+  tile("t-p99", ...micros(last.p99));
+  drawAll(state.points);
+}
+
+// ---- Orders. The token comes in the fragment of the address, which is never sent.
+
+const fromAddress = new URLSearchParams(location.hash.slice(1)).get("token");
+if (fromAddress) {
+  keepToken(fromAddress);
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
+function keepToken(token) {
+  state.token = token;
+  if (token) sessionStorage.setItem("token", token);
+  else sessionStorage.removeItem("token");
+}
+
+function showOrders() {
+  $("orders").hidden = !(state.about.control && state.token);
+  $("unlock").hidden = !(state.about.control && !state.token);
+  if (state.status) showWorkers(state.status);
+}
+
+function orderButton(cell, slot) {
+  const wanted = state.about.control && state.token;
+  if (wanted && !cell.firstChild) {
+    const button = element("button", { type: "button", "aria-label": `Restart slot ${slot.slot}` }, "Restart");
+    button.addEventListener("click", () => order(button, { action: "replace", slot: slot.slot }, `Slot ${slot.slot} is being replaced`));
+    cell.append(button);
+  } else if (!wanted) cell.replaceChildren();
+}
+
+async function order(button, what, done) {
+  button.disabled = true;
+  try {
+    const response = await fetch("dashboard/control", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${state.token}` },
+      body: JSON.stringify(what),
+    });
+    if (response.ok) return toast(done);
+    const problem = await response.json();
+    if (response.status === 401) { keepToken(null); showOrders(); }
+    toast(`${problem.title}: ${problem.detail}`, true);
+  } catch (error) {
+    toast(`The gateway did not answer: ${error.message}`, true);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function toast(text, bad = false) {
+  const node = $("toast");
+  node.hidden = false;
+  node.classList.toggle("bad", bad);
+  node.textContent = text;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => { node.hidden = true; }, bad ? 20000 : 6000);
+}
+
+$("unlock").addEventListener("submit", (event) => {
+  event.preventDefault();
+  keepToken($("token").value.trim());
+  $("token").value = "";
+  showOrders();
+});
+$("reload").addEventListener("click", (event) => order(event.currentTarget, { action: "reload" }, "All workers read the new code"));
+$("drain").addEventListener("click", () => $("confirm").showModal());
+$("confirm").addEventListener("close", () => {
+  if ($("confirm").returnValue === "drain") order($("drain"), { action: "drain" }, "Draining");
+});
+
+// ---- Events.
+
+function listen() {
+  const source = new EventSource("dashboard/events");
+  const on = (name, then) => source.addEventListener(name, (event) => then(JSON.parse(event.data)));
+  on("about", (about) => {
+    state.about = about;
+    set($("worker"), about.worker);
+    set($("about"), `Python ${about.python}`);
+    set($("version"), `pyproc ${about.version}`);
+    document.title = `${about.worker} · pyproc`;
+    showOrders();
+  });
+  on("hello", ({ points, status, incidents }) => {
+    state.points = points;
+    if (status) showStatus(status);
+    showIncidents(incidents);
+    showPoint();
+    drawAll(state.points);
+  });
+  on("status", showStatus);
+  on("incidents", showIncidents);
+  on("point", (point) => {
+    state.points.push(point);
+    if (state.points.length > 300) state.points.shift();
+    showPoint();
+  });
+  source.onerror = () => {
+    $("ready").className = "pill bad";
+    set($("ready-text"), "Connection lost");
+    // The browser tries again by itself, unless the answer was no event stream.
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+  };
+}
+listen();

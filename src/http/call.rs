@@ -1,0 +1,259 @@
+//! `POST /call/{function}`: a request becomes a call, and a reply a response. No payload is looked into or copied on the way.
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::{web, HttpRequest, HttpResponse};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+
+use super::problem::{only_post, Problem};
+use super::Gateway;
+use crate::{Call, Codec, Reply};
+
+const TIMEOUT: &str = "x-pyproc-timeout-ms";
+const IDEMPOTENT: &str = "x-pyproc-idempotent";
+const AFFINITY: &str = "x-pyproc-affinity";
+/// What goes to the function's metadata under its own name.
+const CARRIED: [&str; 3] = ["traceparent", "tracestate", "baggage"];
+
+pub(super) async fn call(
+    request: HttpRequest,
+    payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    if request.method() != Method::POST {
+        return only_post(&request);
+    }
+    let answer = async {
+        let function = name(request.match_info().unprocessed());
+        let codec = codec(request.headers())?;
+        let body = read_body(payload, request.headers(), gateway.body_limit_bytes()).await?;
+        let call = make_call(function, codec, body, request.headers())?;
+        gateway.pool().request(call).await.map_err(|error| Problem::of(error, gateway.tells_tracebacks()))
+    };
+    let mut response = match answer.await {
+        Ok(reply) => respond(&reply),
+        Err(problem) => problem.into_response(),
+    };
+    if gateway.is_draining() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+/// The function's name, from what stands after `/call` in the path.
+fn name(path: &str) -> String {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if !path.contains('%') {
+        return path.to_owned();
+    }
+    let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
+    while let [first, more @ ..] = rest {
+        let code = more.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn respond(reply: &Reply) -> HttpResponse {
+    let mut response = HttpResponse::with_body(StatusCode::OK, reply.bytes());
+    let media = match reply.codec() {
+        Codec::Json => "application/json",
+        Codec::Msgpack => "application/msgpack",
+        Codec::Bytes => "application/octet-stream",
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response.map_into_boxed_body()
+}
+
+/// How the body is encoded. What a page of another origin can send without asking first (forms, plain text, no type at all) is refused.
+fn codec(headers: &HeaderMap) -> Result<Option<Codec>, Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(None);
+    };
+    if value == "application/json" {
+        return Ok(Some(Codec::Json));
+    }
+    let text = value.to_str().unwrap_or_default();
+    let media = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media.as_str() {
+        "application/json" => Ok(Some(Codec::Json)),
+        "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => {
+            Ok(Some(Codec::Msgpack))
+        }
+        "application/octet-stream" => Ok(Some(Codec::Bytes)),
+        _ => Err(Problem::unsupported_media_type(text)),
+    }
+}
+
+fn make_call(
+    function: String,
+    codec: Option<Codec>,
+    body: Bytes,
+    headers: &HeaderMap,
+) -> Result<Call, Problem> {
+    let mut call = match codec {
+        // No argument is null: `curl -X POST` is enough for a function that takes none.
+        None | Some(Codec::Json) if body.is_empty() => Call::raw_json(function, Bytes::from_static(b"null")),
+        None => return Err(Problem::unsupported_media_type("")),
+        Some(Codec::Json) => Call::raw_json(function, body),
+        Some(Codec::Msgpack) => Call::raw_msgpack(function, body),
+        Some(Codec::Bytes) => Call::bytes(function, body),
+    };
+    if let Some(value) = headers.get(TIMEOUT) {
+        call = call.timeout(timeout(value)?);
+    }
+    if let Some(value) = headers.get(IDEMPOTENT) {
+        match value.as_bytes() {
+            b"1" | b"true" => call = call.idempotent(),
+            b"0" | b"false" => {}
+            _ => return Err(Problem::bad_header("X-Pyproc-Idempotent", "1 or 0")),
+        }
+    }
+    if let Some(value) = headers.get(AFFINITY) {
+        call = call.affinity(value.as_bytes());
+    }
+    for name in CARRIED {
+        if let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) {
+            call = call.metadata(name, value.to_owned());
+        }
+    }
+    Ok(call)
+}
+
+fn timeout(value: &HeaderValue) -> Result<Duration, Problem> {
+    let ms: Option<u64> = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    match ms {
+        Some(ms @ 1..) => Ok(Duration::from_millis(ms)),
+        _ => Err(Problem::bad_header("X-Pyproc-Timeout-Ms", "a number of milliseconds, at least 1")),
+    }
+}
+
+/// Reads the body. One that came in one piece, as small ones do, is not copied.
+async fn read_body(mut payload: web::Payload, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > limit) {
+        return Err(Problem::body_too_large(declared, limit));
+    }
+    let Some(first) = payload.next().await else {
+        return Ok(Bytes::new());
+    };
+    let first = first.map_err(|error| Problem::body_broken(&error))?;
+    if first.len() > limit {
+        return Err(Problem::body_too_large(None, limit));
+    }
+    if declared == Some(first.len()) {
+        return Ok(first);
+    }
+    // `limit` bounds what a client can make us reserve.
+    let mut body = BytesMut::with_capacity(declared.unwrap_or(2 * first.len()));
+    body.extend_from_slice(&first);
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| Problem::body_broken(&error))?;
+        if body.len() + chunk.len() > limit {
+            return Err(Problem::body_too_large(None, limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_pyproc_actors::backend::Request;
+    use actix_web::http::header::HeaderMap;
+    use actix_web::test::TestRequest;
+    use bytes::Bytes;
+
+    use super::{codec, make_call, name};
+    use crate::{Call, Codec};
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let request = pairs.iter().fold(TestRequest::default(), |request, &pair| request.insert_header(pair));
+        request.to_http_request().headers().clone()
+    }
+
+    fn call(pairs: &[(&str, &str)]) -> Result<Call, u16> {
+        make_call("f".to_owned(), Some(Codec::Json), Bytes::from_static(b"1"), &headers(pairs))
+            .map_err(|problem| problem.status().as_u16())
+    }
+
+    #[test]
+    fn media_types_are_codecs_and_those_of_forms_are_refused() {
+        let of = |media: &str| codec(&headers(&[("content-type", media)])).ok().flatten();
+        assert_eq!(of("application/json"), Some(Codec::Json));
+        assert_eq!(of("Application/JSON; charset=utf-8"), Some(Codec::Json));
+        for msgpack in ["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"] {
+            assert_eq!(of(msgpack), Some(Codec::Msgpack));
+        }
+        assert_eq!(of("application/octet-stream"), Some(Codec::Bytes));
+        for refused in
+            ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+        {
+            assert!(codec(&headers(&[("content-type", refused)])).is_err(), "{refused}");
+        }
+        assert!(make_call("f".to_owned(), None, Bytes::from_static(b"1"), &headers(&[])).is_err());
+        let empty = make_call("f".to_owned(), None, Bytes::new(), &headers(&[])).ok();
+        assert_eq!(&empty.expect("no body is no argument").payload()[..], b"null");
+    }
+
+    #[test]
+    fn names_are_decoded() {
+        let rows = [
+            ("/f", "f"),
+            ("/my%20func", "my func"),
+            ("/%C3%A9", "é"),
+            ("/a%2Fb", "a/b"),
+            ("/100%", "100%"),
+            ("/%zz", "%zz"),
+            ("", ""),
+        ];
+        for (path, expected) in rows {
+            assert_eq!(name(path), expected);
+        }
+    }
+
+    #[test]
+    fn headers_set_deadline_idempotency_affinity_and_trace() {
+        let plain = call(&[]).expect("it is valid");
+        assert_eq!((Request::timeout(&plain), Request::affinity(&plain)), (None, None));
+        assert!(!plain.is_idempotent());
+        let call = call(&[
+            ("x-pyproc-timeout-ms", "250"),
+            ("x-pyproc-idempotent", "1"),
+            ("x-pyproc-affinity", "customer 7"),
+            ("traceparent", "00-1"),
+            ("tracestate", "a=b"),
+        ])
+        .expect("it is valid");
+        assert_eq!(Request::timeout(&call), Some(Duration::from_millis(250)));
+        assert!(call.is_idempotent() && Request::affinity(&call).is_some());
+        assert_eq!(call.metadata_value("traceparent"), Some("00-1"));
+        assert_eq!(call.metadata_value("tracestate"), Some("a=b"));
+    }
+
+    #[test]
+    fn headers_that_make_no_sense_are_refused() {
+        for (name, value) in [
+            ("x-pyproc-timeout-ms", "0"),
+            ("x-pyproc-timeout-ms", "soon"),
+            ("x-pyproc-timeout-ms", "-1"),
+            ("x-pyproc-idempotent", "perhaps"),
+        ] {
+            assert_eq!(call(&[(name, value)]).err(), Some(400), "{name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The live page: one HTML file, its scripts and style, and the events that fill it. Nothing comes from elsewhere.
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{web, HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
+use futures::{stream, StreamExt as _};
+use serde_json::json;
+use tokio::sync::broadcast;
+
+use super::{openapi, Gateway};
+
+const POLICY: &str =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(super) async fn page() -> HttpResponse {
+    asset("text/html; charset=utf-8", include_str!("assets/dashboard.html"))
+}
+
+pub(super) async fn script() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("assets/dashboard.js"))
+}
+
+pub(super) async fn charts() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("assets/charts.js"))
+}
+
+pub(super) async fn numbers() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", include_str!("assets/numbers.js"))
+}
+
+pub(super) async fn style() -> HttpResponse {
+    asset("text/css; charset=utf-8", include_str!("assets/dashboard.css"))
+}
+
+fn asset(media: &'static str, text: &'static str) -> HttpResponse {
+    guarded(HttpResponse::Ok()).content_type(media).body(text)
+}
+
+fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
+    response.insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)));
+    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+    response.insert_header((header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")));
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    response
+}
+
+/// Server-sent events: `about` and `hello` first, then `status`, `point` and `incidents`. The stream ends when the gateway drains.
+pub(super) async fn events(gateway: web::Data<Gateway>) -> HttpResponse {
+    let (hello, coming) = gateway.feed().listen();
+    let first = stream::iter([Ok(about(&gateway)), Ok(hello)]);
+    let rest = stream::unfold((coming, gateway), |(mut coming, gateway)| async move {
+        if gateway.is_draining() && gateway.pool().status().await.in_flight == 0 {
+            return None;
+        }
+        match coming.recv().await {
+            Ok(message) => Some((Ok::<_, actix_web::Error>(message), (coming, gateway))),
+            // The page connects again and is told all.
+            Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => None,
+        }
+    });
+    guarded(HttpResponse::Ok())
+        .content_type("text/event-stream")
+        // Proxies would hold the events back.
+        .insert_header((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")))
+        .streaming(first.chain(rest))
+}
+
+/// What does not change.
+fn about(gateway: &Gateway) -> Bytes {
+    let pool = gateway.pool();
+    let about = json!({
+        "worker": openapi::title(&pool.config().worker),
+        "python": pool.python_version(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "max_queue": pool.config().max_queue,
+        "control": gateway.control_token().is_some(),
+    });
+    format!("retry: 1000\nevent: about\ndata: {about}\n\n").into()
+}

@@ -1,0 +1,45 @@
+//! `/live`, `/ready` and `/metrics`.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{web, HttpResponse};
+use serde_json::json;
+
+use super::{prometheus, Gateway};
+use crate::PoolStatus;
+
+/// The process answers.
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"live": true}))
+}
+
+/// Calls are taken, and a worker serves.
+pub(super) async fn ready(gateway: web::Data<Gateway>) -> HttpResponse {
+    let status = gateway.pool().status().await;
+    let reason = unready(&gateway, &status);
+    let body = json!({"ready": reason.is_none(), "reason": reason, "serving": status.serving, "workers": status.slots.len()});
+    let mut response = match reason {
+        None => HttpResponse::Ok(),
+        Some(_) => HttpResponse::ServiceUnavailable(),
+    };
+    response.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store"))).json(body)
+}
+
+/// Why the pool is not ready, if it is not.
+pub(super) fn unready(gateway: &Gateway, status: &PoolStatus) -> Option<&'static str> {
+    if gateway.is_draining() || status.admission == "shutting_down" {
+        Some("draining")
+    } else if status.admission != "open" {
+        Some("no worker can start")
+    } else if status.serving == 0 {
+        Some("no worker serves")
+    } else {
+        None
+    }
+}
+
+pub(super) async fn metrics(gateway: web::Data<Gateway>) -> HttpResponse {
+    let status = gateway.pool().status().await;
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(prometheus::text(&crate::metrics::families(&status)))
+}

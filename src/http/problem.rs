@@ -1,0 +1,181 @@
+//! How outcomes that are no reply look over HTTP: problem details, RFC 9457. The main structure is [`Problem`].
+
+use std::time::Duration;
+
+use actix_web::error::PayloadError;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{json, Map, Value};
+
+use crate::CallError;
+
+/// A refusal or a failure, ready to be told.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+    retry_after: Option<Duration>,
+    /// Whether the rest of the request is of no use, so that its connection must end.
+    close: bool,
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Self {
+        Self { status, kind, title, detail, retry_after: None, close: false, more: Map::new() }
+    }
+
+    /// How a call ended. `tell_all` adds what tells of the code: traceback, standard error.
+    pub(super) fn of(error: CallError, tell_all: bool) -> Self {
+        let (status, title) = status(&error);
+        let mut problem = Self::new(status, error.kind(), title, error.to_string());
+        problem.set("may_have_run", error.may_have_run());
+        problem.set("retryable", error.is_retryable());
+        problem.add(error, tell_all);
+        problem
+    }
+
+    fn add(&mut self, error: CallError, tell_all: bool) {
+        match error {
+            CallError::Exception { type_name, message, traceback } => {
+                let mut exception = json!({"type": type_name, "message": message});
+                if tell_all {
+                    exception["traceback"] = json!(traceback);
+                }
+                self.set("exception", exception);
+            }
+            CallError::UnknownFunction { known, .. } => self.set("functions", &known[..]),
+            CallError::Overloaded { retry_after } | CallError::Unavailable { retry_after, cause: None } => {
+                self.retry_after = Some(retry_after);
+            }
+            CallError::Unavailable { retry_after, cause: Some(cause) } => {
+                self.retry_after = Some(retry_after);
+                if tell_all {
+                    self.set("cause", json!({"message": cause.to_string(), "traceback": cause.details()}));
+                }
+            }
+            CallError::WorkerLost { exit, stderr_tail, .. } => {
+                self.set("exit", exit.to_string());
+                if tell_all {
+                    self.set("stderr", &stderr_tail[..]);
+                }
+            }
+            CallError::Quarantined { attempts, exit } => {
+                self.set("attempts", attempts);
+                self.set("exit", exit.to_string());
+            }
+            CallError::ShuttingDown => {
+                self.retry_after = Some(Duration::from_secs(1));
+                self.close = true;
+            }
+            CallError::PayloadTooLarge { limit, .. } => self.set("limit", limit),
+            CallError::DeadlineExceeded { .. } | CallError::Encode { .. } | CallError::Decode { .. } => {}
+        }
+    }
+
+    pub(super) fn unsupported_media_type(found: &str) -> Self {
+        let found = if found.is_empty() { "no Content-Type" } else { found };
+        let detail = format!(
+            "{found} is not taken; send application/json (curl --json), application/msgpack or application/octet-stream"
+        );
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        // The body was not read.
+        Self { close: true, ..Self::new(status, "unsupported_media_type", "Unsupported media type", detail) }
+    }
+
+    pub(super) fn bad_header(name: &'static str, expected: &str) -> Self {
+        let detail = format!("{name} must be {expected}");
+        Self::new(StatusCode::BAD_REQUEST, "bad_header", "A header makes no sense", detail)
+    }
+
+    pub(super) fn body_too_large(size: Option<usize>, limit: usize) -> Self {
+        let error = CallError::PayloadTooLarge { size, limit, ran: false };
+        Self { close: true, ..Self::of(error, false) }
+    }
+
+    pub(super) fn body_broken(error: &PayloadError) -> Self {
+        let detail = format!("the body could not be read: {error}");
+        let problem = Self::new(StatusCode::BAD_REQUEST, "bad_body", "The body could not be read", detail);
+        Self { close: true, ..problem }
+    }
+
+    fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.more.insert(key.to_owned(), value.into());
+    }
+
+    #[cfg(test)]
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn into_response(self) -> HttpResponse {
+        let Self { status, kind, title, detail, retry_after, close, more } = self;
+        let mut body = json!({
+            "type": format!("urn:pyproc:{kind}"),
+            "title": title,
+            "status": status.as_u16(),
+            "detail": detail,
+            "kind": kind,
+        });
+        let members = body.as_object_mut().expect("it was made as one");
+        members.extend(more);
+        if let Some(after) = retry_after {
+            members.insert("retry_after_ms".to_owned(), json!(after.as_millis()));
+        }
+        let mut response = HttpResponse::build(status);
+        response.content_type("application/problem+json");
+        if let Some(after) = retry_after {
+            // Whole seconds; a client that reads the body knows better.
+            let seconds = after.as_millis().div_ceil(1000).max(1);
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        let mut response = response.body(body.to_string());
+        if close {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response
+    }
+}
+
+/// The table of `docs/gateway.md`.
+fn status(error: &CallError) -> (StatusCode, &'static str) {
+    match error {
+        CallError::Exception { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "The function raised an exception")
+        }
+        CallError::UnknownFunction { .. } => (StatusCode::NOT_FOUND, "There is no such function"),
+        CallError::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, "The queue is full"),
+        CallError::DeadlineExceeded { .. } => (StatusCode::GATEWAY_TIMEOUT, "The deadline passed"),
+        CallError::WorkerLost { .. } => (StatusCode::BAD_GATEWAY, "The worker died while the call ran"),
+        CallError::Quarantined { .. } => (StatusCode::BAD_GATEWAY, "The call kills its workers"),
+        CallError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "No worker serves"),
+        CallError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "The service is shutting down"),
+        CallError::Encode { ran: true, .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "The result cannot be encoded")
+        }
+        CallError::Encode { ran: false, .. } => (StatusCode::BAD_REQUEST, "The argument cannot be encoded"),
+        CallError::Decode { ran: true, .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "The result cannot be decoded")
+        }
+        CallError::Decode { ran: false, .. } => (StatusCode::BAD_REQUEST, "The argument cannot be decoded"),
+        CallError::PayloadTooLarge { ran: true, .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "The result is too large")
+        }
+        CallError::PayloadTooLarge { ran: false, .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "The argument is too large")
+        }
+    }
+}
+
+/// For other methods on `/call/{function}`.
+pub(super) fn only_post(request: &HttpRequest) -> HttpResponse {
+    let detail = format!("a function is called with POST, not {}", request.method());
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let problem = Problem::new(status, "method_not_allowed", "Method not allowed", detail);
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}

@@ -1,0 +1,70 @@
+//! A supervised pool of Python processes inside an actix application. The main structure is [`Pool`].
+//!
+//! A Supervisor actor owns one actor per Python process, a Router actor gives each [`Call`] to one of them, and a process that crashes, hangs or
+//! grows is replaced. Every call ends exactly once: in a [`Reply`], or in a [`CallError`] that says what happened and whether the function ran.
+//!
+//! ```no_run
+//! use actix_pyproc::{Pool, PoolConfig};
+//! use serde_json::{json, Value};
+//!
+//! #[actix::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = Pool::start(PoolConfig::new("worker.py").workers(4)).await?;
+//!     let out: Value = pool.call("predict", &json!({"value": 42})).await?;
+//!     println!("{out}");
+//!     pool.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | feature | what it brings | default |
+//! | --- | --- | --- |
+//! | `serve` | `pyproc serve`: `http`, and the watch on the Python files | yes |
+//! | `fault-injection` | faults on demand, for tests, and `pyproc chaos` | yes |
+//! | `http` | the HTTP handlers, to be mounted in an actix-web application | by `serve` |
+//! | `metrics` | the pool's figures through the `metrics` facade | no |
+
+#[doc(hidden)]
+pub mod backend;
+mod call;
+mod config;
+mod error;
+#[cfg(feature = "fault-injection")]
+mod fault;
+#[cfg(feature = "http")]
+pub mod http;
+mod journal;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(all(feature = "http", not(feature = "metrics")))]
+mod metrics;
+mod pool;
+mod process;
+mod status;
+mod typed;
+#[doc(hidden)]
+pub mod wire;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub use call::{Call, Reply};
+pub use config::{
+    ActorThread, ConfigError, ConfigField, ConfigLayers, ConfigOrigin, ConfigValue, LogLevel, PoolConfig,
+    RecycleConfig, RestartConfig, Select, WorkerSource, ENV_PREFIX, MAX_IN_FLIGHT,
+};
+pub use error::{CallError, Exit, ExitCause, ExitStatus, StartError};
+#[cfg(feature = "fault-injection")]
+pub use fault::{Fault, FaultInjector, FaultKind, Hit, NotInjected, StopFaults, UnknownFault};
+pub use journal::Incident;
+pub use pool::{Pool, PoolAddr, WorkerEvent};
+pub use status::{FunctionRow, PoolStatus, SlotRow};
+#[doc(hidden)]
+pub use typed::private as __typed;
+pub use typed::{Functions, TypedCall};
+pub use wire::message::{FunctionInfo, FunctionKind, ParameterInfo};
+pub use wire::Codec;
+
+pub use actix_pyproc_actors::router::{Distribution, LatencyStatus};
+pub use actix_pyproc_actors::{Generation, RetireReason, SlotId};

@@ -1,0 +1,112 @@
+//! A child process that is always reaped. The main structure is [`Child`].
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
+
+use rustix::io::Errno;
+use rustix::process::{
+    kill_process_group, pidfd_send_signal, waitid, Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
+
+use super::spawner;
+use crate::error::ExitStatus;
+
+/// A child process that leads a process group of its own.
+///
+/// It is signalled through its pidfd, so a process that has its number later is never hit. Dropping it kills the
+/// group and leaves the rest to the reaper thread.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pid: Pid,
+    fd: OwnedFd,
+    status: OnceLock<ExitStatus>,
+}
+
+impl Child {
+    pub(super) fn new(pid: Pid, fd: OwnedFd) -> Self {
+        Self { pid, fd, status: OnceLock::new() }
+    }
+
+    /// The child with its end in the reactor's sight. It must be called on an arbiter.
+    pub(super) fn watch(self) -> io::Result<AsyncFd<Self>> {
+        #[expect(unsafe_code, reason = "the reactor wants a promise about the descriptor")]
+        // SAFETY: `as_raw_fd` gives the pidfd, which is open and the same for as long as the child lives.
+        let watched = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
+        watched.map_err(io::Error::from)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Sends a signal to the process; one that has ended takes no harm.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // It fails when the process has ended, which is told in another way.
+        let _ = pidfd_send_signal(&self.fd, signal);
+    }
+
+    /// Kills the process and all that it started in its group.
+    pub(crate) fn kill_group(&self) {
+        if self.status.get().is_none() {
+            kill_group(self.pid);
+        }
+    }
+
+    /// The exit status, if the process has ended. What is left of its group is then killed, before the number of
+    /// the group can be used again.
+    pub(crate) fn try_reap(&self) -> Option<ExitStatus> {
+        if let Some(status) = self.status.get() {
+            return Some(*status);
+        }
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let wait = |options| waitid(WaitId::PidFd(self.fd.as_fd()), options);
+        let status = match wait(options | WaitIdOptions::NOWAIT) {
+            Ok(None) => return None,
+            Ok(Some(_)) => {
+                kill_group(self.pid);
+                wait(options).ok().flatten().map_or(ExitStatus::Unknown, |status| read(&status))
+            }
+            Err(Errno::INTR) => return None,
+            Err(_) => ExitStatus::Unknown,
+        };
+        Some(*self.status.get_or_init(|| status))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.status.get().is_none() {
+            kill_group(self.pid);
+            spawner::reap(self.pid);
+        }
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Child {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// Kills a group whose leader is not reaped, so that the number is surely that of the group.
+pub(super) fn kill_group(leader: Pid) {
+    // It fails when nobody is left in the group, which is what is wanted.
+    let _ = kill_process_group(leader, Signal::KILL);
+}
+
+fn read(status: &WaitIdStatus) -> ExitStatus {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => ExitStatus::Code(code),
+        (None, Some(number)) => ExitStatus::Signal { number, core_dumped: status.dumped() },
+        (None, None) => ExitStatus::Unknown,
+    }
+}

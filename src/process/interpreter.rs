@@ -1,0 +1,103 @@
+//! The Python interpreter of a pool, found and looked at once. The main structure is [`Interpreter`].
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{access, Access};
+use serde::Deserialize;
+
+use super::body::exited;
+use super::command::{CommandLine, Inherited, Search};
+use super::{memfd, package, spawner};
+use crate::config::PoolConfig;
+use crate::error::{ExitStatus, StartError};
+
+/// The oldest Python that workers run on.
+const OLDEST: [u32; 2] = [3, 9];
+
+/// How much of a probe's standard error is told.
+const STDERR_LIMIT: u64 = 8 * 1024;
+
+/// An interpreter that is fit for workers, and the package `pyproc_worker` compiled for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Interpreter {
+    /// The interpreter itself, not the script of a version manager that was found in its place.
+    pub(crate) executable: PathBuf,
+    /// Its version.
+    pub(crate) version: String,
+    /// A sealed zip file, shared by all workers.
+    pub(super) package: Arc<OwnedFd>,
+}
+
+/// What the probe tells.
+#[derive(Deserialize)]
+struct Report {
+    version: [u32; 3],
+    implementation: String,
+    executable: PathBuf,
+}
+
+impl Interpreter {
+    /// Finds the interpreter that the configuration or the environment names, and looks at it.
+    pub(crate) async fn resolve(config: &PoolConfig) -> Result<Self, StartError> {
+        let found = Search::of_host(config)
+            .find(is_program)
+            .map_err(|looked_for| StartError::InterpreterNotFound { looked_for: looked_for.into() })?;
+        // A relative path would count from the working directory of the workers.
+        let path = std::path::absolute(found).map_err(StartError::io("find the working directory"))?;
+        let interpreter = probe(&path, config.start_timeout).await?;
+        tracing::debug!(executable = ?interpreter.executable, version = interpreter.version, "found the interpreter");
+        Ok(interpreter)
+    }
+}
+
+async fn probe(path: &Path, limit: Duration) -> Result<Interpreter, StartError> {
+    let unusable =
+        |reason: String| StartError::InterpreterUnusable { path: path.to_owned(), reason: reason.into() };
+    let io_error = |error: io::Error| unusable(error.to_string());
+    let file = |name| memfd::create(name).map(Arc::new).map_err(StartError::io("create a memory file"));
+    let (package, report, stderr) =
+        (file("pyproc-package")?, file("pyproc-report")?, memfd::create("pyproc-probe").map_err(io_error)?);
+    let sources = memfd::with_content("pyproc-sources", &package::sources_json()).map_err(io_error)?;
+    let inherited = Inherited(vec![
+        ("PYPROC_PACKAGE_FD", Arc::clone(&package)),
+        ("PYPROC_REPORT_FD", Arc::clone(&report)),
+    ]);
+    let to_stderr = Stdio::from(stderr.try_clone().map_err(io_error)?);
+    let command = CommandLine::probe(path, &inherited).into_command(sources.into(), Stdio::null(), to_stderr);
+
+    let child = spawner::spawn(command, inherited.into_fds()).await.map_err(io_error)?;
+    let child = child.watch().map_err(io_error)?;
+    let status = tokio::time::timeout(limit, exited(&child)).await;
+    let status = status.map_err(|_| unusable(format!("it did not answer within {limit:?}")))?;
+
+    let said = memfd::read_tail(&stderr, STDERR_LIMIT).map_err(io_error)?;
+    let report = memfd::read_tail(&report, u64::MAX).map_err(io_error)?;
+    match serde_json::from_str::<Report>(&report) {
+        Ok(report) if report.version[..2] < OLDEST[..] => {
+            Err(StartError::UnsupportedVersion { path: path.to_owned(), found: version(&report).into() })
+        }
+        Ok(report) if status == ExitStatus::Code(0) => {
+            memfd::seal(&package).map_err(io_error)?;
+            let version = version(&report);
+            Ok(Interpreter { executable: report.executable, version, package })
+        }
+        _ => Err(unusable(format!("{status}\n{said}").trim_end().to_owned())),
+    }
+}
+
+fn version(report: &Report) -> String {
+    let [major, minor, patch] = report.version;
+    match report.implementation.as_str() {
+        "cpython" => format!("{major}.{minor}.{patch}"),
+        other => format!("{major}.{minor}.{patch} ({other})"),
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}

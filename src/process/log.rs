@@ -1,0 +1,129 @@
+//! What Python prints and logs, as `tracing` events. The main structure is [`Source`].
+
+use serde::Deserialize;
+
+/// Whose output it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) slot: u32,
+    pub(super) pid: u32,
+}
+
+/// A log record, section 6 of `docs/protocol.md`.
+#[derive(Deserialize)]
+struct Record<'a> {
+    level: u32,
+    #[serde(borrow)]
+    logger: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    message: std::borrow::Cow<'a, str>,
+    call: Option<u32>,
+}
+
+impl Source {
+    /// A line of standard output.
+    pub(super) fn stdout(self, line: &[u8]) {
+        if tracing::enabled!(target: "pyproc::stdout", tracing::Level::INFO) {
+            let Self { slot, pid } = self;
+            tracing::info!(target: "pyproc::stdout", slot, pid, "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    /// A line of standard error.
+    pub(super) fn stderr(self, line: &str) {
+        let Self { slot, pid } = self;
+        tracing::warn!(target: "pyproc::stderr", slot, pid, "{line}");
+    }
+
+    /// A line of the log pipe.
+    pub(super) fn record(self, line: &[u8]) {
+        let Self { slot, pid } = self;
+        let Ok(Record { level, logger, message, call }) = serde_json::from_slice(line) else {
+            tracing::warn!(target: "pyproc::log", slot, pid, "{}", String::from_utf8_lossy(line));
+            return;
+        };
+        // The level of an event is fixed where it is written, hence five of them.
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(target: "pyproc::log", slot, pid, logger = &*logger, call, "{message}")
+            };
+        }
+        match level {
+            40.. => event!(error),
+            30..40 => event!(warn),
+            20..30 => event!(info),
+            10..20 => event!(debug),
+            0..10 => event!(trace),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::Source;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no writer panics").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn events(body: impl FnOnce(Source)) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || body(Source { slot: 2, pid: 77 }));
+        let bytes = written.0.lock().expect("no writer panics").clone();
+        String::from_utf8(bytes).expect("events are text")
+    }
+
+    #[test]
+    fn records_become_events_of_their_level_with_their_fields() {
+        for (level, name) in
+            [(50, "ERROR"), (40, "ERROR"), (30, "WARN"), (20, "INFO"), (10, "DEBUG"), (5, "TRACE")]
+        {
+            let record =
+                format!(r#"{{"level": {level}, "logger": "app.db", "message": "a \"b\"", "call": 12}}"#);
+            let seen = events(|source| source.record(record.as_bytes()));
+            let expected = " pyproc::log: a \"b\" slot=2 pid=77 logger=\"app.db\" call=12\n";
+            assert_eq!(seen.trim_start(), format!("{name}{expected}"));
+        }
+        let seen = events(|source| {
+            source.record(br#"{"level": 20, "logger": "app", "message": "m", "call": null}"#)
+        });
+        assert_eq!(seen.trim_start(), "INFO pyproc::log: m slot=2 pid=77 logger=\"app\"\n");
+    }
+
+    #[test]
+    fn record_that_is_no_json_is_told_as_it_is() {
+        let seen = events(|source| source.record(b"\xffno json"));
+        assert_eq!(seen.trim_start(), "WARN pyproc::log: \u{fffd}no json slot=2 pid=77\n");
+    }
+
+    #[test]
+    fn prints_become_events_of_the_stream_that_they_were_printed_to() {
+        let seen = events(|source| {
+            source.stdout(b"out \xff");
+            source.stderr("err");
+        });
+        let lines: Vec<&str> = seen.lines().map(str::trim_start).collect();
+        let expected =
+            ["INFO pyproc::stdout: out \u{fffd} slot=2 pid=77", "WARN pyproc::stderr: err slot=2 pid=77"];
+        assert_eq!(lines, expected);
+    }
+}

@@ -1,0 +1,105 @@
+//! What a worker writes beside the socket: standard output, standard error, log records. The main structure is
+//! [`Output`].
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::lines::{Lines, Tail};
+use super::log::Source;
+
+/// A longer line of output comes in pieces.
+const MAX_LINE: usize = 8 * 1024;
+
+/// The protocol allows log records of this length.
+const MAX_RECORD: usize = 64 * 1024;
+
+/// How much is read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// The read ends of a worker's pipes.
+pub(super) struct Pipes {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    pub(super) log: OwnedFd,
+}
+
+/// Tasks that read a worker's pipes to their end, so that a worker that prints never waits for the host for long.
+/// They end with this structure even if a descendant of the worker holds a pipe open.
+pub(super) struct Output {
+    tail: Rc<RefCell<Tail>>,
+    ended: [CancellationToken; 3],
+    _stop: DropGuard,
+}
+
+impl Output {
+    /// Starts to read. It must be called on an arbiter.
+    pub(super) fn start(source: Source, pipes: Pipes, tail_lines: usize) -> io::Result<Self> {
+        let tail = Rc::new(RefCell::new(Tail::new(tail_lines)));
+        let keep = Rc::clone(&tail);
+        let stop = CancellationToken::new();
+        let ended = [
+            read_lines(pipes.stdout, MAX_LINE, &stop, move |line| source.stdout(line))?,
+            read_lines(pipes.stderr, MAX_LINE, &stop, move |line| {
+                let line = String::from_utf8_lossy(line);
+                source.stderr(&line);
+                keep.borrow_mut().push(&line);
+            })?,
+            read_lines(pipes.log, MAX_RECORD, &stop, move |line| source.record(line))?,
+        ];
+        Ok(Self { tail, ended, _stop: stop.drop_guard() })
+    }
+
+    /// Waits until all has been read, but no longer than `limit`.
+    pub(super) async fn drained(&self, limit: Duration) {
+        let all = async {
+            for ended in &self.ended {
+                ended.cancelled().await;
+            }
+        };
+        // When a descendant holds a pipe open, what is missing is not the worker's.
+        let _ = tokio::time::timeout(limit, all).await;
+    }
+
+    /// The last lines of standard error, oldest first.
+    pub(super) fn stderr_tail(&self) -> Arc<[String]> {
+        self.tail.borrow().snapshot()
+    }
+}
+
+/// Starts to read one pipe; what comes back is cancelled when it is at its end.
+fn read_lines(
+    pipe: OwnedFd,
+    max_line: usize,
+    stop: &CancellationToken,
+    mut sink: impl FnMut(&[u8]) + 'static,
+) -> io::Result<CancellationToken> {
+    let mut pipe = Receiver::from_owned_fd(pipe)?;
+    let ended = CancellationToken::new();
+    let guard = ended.clone().drop_guard();
+    let stop = stop.clone();
+    tokio::task::spawn_local(async move {
+        let _guard = guard;
+        let mut lines = Lines::new(max_line);
+        let read_all = async {
+            let mut chunk = vec![0; CHUNK];
+            while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
+                lines.push(&chunk[..read], &mut sink);
+                if read == chunk.len() {
+                    // A flood of prints must not keep the actors from their turn.
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        stop.run_until_cancelled(read_all).await;
+        lines.finish(&mut sink);
+    });
+    Ok(ended)
+}

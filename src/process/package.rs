@@ -1,0 +1,59 @@
+//! The Python package `pyproc_worker`, which every worker imports, as part of this library.
+
+use std::collections::BTreeMap;
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../python_workers/", $name)))),*]
+    };
+}
+
+/// The files, by their path in the package.
+const SOURCES: &[(&str, &str)] = sources![
+    "pyproc_worker/__init__.py",
+    "pyproc_worker/_async_loop.py",
+    "pyproc_worker/_bind.py",
+    "pyproc_worker/_calls.py",
+    "pyproc_worker/_channel.py",
+    "pyproc_worker/_codec.py",
+    "pyproc_worker/_context.py",
+    "pyproc_worker/_describe.py",
+    "pyproc_worker/_errors.py",
+    "pyproc_worker/_faults.py",
+    "pyproc_worker/_frames.py",
+    "pyproc_worker/_interrupt.py",
+    "pyproc_worker/_load.py",
+    "pyproc_worker/_logging.py",
+    "pyproc_worker/_main.py",
+    "pyproc_worker/_msgpack.py",
+    "pyproc_worker/_refusal.py",
+    "pyproc_worker/_registry.py",
+    "pyproc_worker/_sync_loop.py",
+    "pyproc_worker/_trace.py",
+    "pyproc_worker/_worker.py",
+];
+
+/// The files as the probe reads them: a JSON object.
+pub(super) fn sources_json() -> Vec<u8> {
+    let sources: BTreeMap<_, _> = SOURCES.iter().copied().collect();
+    serde_json::to_vec(&sources).expect("strings have a JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn list_of_files_is_the_directory() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("python_workers/pyproc_worker");
+        let entries = std::fs::read_dir(directory).expect("the package is part of the repository");
+        let mut files: Vec<String> = entries
+            .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".py"))
+            .map(|name| format!("pyproc_worker/{name}"))
+            .collect();
+        files.sort();
+        let listed: Vec<&str> = super::SOURCES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(listed, files);
+    }
+}

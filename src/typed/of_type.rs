@@ -1,0 +1,237 @@
+//! What a Rust type is on the wire, found out by how serde reads it. The main item is [`kinds_of`].
+
+use std::marker::PhantomData;
+
+use serde::de::value::Error;
+use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+
+use super::kinds::Kinds;
+
+/// No type has this many layers of options and newtypes, unless it holds itself.
+const DEEPEST: u8 = 16;
+
+/// What a value of this type can be read from; types that borrow what they read are types too.
+#[must_use]
+pub fn kinds_of<T: Deserialize<'static>>() -> Kinds {
+    let mut found = Kinds::NOTHING;
+    // It is refused on purpose; what was asked for has been noted.
+    let _ = T::deserialize(Asked { found: &mut found, depth: 0 });
+    if found == Kinds::NOTHING {
+        Kinds::ANY
+    } else {
+        found
+    }
+}
+
+/// A type, of which it is asked what it is written as: `(&&&Of::<T>::TYPE).kinds()`. The most telling of the traits
+/// that its type has is the one that method lookup finds first.
+#[derive(Debug)]
+pub struct Of<T>(PhantomData<T>);
+
+impl<T> Of<T> {
+    /// The type.
+    pub const TYPE: Self = Self(PhantomData);
+}
+
+/// References, which are written as what they refer to.
+pub trait ByReference {
+    /// What the type is written as.
+    fn kinds(&self) -> Kinds;
+}
+
+impl<T: Deserialize<'static>> ByReference for &&Of<&T> {
+    fn kinds(&self) -> Kinds {
+        kinds_of::<T>()
+    }
+}
+
+// That of bytes can be read, as bytes, but is written as a list.
+impl<T> ByReference for &&Of<&[T]> {
+    fn kinds(&self) -> Kinds {
+        Kinds::LIST
+    }
+}
+
+/// Types that can be read: what is read is what is written.
+pub trait ByValue {
+    /// What the type is written as.
+    fn kinds(&self) -> Kinds;
+}
+
+impl<T: Deserialize<'static>> ByValue for &Of<T> {
+    fn kinds(&self) -> Kinds {
+        kinds_of::<T>()
+    }
+}
+
+/// Types of which nothing is known.
+pub trait ByNothing {
+    /// What the type is written as.
+    fn kinds(&self) -> Kinds;
+}
+
+impl<T> ByNothing for Of<T> {
+    fn kinds(&self) -> Kinds {
+        Kinds::ANY
+    }
+}
+
+/// A deserializer that has nothing, and notes what it is asked for.
+struct Asked<'a> {
+    found: &'a mut Kinds,
+    depth: u8,
+}
+
+impl Asked<'_> {
+    fn note<T>(self, kinds: Kinds) -> Result<T, Error> {
+        *self.found = self.found.or(kinds);
+        Err(Error::custom("there is no value"))
+    }
+}
+
+macro_rules! notes {
+    ($($method:ident($($argument:ty),*) = $kinds:expr;)*) => {
+        $(fn $method<V: Visitor<'de>>(self, $(_: $argument,)* _: V) -> Result<V::Value, Error> {
+            self.note($kinds)
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Asked<'_> {
+    type Error = Error;
+
+    notes! {
+        deserialize_any() = Kinds::ANY;
+        deserialize_ignored_any() = Kinds::ANY;
+        deserialize_bool() = Kinds::BOOL;
+        deserialize_i8() = Kinds::INT;
+        deserialize_i16() = Kinds::INT;
+        deserialize_i32() = Kinds::INT;
+        deserialize_i64() = Kinds::INT;
+        deserialize_i128() = Kinds::INT;
+        deserialize_u8() = Kinds::INT;
+        deserialize_u16() = Kinds::INT;
+        deserialize_u32() = Kinds::INT;
+        deserialize_u64() = Kinds::INT;
+        deserialize_u128() = Kinds::INT;
+        deserialize_f32() = Kinds::FLOAT;
+        deserialize_f64() = Kinds::FLOAT;
+        deserialize_char() = Kinds::STR;
+        deserialize_str() = Kinds::STR;
+        deserialize_string() = Kinds::STR;
+        deserialize_identifier() = Kinds::STR;
+        deserialize_bytes() = Kinds::BYTES;
+        deserialize_byte_buf() = Kinds::BYTES;
+        deserialize_unit() = Kinds::NONE;
+        deserialize_unit_struct(&'static str) = Kinds::NONE;
+        deserialize_seq() = Kinds::LIST;
+        deserialize_tuple(usize) = Kinds::LIST;
+        deserialize_tuple_struct(&'static str, usize) = Kinds::LIST;
+        deserialize_map() = Kinds::DICT;
+        deserialize_struct(&'static str, &'static [&'static str]) = Kinds::DICT;
+        // A variant without data is its name, another one an object with its name.
+        deserialize_enum(&'static str, &'static [&'static str]) = Kinds::STR.or(Kinds::DICT);
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.depth == DEEPEST {
+            return self.note(Kinds::ANY);
+        }
+        *self.found = self.found.or(Kinds::NONE);
+        visitor.visit_some(Asked { depth: self.depth + 1, ..self })
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if self.depth == DEEPEST {
+            return self.note(Kinds::ANY);
+        }
+        visitor.visit_newtype_struct(Asked { depth: self.depth + 1, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bytes::Bytes;
+    use serde::{Deserialize, Serialize};
+    use serde_json::Value;
+
+    use super::{kinds_of, ByNothing as _, ByReference as _, ByValue as _, Kinds, Of};
+
+    #[derive(Deserialize)]
+    struct Point {
+        #[expect(dead_code, reason = "it is never read")]
+        x: f64,
+    }
+
+    #[derive(Deserialize)]
+    struct Celsius(#[expect(dead_code, reason = "it is never read")] f64);
+
+    #[derive(Deserialize)]
+    struct Chain(#[expect(dead_code, reason = "it is never read")] Option<Box<Chain>>);
+
+    #[derive(Deserialize)]
+    enum Choice {
+        One,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        #[expect(dead_code, reason = "it is never read")]
+        Text(String),
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Borrowed<'a> {
+        text: &'a str,
+    }
+
+    #[derive(Serialize)]
+    struct OnlyWritten;
+
+    #[test]
+    fn kinds_of_a_type_are_what_serde_reads_it_from() {
+        let _ = Choice::One;
+        let rows = [
+            (kinds_of::<bool>(), Kinds::BOOL),
+            (kinds_of::<u128>(), Kinds::INT),
+            (kinds_of::<Celsius>(), Kinds::FLOAT),
+            (kinds_of::<Point>(), Kinds::DICT),
+            (kinds_of::<HashMap<String, i32>>(), Kinds::DICT),
+            (kinds_of::<(i32, Point)>(), Kinds::LIST),
+            (kinds_of::<Vec<Point>>(), Kinds::LIST),
+            (kinds_of::<Option<Point>>(), Kinds::DICT.or(Kinds::NONE)),
+            (kinds_of::<Choice>(), Kinds::STR.or(Kinds::DICT)),
+            (kinds_of::<Bytes>(), Kinds::BYTES),
+            (kinds_of::<()>(), Kinds::NONE),
+            (kinds_of::<Value>(), Kinds::ANY),
+            (kinds_of::<Either>(), Kinds::ANY),
+            (kinds_of::<Chain>(), Kinds::ANY),
+        ];
+        for (row, (kinds, expected)) in rows.into_iter().enumerate() {
+            assert_eq!(kinds, expected, "row {row}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::needless_borrow, reason = "the references are what chooses the implementation")]
+    fn types_that_cannot_be_read_say_what_they_refer_to_or_nothing() {
+        let text = String::from("x");
+        let _ = Borrowed { text: &text };
+        assert_eq!((&&&Of::<i64>::TYPE).kinds(), Kinds::INT);
+        assert_eq!((&&&Of::<&str>::TYPE).kinds(), Kinds::STR);
+        assert_eq!((&&&Of::<Option<&str>>::TYPE).kinds(), Kinds::STR.or(Kinds::NONE));
+        assert_eq!((&&&Of::<Borrowed<'_>>::TYPE).kinds(), Kinds::DICT);
+        assert_eq!((&&&Of::<&Point>::TYPE).kinds(), Kinds::DICT);
+        assert_eq!((&&&Of::<&[u8]>::TYPE).kinds(), Kinds::LIST);
+        assert_eq!((&&&Of::<&[OnlyWritten]>::TYPE).kinds(), Kinds::LIST);
+        assert_eq!((&&&Of::<OnlyWritten>::TYPE).kinds(), Kinds::ANY);
+        assert_eq!((&&&Of::<&OnlyWritten>::TYPE).kinds(), Kinds::ANY);
+    }
+}

@@ -1,0 +1,358 @@
+//! What the frames of the handshake and of errors hold: JSON. The main structure is [`Incoming`].
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::codec::Codec;
+use super::frame::{Frame, Kind};
+
+/// The version of the wire.
+pub const PROTOCOL: u32 = 1;
+
+/// The host's first frame.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version of the wire, [`PROTOCOL`].
+    pub protocol: u32,
+    /// The greatest length of a frame.
+    pub max_frame: u32,
+    /// How many calls the slot table holds.
+    pub slots: u32,
+    /// The place of the worker in the pool.
+    pub slot: u32,
+    /// Which launch in the pool this is.
+    pub generation: u32,
+    /// How long replies may gather, in microseconds.
+    pub flush_us: u64,
+    /// How long the worker may spin for the next call, in microseconds.
+    pub busy_poll_us: u64,
+    /// The signal that interrupts a call.
+    pub interrupt_signal: i32,
+    /// The signal that makes the worker write its stacks.
+    pub stacks_signal: i32,
+    /// The lowest level of log records that are sent.
+    pub log_level: String,
+    /// What the worker runs.
+    pub worker: WorkerRef,
+    /// Whether the worker is to take [`Kind::Fault`] frames.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub faults: bool,
+    /// What the worker is to do wrong while it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultOrder>,
+}
+
+/// What a worker is to do wrong, for tests: the payload of a Fault frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultOrder {
+    /// Which fault, by its name in `docs/protocol.md`.
+    pub kind: Cow<'static, str>,
+    /// How long it lasts, if it is one that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// How much memory it takes, if it is one that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// What a worker runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerRef {
+    /// A script, by its absolute path.
+    Path(PathBuf),
+    /// A module, as for `python -m`.
+    Module(String),
+}
+
+/// The worker's first frame: what it runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The version of the wire that the worker speaks.
+    pub protocol: u32,
+    /// The version of Python.
+    pub python: String,
+    /// Its implementation, such as `cpython`.
+    pub implementation: String,
+    /// The path of the interpreter.
+    pub executable: Option<String>,
+    /// The process id as the worker sees it.
+    pub pid: u32,
+}
+
+/// The worker serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Its functions; the index is the function id.
+    pub functions: Vec<FunctionInfo>,
+}
+
+/// A function that a worker exposes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionInfo {
+    /// The name that calls use.
+    pub name: String,
+    /// Its signature, as Python prints it.
+    #[serde(default)]
+    pub signature: String,
+    /// The first line of its doc.
+    #[serde(default)]
+    pub doc: Option<String>,
+    /// Whether its calls run side by side.
+    pub kind: FunctionKind,
+    /// Its parameters.
+    #[serde(default)]
+    pub parameters: Vec<ParameterInfo>,
+    /// What it returns, as annotated.
+    #[serde(default)]
+    pub returns: Option<String>,
+}
+
+/// How calls of a function occupy a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FunctionKind {
+    /// One after another (`def`).
+    Sync,
+    /// Side by side (`async def`).
+    Async,
+}
+
+/// A parameter of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterInfo {
+    /// Its name.
+    pub name: String,
+    /// As `inspect` names it, such as `positional_or_keyword`.
+    pub kind: String,
+    /// Whether it has no default.
+    pub required: bool,
+    /// Its annotation.
+    #[serde(default)]
+    pub annotation: Option<String>,
+}
+
+/// The payload of Failed and of Error: an exception of Python.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The qualified name of the exception's type.
+    #[serde(rename = "type")]
+    pub type_name: Box<str>,
+    /// Its text.
+    #[serde(default)]
+    pub message: Box<str>,
+    /// As Python prints it.
+    #[serde(default)]
+    pub traceback: Box<str>,
+}
+
+/// Why a call gave no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ErrorCode {
+    /// The function raised.
+    Raised = 1,
+    /// The argument could not be decoded; the function did not run.
+    Undecodable = 2,
+    /// The result could not be encoded.
+    Unencodable = 3,
+    /// No such function id; nothing ran.
+    NoFunction = 4,
+    /// The host marked the call before it started; it did not run.
+    Skipped = 5,
+    /// The host marked the call while it ran, and it was interrupted.
+    Interrupted = 6,
+    /// The result is longer than `max_frame`.
+    TooLarge = 7,
+}
+
+impl ErrorCode {
+    /// The code that `byte` stands for.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Raised,
+            2 => Self::Undecodable,
+            3 => Self::Unencodable,
+            4 => Self::NoFunction,
+            5 => Self::Skipped,
+            6 => Self::Interrupted,
+            7 => Self::TooLarge,
+            _ => return None,
+        })
+    }
+}
+
+/// A frame of the worker, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// What it runs on.
+    Welcome(Welcome),
+    /// It serves.
+    Ready(Ready),
+    /// It cannot start.
+    Failed(Failure),
+    /// The result of a call.
+    Reply {
+        /// Which call.
+        call: u32,
+        /// How the result is encoded.
+        codec: Codec,
+        /// How long the call occupied the worker, at least.
+        service: Duration,
+        /// The result.
+        payload: Bytes,
+    },
+    /// A call that gave no result.
+    Error {
+        /// Which call.
+        call: u32,
+        /// Why.
+        code: ErrorCode,
+        /// How long the call occupied the worker, at least.
+        service: Duration,
+        /// What Python says of it.
+        failure: Failure,
+    },
+    /// The answer to a Ping.
+    Pong {
+        /// The number that the Ping had.
+        call: u32,
+    },
+}
+
+/// Why a frame of the worker makes no sense. The connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// Only the host sends this.
+    #[error("a {0:?} frame, which only the host sends")]
+    NotOfWorker(Kind),
+    /// The payload is not what the protocol says.
+    #[error("a {kind:?} frame whose payload is wrong: {source}")]
+    Payload {
+        /// What the frame is for.
+        kind: Kind,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The codec byte of a Reply or the error code of an Error is unknown.
+    #[error("a {kind:?} frame of unknown codec {codec}")]
+    Codec {
+        /// What the frame is for.
+        kind: Kind,
+        /// The byte.
+        codec: u8,
+    },
+}
+
+impl Incoming {
+    /// What kind of frame it came in, with its article.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Welcome(_) => "a Welcome",
+            Self::Ready(_) => "a Ready",
+            Self::Failed(_) => "a Failed",
+            Self::Reply { .. } => "a Reply",
+            Self::Error { .. } => "an Error",
+            Self::Pong { .. } => "a Pong",
+        }
+    }
+
+    /// Understands a frame. The payload of a reply is not looked into.
+    ///
+    /// # Errors
+    /// If a worker that follows the protocol does not send such a frame.
+    pub fn decode(frame: Frame) -> Result<Self, MessageError> {
+        let Frame { header, payload } = frame;
+        let kind = header.kind;
+        let service = Duration::from_micros(header.function.into());
+        let unknown = MessageError::Codec { kind, codec: header.codec };
+        Ok(match kind {
+            Kind::Reply => {
+                let codec = Codec::from_byte(header.codec).ok_or(unknown)?;
+                Self::Reply { call: header.call, codec, service, payload }
+            }
+            Kind::Error => {
+                let code = ErrorCode::from_byte(header.codec).ok_or(unknown)?;
+                // Skipped and interrupted calls carry nothing that is read.
+                let bare = payload.is_empty() && matches!(code, ErrorCode::Skipped | ErrorCode::Interrupted);
+                let failure = if bare { Failure::default() } else { json(kind, &payload)? };
+                Self::Error { call: header.call, code, service, failure }
+            }
+            Kind::Pong => Self::Pong { call: header.call },
+            Kind::Welcome => Self::Welcome(json(kind, &payload)?),
+            Kind::Ready => Self::Ready(json(kind, &payload)?),
+            Kind::Failed => Self::Failed(json(kind, &payload)?),
+            Kind::Hello | Kind::Call | Kind::Drain | Kind::Ping | Kind::Fault => {
+                return Err(MessageError::NotOfWorker(kind))
+            }
+        })
+    }
+}
+
+fn json<'a, T: Deserialize<'a>>(kind: Kind, payload: &'a [u8]) -> Result<T, MessageError> {
+    serde_json::from_slice(payload).map_err(|source| MessageError::Payload { kind, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{ErrorCode, Failure, FunctionKind, Hello, Incoming, MessageError, WorkerRef};
+    use crate::wire::frame::{Frame, Header, Kind};
+
+    fn incoming(kind: Kind, codec: u8, payload: &'static str) -> Result<Incoming, MessageError> {
+        let header = Header { kind, codec, function: 7, call: 9 };
+        Incoming::decode(Frame { header, payload: Bytes::from_static(payload.as_bytes()) })
+    }
+
+    #[test]
+    fn ready_of_the_protocol_page_is_understood() {
+        let ready = r#"{"functions": [{"name": "predict", "signature": "(req: dict) -> dict", "doc": null, "kind": "async",
+            "parameters": [{"name": "req", "kind": "positional_or_keyword", "required": true, "annotation": "dict"}],
+            "returns": "dict"}]}"#;
+        let Ok(Incoming::Ready(ready)) = incoming(Kind::Ready, 1, ready) else { panic!("not understood") };
+        assert_eq!(ready.functions[0].kind, FunctionKind::Async);
+        assert_eq!(ready.functions[0].parameters[0].annotation.as_deref(), Some("dict"));
+        assert_eq!(ready.functions[0].doc, None);
+    }
+
+    #[test]
+    fn hello_names_the_worker_as_the_protocol_page_does() {
+        let json = |worker: WorkerRef| serde_json::to_string(&worker).expect("it has a JSON");
+        assert_eq!(json(WorkerRef::Path("/a/w.py".into())), r#"{"path":"/a/w.py"}"#);
+        assert_eq!(json(WorkerRef::Module("pkg.mod".into())), r#"{"module":"pkg.mod"}"#);
+        let hello = r#"{"protocol": 1, "max_frame": 67108872, "slots": 1024, "slot": 0, "generation": 1, "flush_us": 200,
+            "busy_poll_us": 0, "interrupt_signal": 23, "stacks_signal": 36, "log_level": "info",
+            "worker": {"path": "/abs/worker.py"}}"#;
+        let hello: Hello = serde_json::from_str(hello).expect("the page's example");
+        assert_eq!(hello.worker, WorkerRef::Path("/abs/worker.py".into()));
+    }
+
+    #[test]
+    fn error_is_understood_and_one_that_was_skipped_needs_no_payload() {
+        let error = incoming(Kind::Error, 1, r#"{"type": "ValueError", "message": "no", "traceback": ""}"#);
+        let Ok(Incoming::Error { call: 9, code: ErrorCode::Raised, service, failure }) = error else {
+            panic!("not understood")
+        };
+        assert_eq!(service.as_micros(), 7);
+        assert_eq!(&*failure.type_name, "ValueError");
+        let skipped = incoming(Kind::Error, 5, "").expect("it needs no payload");
+        assert!(matches!(skipped, Incoming::Error { failure, .. } if failure == Failure::default()));
+    }
+
+    #[test]
+    fn frames_that_no_worker_sends_are_refused() {
+        assert!(matches!(incoming(Kind::Call, 1, "{}"), Err(MessageError::NotOfWorker(Kind::Call))));
+        assert!(matches!(incoming(Kind::Reply, 0, ""), Err(MessageError::Codec { codec: 0, .. })));
+        assert!(matches!(incoming(Kind::Error, 8, "{}"), Err(MessageError::Codec { codec: 8, .. })));
+        assert!(matches!(incoming(Kind::Error, 1, "{"), Err(MessageError::Payload { .. })));
+        assert!(matches!(incoming(Kind::Welcome, 1, "[]"), Err(MessageError::Payload { .. })));
+    }
+}

@@ -1,0 +1,10 @@
+//! The wire of `docs/protocol.md`: bytes in, bytes out. The main structure is [`Frame`].
+
+pub mod codec;
+pub mod frame;
+pub mod message;
+#[cfg(test)]
+mod vectors;
+
+pub use codec::{Codec, CodecError};
+pub use frame::{Frame, FrameDecoder, FrameError, Header, Kind};

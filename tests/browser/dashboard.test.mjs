@@ -1,0 +1,173 @@
+// The live page in a headless Chromium, with real workers behind it.
+//
+// PYPROC names the binary, CHROMIUM the browser. Without a browser the tests are skipped, except in CI.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const binary = process.env.PYPROC ?? `${root}target/debug/pyproc`;
+const browserPath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+const missing = browserPath ? false : "SKIPPED: there is no Chromium here; apt-get install chromium, or set CHROMIUM";
+if (missing) {
+  console.error(missing);
+  if (process.env.CI) process.exit(1);
+}
+const SECRET = "a-token-for-tests";
+const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync"];
+
+let gateway;
+let address;
+let browser;
+
+before(async () => {
+  if (missing) return;
+  gateway = spawn(binary, ["serve", `${root}tests/workers/contract.py`, "--workers", "2", "--listen", "127.0.0.1:0", "--allow-control"], {
+    env: { ...process.env, PYPROC_CONTROL_TOKEN: SECRET },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  address = await new Promise((resolve, reject) => {
+    gateway.stdout.once("data", (line) => resolve(String(line).trim().replace("listening on ", "")));
+    gateway.once("error", reject);
+    gateway.once("exit", (code) => reject(new Error(`pyproc serve has ended with ${code}`)));
+  });
+  browser = await chromium.launch({ executablePath: browserPath, args: ARGUMENTS });
+});
+
+after(async () => {
+  await browser?.close();
+  gateway?.kill("SIGKILL");
+});
+
+async function open(options = {}, hash = "") {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+  page.complaints = [];
+  page.on("pageerror", (error) => page.complaints.push(error.message));
+  page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
+  page.requests = [];
+  page.on("request", (request) => page.requests.push(request.url()));
+  await page.goto(`${address}/dashboard${hash}`);
+  await page.waitForSelector("#ready.good");
+  return page;
+}
+
+async function call(name, argument) {
+  const response = await fetch(`${address}/call/${name}`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(argument),
+  });
+  return response.json();
+}
+
+const pid = async (page, slot) => Number(await page.textContent(`#workers tr[data-key="${slot}"] [data-label="Process"]`));
+
+async function close(page) {
+  assert.deepEqual(page.complaints, []);
+  assert.ok(page.requests.every((url) => url.startsWith(address) || url.startsWith("data:")), "nothing comes from elsewhere");
+  await page.close();
+}
+
+test("the page fills itself with workers, functions, numbers and charts", { skip: missing }, async () => {
+  const page = await open();
+  assert.equal(await page.textContent("h1"), "contract.py");
+  assert.equal(await page.locator("#workers tbody tr").count(), 2);
+  for (let n = 0; n < 20; n += 1) assert.deepEqual(await call("predict", { value: n }), { result: 2 * n });
+  await page.waitForSelector('#functions tr[data-key="predict"]');
+  await page.waitForFunction(() => document.querySelector('#functions tr[data-key="predict"] [data-label="Returned"]').textContent === "20");
+  await page.waitForSelector("#c-throughput path.line.s1");
+  await page.waitForFunction(() => document.getElementById("t-serving").textContent === "2of 2");
+  assert.match(await page.getAttribute("#c-latency", "aria-label"), /Latency, now: median/);
+  await close(page);
+});
+
+test("a killed worker and the one that takes its place are seen, and told to who cannot see", { skip: missing }, async () => {
+  const page = await open();
+  const before = await pid(page, 0);
+  assert.ok(before > 0);
+  process.kill(before, "SIGKILL");
+  await page.waitForSelector("#incidents details", { state: "attached" });
+  assert.match(await page.textContent("#incidents .what"), /killed by SIGKILL/);
+  await page.waitForFunction((old) => {
+    const text = document.querySelector('#workers tr[data-key="0"] [data-label="Process"]').textContent;
+    return text !== "–" && Number(text) !== old;
+  }, before);
+  assert.match(await page.textContent("#news"), /Slot 0/);
+  assert.equal(await page.textContent('#workers tr[data-key="0"] [data-label="Restarts"]'), "1");
+  assert.match(await page.textContent('#workers tr[data-key="0"] [data-label="Last exit"]'), /killed by SIGKILL/);
+  await page.locator("#incidents summary").focus();
+  await page.keyboard.press("Enter");
+  assert.ok(await page.locator("#incidents details").evaluate((node) => node.open), "details open with the keyboard");
+  await close(page);
+});
+
+test("buttons need the token, which does not stay in the address", { skip: missing }, async () => {
+  const page = await open();
+  assert.ok(await page.locator("#unlock").isVisible());
+  assert.equal(await page.locator("#workers button").count(), 0);
+  await page.fill("#token", "wrong");
+  await page.keyboard.press("Enter");
+  await page.locator('#workers tr[data-key="1"] button').click();
+  await page.waitForSelector("#toast.bad");
+  assert.ok(await page.locator("#unlock").isVisible(), "a wrong token is forgotten");
+  page.complaints = page.complaints.filter((text) => !text.includes("401"));
+  await close(page);
+
+  const unlocked = await open({}, `#token=${SECRET}`);
+  assert.ok(!unlocked.url().includes(SECRET));
+  const old = await pid(unlocked, 1);
+  const button = unlocked.getByRole("button", { name: "Restart slot 1" });
+  await button.focus();
+  await unlocked.keyboard.press("Enter");
+  await unlocked.waitForSelector("#toast:not(.bad)");
+  await unlocked.waitForFunction((before) => {
+    const text = document.querySelector('#workers tr[data-key="1"] [data-label="Process"]').textContent;
+    return text !== "–" && Number(text) !== before;
+  }, old);
+  await close(unlocked);
+});
+
+for (const [width, colorScheme] of [[390, "light"], [390, "dark"], [768, "light"], [1280, "dark"]]) {
+  test(`at ${width} pixels in ${colorScheme} nothing is cut off and text can be read`, { skip: missing }, async () => {
+    const page = await open({ viewport: { width, height: 800 }, colorScheme, reducedMotion: "reduce" });
+    await page.waitForSelector("#incidents details", { state: "attached" });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
+    const contrasts = await page.evaluate(() => {
+      const channel = (c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+      const light = (rgb) => 0.2126 * channel(rgb[0]) + 0.7152 * channel(rgb[1]) + 0.0722 * channel(rgb[2]);
+      const parse = (text) => text.match(/[\d.]+/g).map(Number);
+      const ground = (node) => {
+        for (let at = node; at; at = at.parentElement) {
+          const color = parse(getComputedStyle(at).backgroundColor);
+          if (color.length === 3 || color[3] === 1) return color;
+        }
+        return [255, 255, 255];
+      };
+      const shown = [...document.querySelectorAll("h1,h2,p,dt,dd,th,td,a,button,figcaption,li,summary span,time")].filter((node) => node.innerText?.trim() && node.offsetParent);
+      return shown.map((node) => {
+        const [one, other] = [light(parse(getComputedStyle(node).color)), light(ground(node))].sort((a, b) => b - a);
+        return [(one + 0.05) / (other + 0.05), node.className || node.tagName];
+      });
+    });
+    for (const [ratio, what] of contrasts) assert.ok(ratio >= 4.5, `${what}: contrast ${ratio.toFixed(2)}`);
+    const still = await page.evaluate(() => document.getAnimations().filter((animation) => animation.playState === "running").length);
+    assert.equal(still, 0, "nothing moves where that is not wanted");
+    await close(page);
+  });
+}
+
+test("drain asks first, then the page says that the connection is lost", { skip: missing }, async () => {
+  const page = await open({}, `#token=${SECRET}`);
+  await page.click("#drain");
+  await page.keyboard.press("Escape");
+  assert.equal((await fetch(`${address}/ready`)).status, 200);
+  await page.click("#drain");
+  await page.click('#confirm button[value="drain"]');
+  const code = await new Promise((resolve) => gateway.once("exit", resolve));
+  assert.equal(code, 0);
+  await page.waitForFunction(() => document.getElementById("ready-text").textContent === "Connection lost");
+  await page.close();
+});

@@ -1,0 +1,9 @@
+//! The command line as its users meet it: the built binary, on real Python.
+
+mod call;
+#[cfg(feature = "fault-injection")]
+mod chaos;
+mod check;
+mod harness;
+mod signals;
+mod values;

@@ -1,0 +1,357 @@
+//! The table of faults: one fault, one row, and what a call gets that it meets. `tests/faults` has a worker file for each fault
+//! that code can have; those that are injected have a table of their own.
+
+mod support;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix_pyproc::{
+    Call, CallError, Fault, FaultInjector, FaultKind, Pool, PoolConfig, StopFaults, WorkerEvent,
+};
+use futures::stream::{self, StreamExt as _};
+use serde_json::{json, Value};
+use support::leaks::{alone, members};
+use support::{capped, lines, pids, start, until, Events};
+use tempfile::TempDir;
+
+fn worker(name: &str) -> PoolConfig {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "faults", name].iter().collect();
+    let mut config = PoolConfig::new(path).workers(2).kill_grace(Duration::from_millis(200));
+    config.restart.initial = Duration::from_millis(10);
+    config.restart.max_restarts = 1000;
+    config.stop_grace = Duration::from_millis(200);
+    config
+}
+
+/// Where in its life a call meets its fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The function runs.
+    Running,
+    /// The function has ended, and its reply is not sent.
+    Finished,
+}
+
+/// What a call gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Right,
+    Exception,
+    DeadlineExceeded,
+    WorkerLost,
+    Quarantined,
+}
+
+struct Row {
+    /// The worker file.
+    fault: &'static str,
+    phase: Phase,
+    /// What a call gets.
+    plain: Outcome,
+    /// What a call that is idempotent gets, and how often it runs: the pool tries it at most three times.
+    idempotent: (Outcome, usize),
+}
+
+const fn kills(fault: &'static str, phase: Phase) -> Row {
+    Row { fault, phase, plain: Outcome::WorkerLost, idempotent: (Outcome::Quarantined, 3) }
+}
+
+const fn ends(fault: &'static str, phase: Phase, outcome: Outcome) -> Row {
+    Row { fault, phase, plain: outcome, idempotent: (outcome, 1) }
+}
+
+const TABLE: [Row; 20] = [
+    kills("kills_itself.py", Phase::Running),
+    kills("segfaults.py", Phase::Running),
+    kills("exits.py", Phase::Running),
+    kills("exits_on_a_thread.py", Phase::Running),
+    kills("dies_after_it_ran.py", Phase::Finished),
+    kills("exits_mid_reply.py", Phase::Running),
+    kills("closes_its_socket.py", Phase::Running),
+    kills("sends_garbage.py", Phase::Running),
+    kills("sends_an_oversize_frame.py", Phase::Running),
+    kills("cuts_a_frame.py", Phase::Running),
+    kills("stops_itself.py", Phase::Running),
+    ends("replies_to_nobody.py", Phase::Running, Outcome::Right),
+    ends("swallows_the_interrupt.py", Phase::Running, Outcome::DeadlineExceeded),
+    ends("is_stuck_in_c.py", Phase::Running, Outcome::DeadlineExceeded),
+    ends("holds_the_signals_back.py", Phase::Running, Outcome::DeadlineExceeded),
+    ends("leaves_with_sys_exit.py", Phase::Running, Outcome::Exception),
+    ends("runs_out_of_stack.py", Phase::Running, Outcome::Exception),
+    ends("runs_out_of_memory.py", Phase::Running, Outcome::Exception),
+    ends("forks_and_returns_twice.py", Phase::Running, Outcome::Right),
+    ends("closes_its_output.py", Phase::Running, Outcome::Right),
+];
+
+fn outcome(result: &Result<Value, CallError>) -> Outcome {
+    match result {
+        Ok(value) if *value == json!("right") => Outcome::Right,
+        Err(CallError::Exception { .. }) => Outcome::Exception,
+        Err(CallError::DeadlineExceeded { started: true }) => Outcome::DeadlineExceeded,
+        Err(CallError::WorkerLost { started: true, .. }) => Outcome::WorkerLost,
+        Err(CallError::Quarantined { attempts: 3, .. }) => Outcome::Quarantined,
+        other => panic!("no outcome of the table: {other:?}"),
+    }
+}
+
+/// The pool has as many workers as it should, and they work.
+async fn is_whole(pool: &Pool) {
+    let workers = pool.config().workers;
+    let whole = async {
+        while pool.status().await.serving != workers {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    capped("the pool is whole again", whole).await;
+    for n in 0..10 * workers {
+        let doubled = capped("a call", pool.call::<Value>("double", &n)).await;
+        assert_eq!(doubled.expect("the pool serves"), json!(n * 2));
+    }
+}
+
+/// Ends a pool that is whole, and with it all the processes that its workers have started.
+async fn is_whole_to_the_end(pool: Pool) {
+    is_whole(&pool).await;
+    let groups = pids(&pool).await;
+    pool.shutdown().await;
+    assert_eq!(members(&groups), [] as [u32; 0], "nothing is left of the workers");
+}
+
+fn call_fault(
+    pool: &Pool,
+    row: &Row,
+    log: &std::path::Path,
+    idempotent: bool,
+) -> actix_rt::task::JoinHandle<Result<Value, CallError>> {
+    let mut call = Call::json("fault", &log).expect("a path is JSON");
+    if row.plain == Outcome::DeadlineExceeded {
+        call = call.timeout(Duration::from_millis(100));
+    }
+    if idempotent {
+        call = call.idempotent();
+    }
+    let pool = pool.clone();
+    actix_rt::spawn(async move { pool.request(call).await?.json() })
+}
+
+async fn is_as_the_table_says(row: &Row) {
+    let pool = start(worker(row.fault)).await;
+    let dir = TempDir::new().expect("there is room for a file");
+    let (idempotent, runs) = row.idempotent;
+    for (name, expected, expected_runs) in [("plain", row.plain, 1), ("idempotent", idempotent, runs)] {
+        let log = dir.path().join(name);
+        let call = call_fault(&pool, row, &log, name == "idempotent");
+        let result = capped(row.fault, call).await.expect("the task lives");
+        assert_eq!(outcome(&result), expected, "{name} call of {} ({:?})", row.fault, row.phase);
+        assert_eq!(lines(&log).len(), expected_runs, "{name} call of {}", row.fault);
+        is_whole(&pool).await;
+    }
+    is_whole_to_the_end(pool).await;
+}
+
+/// A few rows at a time: they wait more than they work.
+const AT_ONCE: usize = 3;
+
+#[test]
+fn every_fault_ends_its_call_as_the_table_says_and_leaves_the_pool_whole() {
+    alone(stream::iter(&TABLE).for_each_concurrent(AT_ONCE, is_as_the_table_says));
+}
+
+/// When a fault is injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Before the call is made.
+    Before,
+    /// So long before the call is made that the worker is replaced by then: one that went on could begin with the call.
+    LongBefore,
+    /// While the call runs.
+    During,
+}
+
+struct Injected {
+    kind: FaultKind,
+    when: When,
+    plain: Outcome,
+    idempotent: (Outcome, usize),
+    /// Whether the worker is replaced.
+    replaced: bool,
+}
+
+/// What the injected faults do to a call of a pool of one worker. A worker that is broken before it has the call costs the call nothing.
+fn injected(kind: FaultKind) -> Injected {
+    use FaultKind as K;
+    let row = |when, plain, idempotent, replaced| Injected { kind, when, plain, idempotent, replaced };
+    let (right, lost) = (Outcome::Right, Outcome::WorkerLost);
+    match kind {
+        K::Kill | K::Stop => row(When::During, lost, (right, 2), true),
+        K::Pause(_) => row(When::During, right, (right, 1), false),
+        K::Exit => row(When::Before, lost, (right, 1), true),
+        K::ExitMidReply => row(When::Before, lost, (right, 2), true),
+        K::Close | K::Truncated => row(When::Before, right, (right, 1), true),
+        K::Garbage | K::Oversize => row(When::LongBefore, right, (right, 1), true),
+        K::WrongReply | K::OldReply | K::DuplicateReply | K::SlowReader(_) | K::Memory(_) => {
+            row(When::Before, right, (right, 1), false)
+        }
+        // They show when the next worker starts, so one is killed, whose call goes elsewhere or is lost.
+        K::SlowStart(_) | K::StartFailure => row(When::Before, lost, (right, 1), true),
+        other => panic!("{other} has no row"),
+    }
+}
+
+async fn meets(
+    pool: &Pool,
+    row: &Injected,
+    log: &std::path::Path,
+    idempotent: bool,
+) -> Result<Value, CallError> {
+    let mut call = Call::json("work", &json!({"log": log, "seconds": 0.15})).expect("it is JSON");
+    if idempotent {
+        call = call.idempotent();
+    }
+    let mut events = Events::of(pool).await;
+    let strike = |kind| async move { pool.inject(Fault::new(kind).on(0)).await.expect("a worker serves") };
+    if row.when != When::During {
+        strike(row.kind).await;
+    }
+    if row.when == When::LongBefore {
+        events.started().await;
+    }
+    if matches!(row.kind, FaultKind::SlowStart(_) | FaultKind::StartFailure) {
+        strike(FaultKind::Exit).await;
+    }
+    let call = {
+        let pool = pool.clone();
+        actix_rt::spawn(async move { pool.request(call).await?.json() })
+    };
+    if row.when == When::During {
+        until("the call runs", || !lines(log).is_empty()).await;
+        strike(row.kind).await;
+    }
+    capped("the call", call).await.expect("the task lives")
+}
+
+async fn does_what_its_row_says(kind: FaultKind, file: &str) {
+    let row = injected(kind);
+    let pool = start(worker(file).workers(1)).await;
+    let dir = TempDir::new().expect("there is room for a file");
+    let (idempotent, runs) = row.idempotent;
+    for (name, expected, expected_runs) in
+        [("plain", row.plain, None), ("idempotent", idempotent, Some(runs))]
+    {
+        is_whole(&pool).await;
+        let (before, log) = (pids(&pool).await, dir.path().join(name));
+        let result = meets(&pool, &row, &log, name == "idempotent").await;
+        assert_eq!(outcome(&result), expected, "{name} call, {kind}, {file}");
+        if let Some(runs) = expected_runs {
+            assert_eq!(lines(&log).len(), runs, "{name} call, {kind}, {file}");
+        }
+        is_whole(&pool).await;
+        let same = pids(&pool).await == before;
+        assert_eq!(same, !row.replaced, "{kind}, {file}: {before:?}");
+    }
+    is_whole_to_the_end(pool).await;
+}
+
+#[test]
+fn every_injected_fault_does_what_its_row_says_to_functions_and_coroutines() {
+    let files = ["injected.py", "injected_on_a_loop.py"];
+    let rows = FaultKind::ALL.into_iter().flat_map(|kind| files.map(|file| (kind, file)));
+    alone(stream::iter(rows).for_each_concurrent(AT_ONCE, |(kind, file)| does_what_its_row_says(kind, file)));
+}
+
+#[test]
+fn a_slow_start_is_slow_and_a_start_failure_is_told_and_tried_again() {
+    alone(async {
+        let pool = start(worker("injected.py").workers(1)).await;
+        let mut events = Events::of(&pool).await;
+        let slow = Duration::from_millis(150);
+        pool.inject(FaultKind::StartFailure).await.expect("it waits for the next start");
+        pool.inject(FaultKind::SlowStart(slow)).await.expect("it waits for the start after that");
+        pool.inject(FaultKind::Kill).await.expect("a worker serves");
+        let failed = |event: &WorkerEvent| match event {
+            WorkerEvent::StartFailed { error, .. } => Some(error.details().to_string()),
+            _ => None,
+        };
+        let details = events.next("a start that fails", failed).await;
+        assert!(details.contains("a fault was injected"), "{details}");
+        let started = |event: &WorkerEvent| match event {
+            WorkerEvent::Started { after, .. } => Some(*after),
+            _ => None,
+        };
+        let after = events.next("a start", started).await;
+        assert!(after >= slow, "{after:?}");
+        is_whole_to_the_end(pool).await;
+    });
+}
+
+// Such a worker took calls for ever, and none of them had an answer before its deadline.
+#[test]
+fn a_worker_that_reads_nothing_or_is_not_understood_any_more_is_replaced() {
+    alone(async {
+        let deadline = Duration::from_millis(100);
+        let late = |pool: Pool, function| async move {
+            let call = Call::json(function, &2).expect("a number is JSON").timeout(deadline);
+            capped("a call", pool.request(call)).await.expect_err("there is no answer")
+        };
+        let deaf = start(worker("injected.py").workers(1)).await;
+        let mut events = Events::of(&deaf).await;
+        deaf.inject(FaultKind::SlowReader(Duration::from_secs(600))).await.expect("a worker serves");
+        let error = late(deaf.clone(), "double").await;
+        assert!(matches!(error, CallError::DeadlineExceeded { started: false }), "{error:?}");
+        events.started().await;
+        is_whole_to_the_end(deaf).await;
+
+        let broken = start(worker("breaks_the_stream.py").workers(1)).await;
+        let mut events = Events::of(&broken).await;
+        let error = late(broken.clone(), "fault").await;
+        assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
+        events.started().await;
+        is_whole_to_the_end(broken).await;
+    });
+}
+
+#[test]
+fn memory_that_a_worker_takes_makes_it_retire() {
+    alone(async {
+        let mut config = worker("injected.py").workers(1);
+        config.recycle.max_rss = Some(100 << 20);
+        let pool = start(config).await;
+        let mut events = Events::of(&pool).await;
+        pool.inject(FaultKind::Memory(150 << 20)).await.expect("a worker serves");
+        let retiring = |event: &WorkerEvent| matches!(event, WorkerEvent::Retiring { .. }).then_some(());
+        events.next("the retirement", retiring).await;
+        events.started().await;
+        is_whole_to_the_end(pool).await;
+    });
+}
+
+#[test]
+fn an_injector_hits_with_each_of_its_kinds_counts_them_and_stops() {
+    alone(async {
+        let pool = start(worker("injected.py")).await;
+        let kinds = [FaultKind::Kill, FaultKind::WrongReply];
+        let injector =
+            FaultInjector::new(pool.addr(), kinds).every(Duration::from_millis(20)).seed(1).start();
+        let mut events = Events::of(&pool).await;
+        for _ in 0..3 {
+            events.started().await;
+        }
+        let counts = capped("the counts", injector.send(StopFaults)).await.expect("the actor lives");
+        assert!(counts["kill"] >= 3, "{counts:?}");
+        until("it has stopped", || !injector.connected()).await;
+        is_whole_to_the_end(pool).await;
+    });
+}
+
+#[test]
+fn a_pool_that_is_gone_or_has_no_such_slot_says_so() {
+    alone(async {
+        let pool = start(worker("injected.py").workers(1)).await;
+        let error = pool.inject(Fault::new(FaultKind::Kill).on(1)).await.expect_err("there is one slot");
+        assert_eq!(error.to_string(), "no such worker serves");
+        is_whole(&pool).await;
+        pool.shutdown().await;
+        assert!(pool.inject(FaultKind::Kill).await.is_err());
+    });
+}

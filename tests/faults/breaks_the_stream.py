@@ -1,0 +1,14 @@
+"""Announces a frame and does not send it, so that every reply after it is taken for a part of it."""
+
+from pyproc_worker import _worker, expose
+
+
+@expose
+def fault(log):
+    _worker._worker.channel.sendall(b"\x00\x10\x00\x00\x20\x01\0\0\xff\xff\xff\xff")
+    return "right"
+
+
+@expose
+def double(value):
+    return value * 2

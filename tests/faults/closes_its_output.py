@@ -1,0 +1,18 @@
+"""Closes standard output and standard error."""
+
+import os
+
+from pyproc_worker import expose
+
+
+@expose
+def fault(log):
+    os.write(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"ran\n")
+    os.close(1)
+    os.close(2)
+    return "right"
+
+
+@expose
+def double(value):
+    return value * 2

@@ -1,0 +1,16 @@
+"""Runs in C, where no interrupt is seen."""
+
+import os
+
+from pyproc_worker import expose
+
+
+@expose
+def fault(log):
+    os.write(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"ran\n")
+    return sum(range(10**12))
+
+
+@expose
+def double(value):
+    return value * 2

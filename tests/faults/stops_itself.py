@@ -1,0 +1,17 @@
+"""Is stopped while the call runs, and nobody wakes it."""
+
+import os
+import signal
+
+from pyproc_worker import expose
+
+
+@expose
+def fault(log):
+    os.write(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"ran\n")
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@expose
+def double(value):
+    return value * 2

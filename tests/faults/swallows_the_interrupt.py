@@ -1,0 +1,21 @@
+"""Does not let itself be ended when its deadline has passed."""
+
+import os
+import time
+
+from pyproc_worker import CallCancelled, expose
+
+
+@expose
+def fault(log):
+    os.write(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"ran\n")
+    while True:
+        try:
+            time.sleep(60)
+        except CallCancelled:
+            pass
+
+
+@expose
+def double(value):
+    return value * 2

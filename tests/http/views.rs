@@ -1,0 +1,193 @@
+//! What is to be read of a pool: OpenAPI, figures, the live page and its orders.
+
+use actix_web::{test, web, App};
+use serde_json::{json, Value};
+use tokio::io::AsyncReadExt as _;
+
+use crate::client::{post, send, serve};
+use crate::support::{capped, pids, signal, start, worker};
+
+#[actix_rt::test]
+async fn open_api_tells_of_signatures_and_type_hints() {
+    let served = serve(worker("gateway.py"), |gateway| gateway).await;
+    let document = served.get("/functions").await.json();
+    assert_eq!((&document["openapi"], &document["info"]["title"]), (&json!("3.1.0"), &json!("gateway.py")));
+    let scale = &document["paths"]["/call/scale"]["post"];
+    assert_eq!((&scale["summary"], &scale["operationId"]), (&json!("Scales a value."), &json!("scale")));
+    let result = &scale["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(result, &json!({"type": "object", "additionalProperties": {"type": "number"}}));
+    let join =
+        &document["paths"]["/call/join"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(join["anyOf"][0]["required"], json!(["left", "right"]));
+    let strings = json!({"type": "array", "items": {"type": "string"}});
+    assert_eq!(join["anyOf"][0]["properties"]["left"], strings);
+    let size = &document["paths"]["/call/size"]["post"]["requestBody"]["content"];
+    assert!(
+        size.get("application/octet-stream").is_some() && size.get("application/json").is_none(),
+        "{size}"
+    );
+    assert!(document["paths"]["/call/metadata"]["post"].get("requestBody").is_none());
+    every_reference_leads_somewhere(&document, &document);
+    served.stop().await;
+}
+
+fn every_reference_leads_somewhere(document: &Value, part: &Value) {
+    match part {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let found = document.pointer(reference.trim_start_matches('#'));
+                assert!(found.is_some(), "{reference}");
+            }
+            members.values().for_each(|member| every_reference_leads_somewhere(document, member));
+        }
+        Value::Array(items) => items.iter().for_each(|item| every_reference_leads_somewhere(document, item)),
+        _ => {}
+    }
+}
+
+#[actix_rt::test]
+async fn trace_context_reaches_the_function() {
+    let served = serve(worker("gateway.py"), |gateway| gateway).await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let headers = [("traceparent", parent), ("tracestate", "a=b")];
+    let answer = served.call_with("metadata", json!(null), &headers).await;
+    assert_eq!(answer.json(), json!({"traceparent": parent, "tracestate": "a=b"}));
+    served.stop().await;
+}
+
+#[actix_rt::test]
+async fn metrics_have_calls_by_outcome_latencies_and_restarts_by_cause() {
+    let served = serve(worker("contract.py"), |gateway| gateway).await;
+    for value in 0..3 {
+        assert_eq!(served.call("predict", json!({"value": value})).await.status, 200);
+    }
+    served.call("raises", json!("x")).await.is_problem(500, "exception");
+    served.call("no-such", json!("x")).await;
+    let dir = tempfile::TempDir::new().expect("there is room");
+    let argument = json!({"path": dir.path().join("d"), "how": "kill"});
+    served.call("touch_and_die", argument).await.is_problem(502, "worker_lost");
+    assert_eq!(served.call("predict", json!({"value": 1})).await.status, 200, "the next worker serves");
+
+    let answer = served.get("/metrics").await;
+    assert_eq!(answer.media(), "text/plain; version=0.0.4; charset=utf-8");
+    let text = answer.text();
+    for line in [
+        "pyproc_calls_total{function=\"predict\",outcome=\"ok\"} 4",
+        "pyproc_calls_total{function=\"raises\",outcome=\"exception\"} 1",
+        "pyproc_calls_total{function=\"touch_and_die\",outcome=\"worker_lost\"} 1",
+        "pyproc_calls_total{function=\"\",outcome=\"unknown_function\"} 1",
+        "pyproc_call_duration_seconds_count{function=\"predict\"} 4",
+        "pyproc_call_duration_seconds_bucket{function=\"predict\",le=\"+Inf\"} 4",
+        "pyproc_queue_wait_seconds_count{function=\"predict\"} 4",
+        "pyproc_worker_restarts_total{cause=\"crashed\"} 1",
+        "pyproc_worker_starts_total 2",
+        "pyproc_breaker_state 0",
+        "pyproc_in_flight 0",
+        "pyproc_queue_length 0",
+        "pyproc_worker_up{slot=\"0\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    for name in ["pyproc_worker_resident_bytes{slot=\"0\"} ", "pyproc_worker_cpu_seconds{slot=\"0\"} "] {
+        assert!(text.contains(name), "{name} in\n{text}");
+    }
+    let names: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    let unique: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!(names.len(), unique.len(), "each name is told once");
+    served.stop().await;
+}
+
+#[actix_rt::test]
+async fn handlers_are_mounted_below_any_path() {
+    let pool = start(worker("contract.py")).await;
+    let routes = actix_pyproc::http::routes(pool.clone());
+    let app = test::init_service(App::new().service(web::scope("/python").configure(routes))).await;
+    let request = test::TestRequest::post().uri("/python/call/predict").set_json(json!({"value": 3}));
+    let reply: Value = test::call_and_read_body_json(&app, request.to_request()).await;
+    assert_eq!(reply, json!({"result": 6}));
+    let request = test::TestRequest::get().uri("/python/functions").to_request();
+    let document: Value = test::call_and_read_body_json(&app, request).await;
+    assert_eq!(document["servers"][0]["url"], "/python");
+    pool.shutdown().await;
+}
+
+#[actix_rt::test]
+async fn live_page_brings_all_it_needs_and_allows_nothing_from_elsewhere() {
+    let served = serve(worker("contract.py"), |gateway| gateway).await;
+    for (path, media) in [
+        ("/dashboard", "text/html; charset=utf-8"),
+        ("/dashboard/app.js", "text/javascript; charset=utf-8"),
+        ("/dashboard/charts.js", "text/javascript; charset=utf-8"),
+        ("/dashboard/numbers.js", "text/javascript; charset=utf-8"),
+        ("/dashboard/style.css", "text/css; charset=utf-8"),
+    ] {
+        let answer = served.get(path).await;
+        assert_eq!((answer.status, answer.media()), (200, media));
+        assert!(answer.headers["content-security-policy"].starts_with("default-src 'none'"));
+        assert!(!answer.text().contains("https://"), "{path} names another place");
+    }
+    served.stop().await;
+}
+
+#[actix_rt::test]
+async fn events_tell_at_once_that_a_worker_was_killed_and_that_the_next_one_serves() {
+    let served = serve(worker("contract.py"), |gateway| gateway).await;
+    let mut stream = send(served.address, "GET", "/dashboard/events", &[], b"").await;
+    let mut told = String::new();
+    let pid = pids(&served.pool).await[0];
+    read_until(&mut stream, &mut told, &["event: about", "event: hello", &format!("\"pid\":{pid},")]).await;
+    told.clear();
+    signal(pid, "KILL");
+    read_until(&mut stream, &mut told, &["event: incidents", "killed by SIGKILL"]).await;
+    capped("the next worker", async { while pids(&served.pool).await.is_empty() {} }).await;
+    let next = pids(&served.pool).await[0];
+    read_until(&mut stream, &mut told, &[&format!("\"pid\":{next},")]).await;
+    read_until(&mut stream, &mut told, &["event: point"]).await;
+    served.stop().await;
+}
+
+async fn read_until(stream: &mut tokio::net::TcpStream, told: &mut String, wanted: &[&str]) {
+    capped(wanted[0], async {
+        let mut chunk = vec![0; 1 << 16];
+        while !wanted.iter().all(|text| told.contains(text)) {
+            let read = stream.read(&mut chunk).await.expect("the gateway lives");
+            assert!(read > 0, "the events ended");
+            told.push_str(&String::from_utf8_lossy(&chunk[..read]));
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn orders_are_off_and_with_a_token_only_who_knows_it_gives_them() {
+    let served = serve(worker("contract.py"), |gateway| gateway).await;
+    let order = json!({"action": "replace", "slot": 0}).to_string();
+    post(served.address, "/dashboard/control", &[("Authorization", "Bearer ")], order.as_bytes())
+        .await
+        .is_problem(403, "control_off");
+    served.stop().await;
+
+    let served = serve(worker("contract.py"), |gateway| gateway.control("secret")).await;
+    let before = pids(&served.pool).await;
+    let give = |token: &'static str, order: Value| {
+        let address = served.address;
+        async move {
+            let headers = [("Authorization", token), ("Content-Type", "application/json")];
+            post(address, "/dashboard/control", &headers, order.to_string().as_bytes()).await
+        }
+    };
+    let replace = json!({"action": "replace", "slot": 0});
+    give("Bearer wrong", replace.clone()).await.is_problem(401, "unauthorized");
+    give("", replace.clone()).await.is_problem(401, "unauthorized");
+    give("Bearer secret", json!({"action": "format"})).await.is_problem(400, "bad_order");
+    give("Bearer secret", json!({"action": "replace", "slot": 9})).await.is_problem(409, "not_serving");
+    assert_eq!(pids(&served.pool).await, before);
+
+    assert_eq!(give("Bearer secret", replace).await.status, 200);
+    capped("the replacement", async { while pids(&served.pool).await == before {} }).await;
+    assert_eq!(give("Bearer secret", json!({"action": "reload"})).await.status, 200);
+    assert_eq!(give("Bearer secret", json!({"action": "drain"})).await.status, 200);
+    capped("the request to drain", served.gateway.drain_asked()).await;
+    assert_eq!(served.get("/ready").await.status, 503);
+    served.stop().await;
+}

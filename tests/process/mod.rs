@@ -1,0 +1,146 @@
+//! Drives one worker process without the actors. The main structure is [`Driver`].
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::future::{poll_fn, Future};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_pyproc::backend::{PythonBackend, PythonLink};
+use actix_pyproc::{Call, CallError, Exit, PoolConfig, Reply, StartError};
+use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent, Phase};
+use actix_pyproc_actors::id::{CallId, Generation, SlotId};
+
+/// No event of these tests takes longer.
+const CAP: Duration = Duration::from_secs(20);
+
+pub(crate) type Event = LinkEvent<PythonBackend>;
+
+/// A worker, and the calls that it was sent.
+pub(crate) struct Driver {
+    pub(crate) backend: PythonBackend,
+    pub(crate) link: PythonLink,
+    next: u32,
+}
+
+pub(crate) fn worker(name: &str) -> PoolConfig {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/process/workers", name].iter().collect();
+    PoolConfig::new(path)
+}
+
+pub(crate) async fn capped<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(CAP, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} took longer than {CAP:?}"),
+    }
+}
+
+/// What `PythonBackend::new` or the first launch fails with.
+pub(crate) async fn start_error(config: PoolConfig) -> StartError {
+    let started = capped("the start", async {
+        let backend = PythonBackend::new(Arc::new(config)).await?;
+        backend.launch(SlotId(0), Generation(1)).await
+    });
+    match started.await {
+        Ok(link) => panic!("{link:?} has started"),
+        Err(error) => error,
+    }
+}
+
+impl Driver {
+    pub(crate) async fn start(config: PoolConfig) -> Self {
+        let backend =
+            capped("the probe", PythonBackend::new(Arc::new(config))).await.expect("Python is there");
+        let link = backend.launch(SlotId(0), Generation(1));
+        let link = capped("the launch", link).await.expect("the worker starts");
+        Self { backend, link, next: 0 }
+    }
+
+    /// A worker of the script that most tests use.
+    pub(crate) async fn basic() -> Self {
+        Self::start(worker("basic.py")).await
+    }
+
+    pub(crate) fn send(&mut self, call: &Call) -> CallId {
+        self.send_until(call, None)
+    }
+
+    pub(crate) fn send_until(&mut self, call: &Call, deadline: Option<Instant>) -> CallId {
+        let id = CallId::new(self.next as usize % CallId::MAX_INDEX, self.next / CallId::MAX_INDEX as u32);
+        self.next += 1;
+        self.backend.classify(call).expect("the call is admitted");
+        self.link.send(id, call, deadline).expect("the worker has the function");
+        id
+    }
+
+    pub(crate) async fn event(&mut self) -> Event {
+        let link = &mut self.link;
+        let event = poll_fn(|cx| {
+            let _ = link.poll_flush(cx);
+            link.poll_event(cx)
+        });
+        capped("an event", event).await
+    }
+
+    pub(crate) async fn done(&mut self) -> (CallId, Result<Reply, CallError>) {
+        match self.event().await {
+            LinkEvent::Done { id, result, .. } => (id, result),
+            other => panic!("not the end of a call: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn call(&mut self, call: Call) -> Result<Reply, CallError> {
+        let sent = self.send(&call);
+        let (id, result) = self.done().await;
+        assert_eq!(id, sent);
+        result
+    }
+
+    pub(crate) async fn lost(&mut self) -> Arc<Exit> {
+        match self.event().await {
+            LinkEvent::Lost(exit) => exit,
+            other => panic!("not the end of the worker: {other:?}"),
+        }
+    }
+
+    /// Writes what is staged, and waits until a call has come as far as `phase`.
+    pub(crate) async fn until(&mut self, id: CallId, phase: Phase) {
+        let link = &mut self.link;
+        capped("a phase", async {
+            poll_fn(|cx| link.poll_flush(cx)).await;
+            while link.phase(id) != phase {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// Waits until no process has this number, or it is a zombie's of somebody else.
+pub(crate) async fn gone(pid: u32) {
+    capped("the end of a process", async {
+        while is_alive(pid) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+/// Whether a process has this number; a zombie counts if it is ours to reap.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let (_, rest) = stat.rsplit_once(')').expect("the name stands in parentheses");
+    let mut fields = rest.split_whitespace();
+    let (state, parent) = (fields.next(), fields.next());
+    state != Some("Z") || parent == Some(&std::process::id().to_string())
+}
+
+/// The numbers of the processes that this one has started and not reaped.
+pub(crate) fn children() -> Vec<u32> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("there is a /proc");
+    let read = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.ok()?.path().join("children")).ok()
+    };
+    let lists: Vec<String> = tasks.filter_map(read).collect();
+    lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|pid| pid.parse().ok()).collect()
+}

@@ -1,0 +1,189 @@
+//! How workers start, and how they do not.
+
+mod process;
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_pyproc::backend::PythonBackend;
+use actix_pyproc::{Call, ExitCause, ExitStatus, FunctionKind, PoolConfig, StartError};
+use actix_pyproc_actors::backend::{Backend as _, Link as _};
+use actix_pyproc_actors::id::{Generation, SlotId};
+use process::{capped, children, gone, start_error, worker, Driver};
+
+/// A program that stands in for an interpreter.
+fn fake_python(directory: &tempfile::TempDir, script: &str) -> PathBuf {
+    let path = directory.path().join("python");
+    let mut file = std::fs::File::create(&path).expect("the directory is ours");
+    write!(file, "#!/bin/sh\n{script}\n").expect("the disk has room");
+    file.set_permissions(std::fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    path
+}
+
+#[actix_rt::test]
+async fn worker_that_is_ready_tells_its_functions() {
+    let driver = Driver::basic().await;
+    let catalog = driver.backend.catalog();
+    let add = catalog.iter().find(|function| function.name == "add").expect("it is exposed");
+    assert_eq!((add.signature.as_str(), add.doc.as_deref()), ("(a, b=1)", Some("Adds two numbers.")));
+    assert_eq!((add.kind, add.parameters.len(), add.parameters[1].required), (FunctionKind::Sync, 2, false));
+    let wait = catalog.iter().find(|function| function.name == "wait").expect("it is exposed");
+    assert_eq!(wait.kind, FunctionKind::Async);
+    assert!(driver.backend.python_version().starts_with("3."));
+    assert!(driver.backend.python_executable().is_absolute());
+    assert!(driver.link.rss().expect("it lives") > 1 << 20);
+}
+
+#[actix_rt::test]
+async fn module_is_run_from_the_working_directory() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/workers");
+    let mut driver = Driver::start(PoolConfig::module("basic").cwd(directory)).await;
+    let reply = driver.call(Call::raw_json("echo", "7")).await.expect("it returns");
+    assert_eq!(reply.json::<i32>().expect("it is a number"), 7);
+}
+
+#[actix_rt::test]
+async fn users_variables_are_expanded_and_those_of_the_protocol_are_gone() {
+    let config = Arc::new(worker("basic.py").env("DEVICE", "cuda:{slot}"));
+    let backend = PythonBackend::new(config).await.expect("Python is there");
+    let link = backend.launch(SlotId(5), Generation(1)).await.expect("the worker starts");
+    drop(link);
+    let mut driver = Driver::start(worker("basic.py").env("DEVICE", "cuda:{slot}")).await;
+    let reply = driver.call(Call::raw_json("environment", "\"DEVICE\"")).await.expect("it returns");
+    assert_eq!(reply.json::<String>().expect("it is a string"), "cuda:0");
+    let reply = driver.call(Call::raw_json("descriptors", "null")).await.expect("it returns");
+    assert_eq!(reply.value().expect("it is JSON"), serde_json::json!({}));
+}
+
+#[actix_rt::test]
+async fn worker_runs_in_the_virtual_environment_of_its_interpreter() {
+    let directory = tempfile::tempdir().expect("the disk has room");
+    let root = directory.path().join("venv");
+    let made =
+        std::process::Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&root).status();
+    assert!(made.expect("Python is there").success());
+    let mut driver = Driver::start(worker("basic.py").python(root.join("bin/python"))).await;
+    let reply = driver.call(Call::raw_json("prefix", "null")).await.expect("it returns");
+    assert_eq!(reply.json::<PathBuf>().expect("it is a path"), root);
+}
+
+#[actix_rt::test]
+async fn script_that_does_not_parse_fails_with_its_traceback() {
+    let error = start_error(worker("syntax_error.py")).await;
+    let StartError::Failed { type_name, traceback, exit, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(&**type_name, "SyntaxError");
+    assert!(traceback.contains("syntax_error.py"), "{traceback}");
+    assert_eq!(exit.status, ExitStatus::Code(1));
+    assert!(error.stderr_tail().iter().any(|line| line.contains("SyntaxError")), "{error:?}");
+    assert!(error.details().contains("def broken"), "{}", error.details());
+}
+
+#[actix_rt::test]
+async fn script_whose_import_fails_says_which() {
+    let error = start_error(worker("import_error.py")).await;
+    let StartError::Failed { type_name, message, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(&**type_name, "ModuleNotFoundError");
+    assert!(message.contains("no_such_module_anywhere"), "{message}");
+    assert!(error.to_string().contains("no_such_module_anywhere"), "{error}");
+}
+
+#[actix_rt::test]
+async fn worker_that_exits_before_it_is_ready_is_told_at_once_with_its_last_words() {
+    let begun = Instant::now();
+    let error = start_error(worker("exits_at_once.py").start_timeout(Duration::from_secs(15))).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "not at the time-out: {:?}", begun.elapsed());
+    let StartError::Exited { exit } = &error else { panic!("{error:?}") };
+    assert_eq!((exit.status, &exit.cause), (ExitStatus::Code(4), &ExitCause::Crashed));
+    assert_eq!(error.stderr_tail(), ["no licence"]);
+    assert_eq!(error.to_string(), "start the worker: exited with status 4 before it was ready");
+}
+
+#[actix_rt::test]
+async fn worker_that_a_signal_kills_at_start_is_told_with_the_signals_name() {
+    let error = start_error(worker("dies_at_start.py")).await;
+    assert_eq!(error.to_string(), "start the worker: killed by SIGKILL before it was ready");
+}
+
+#[actix_rt::test]
+async fn worker_that_hangs_is_killed_at_the_time_out_and_its_stacks_say_where() {
+    let begun = Instant::now();
+    let error = start_error(worker("hangs_at_start.py").start_timeout(Duration::from_secs(1))).await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let StartError::TimedOut { after, exit } = &error else { panic!("{error:?}") };
+    assert_eq!(*after, Duration::from_secs(1));
+    assert_eq!((exit.status.signal(), &exit.cause), (Some(9), &ExitCause::StartTimeout));
+    assert!(exit.stacks.as_ref().is_some_and(|stacks| stacks.contains("load_the_model")), "{exit:?}");
+    assert_eq!(&exit.stderr_tail[..], ["loading"]);
+    gone(exit.pid).await;
+}
+
+#[actix_rt::test]
+async fn what_is_missing_is_named_before_anything_is_started() {
+    let error = start_error(worker("no_such_worker.py")).await;
+    assert!(
+        matches!(&error, StartError::ScriptNotFound { path } if path.ends_with("no_such_worker.py")),
+        "{error}"
+    );
+    let error = start_error(worker("basic.py").python("/nonexistent/python3")).await;
+    assert!(matches!(&error, StartError::InterpreterNotFound { .. }), "{error}");
+    assert!(error.to_string().contains("/nonexistent/python3"), "{error}");
+    let error = start_error(worker("basic.py").workers(0)).await;
+    assert!(matches!(&error, StartError::InvalidConfig(_)), "{error}");
+}
+
+#[actix_rt::test]
+async fn interpreter_that_is_too_old_is_refused_with_its_version() {
+    let directory = tempfile::tempdir().expect("the disk has room");
+    let report = r#"{"version": [3, 8, 20], "implementation": "cpython", "executable": "/opt/py38"}"#;
+    let python = fake_python(&directory, &format!("echo '{report}' > /proc/self/fd/$PYPROC_REPORT_FD"));
+    let error = start_error(worker("basic.py").python(python)).await;
+    assert!(
+        matches!(&error, StartError::UnsupportedVersion { found, .. } if &**found == "3.8.20"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("3.9 or later"), "{error}");
+}
+
+#[actix_rt::test]
+async fn program_that_is_no_python_is_refused_with_what_it_said() {
+    let directory = tempfile::tempdir().expect("the disk has room");
+    let python = fake_python(&directory, "echo 'no python here' >&2; exit 7");
+    let error = start_error(worker("basic.py").python(python)).await;
+    assert!(matches!(&error, StartError::InterpreterUnusable { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("exited with status 7") && text.contains("no python here"), "{text}");
+}
+
+#[actix_rt::test]
+async fn interpreter_that_hangs_is_given_up_and_killed() {
+    let directory = tempfile::tempdir().expect("the disk has room");
+    let python = fake_python(&directory, "exec sleep 60");
+    let config = worker("basic.py").python(python).start_timeout(Duration::from_millis(200));
+    let error = start_error(config).await;
+    assert!(error.to_string().contains("did not answer"), "{error}");
+}
+
+#[actix_rt::test]
+async fn dropped_launch_leaves_no_process() {
+    let config = Arc::new(worker("hangs_at_start.py"));
+    let backend = PythonBackend::new(config).await.expect("Python is there");
+    let before = children();
+    let mut launch = backend.launch(SlotId(0), Generation(1));
+    let started = capped("the fork", async {
+        loop {
+            // The launch is polled until its process is there, and then for a random while.
+            let turn = Duration::from_millis(1);
+            assert!(tokio::time::timeout(turn, &mut launch).await.is_err(), "it hangs");
+            let new = children().into_iter().find(|pid| !before.contains(pid));
+            if let Some(pid) = new {
+                return pid;
+            }
+        }
+    });
+    let pid = started.await;
+    drop(launch);
+    gone(pid).await;
+}

@@ -1,0 +1,49 @@
+//! Each sentence of `docs/semantics.md` names a test, and each test that it names exists.
+
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The file that a test named `prefix::name` is in.
+fn file(prefix: &str) -> PathBuf {
+    let root = Path::new(ROOT);
+    match prefix.strip_prefix("actors/") {
+        Some(name) => root.join("actors/tests").join(format!("{name}.rs")),
+        None => {
+            let test = root.join("tests").join(format!("{prefix}.rs"));
+            if test.exists() {
+                test
+            } else {
+                root.join("src").join(format!("{prefix}.rs"))
+            }
+        }
+    }
+}
+
+/// The tests that a line names: `file::name` between backticks.
+fn named(line: &str) -> Vec<(&str, &str)> {
+    let quoted = line.split('`').skip(1).step_by(2);
+    quoted.filter_map(|text| text.split_once("::")).filter(|(_, name)| !name.contains([' ', '('])).collect()
+}
+
+#[test]
+fn every_sentence_of_the_contract_names_a_test_that_exists() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/semantics.md")).expect("it is there");
+    let (mut claims, mut tests) = (0, 0);
+    for line in page.lines() {
+        let row = line.starts_with("| ") && !line.starts_with("| --") && !line.starts_with("| what happened");
+        if !(row || line.starts_with("- ")) {
+            continue;
+        }
+        claims += 1;
+        let named = named(line);
+        assert!(!named.is_empty(), "no test is named: {line}");
+        for (prefix, name) in named {
+            tests += 1;
+            let path = file(prefix);
+            let code = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            assert!(code.contains(&format!("fn {name}()")), "{path:?} has no test {name}");
+        }
+    }
+    assert!(claims >= 40 && tests >= claims, "{claims} claims, {tests} tests");
+}

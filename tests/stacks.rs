@@ -1,0 +1,74 @@
+//! Where a stuck worker was: in the event, in the log, and in the errors of those who lost their calls to it.
+
+mod support;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_pyproc::{Call, CallError, PoolConfig, WorkerEvent};
+use support::{capped, start, until, Events};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+/// The warnings of the pool, as text.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::WARN {
+            let mut line = Line::default();
+            event.record(&mut line);
+            self.0.lock().expect("nobody panics with it").push(line.0);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, "{}={value:?} ", field.name()).expect("a string takes all");
+    }
+}
+
+#[actix_rt::test]
+async fn stacks_of_a_stuck_worker_are_in_the_event_the_log_and_the_errors_of_its_other_calls() {
+    let warnings = Warnings::default();
+    let subscriber = tracing_subscriber::registry().with(warnings.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let path: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "tests", "faults", "stuck_beside_others.py"].iter().collect();
+    let pool = start(PoolConfig::new(path).workers(1).kill_grace(Duration::from_millis(200))).await;
+    let mut events = Events::of(&pool).await;
+    let dir = tempfile::TempDir::new().expect("there is room for a file");
+    let begun = dir.path().join("begun");
+    let neighbour = {
+        let (pool, call) = (pool.clone(), Call::json("waits", &begun).expect("a path is JSON"));
+        actix_rt::spawn(async move { pool.request(call).await })
+    };
+    until("the neighbour waits", || begun.exists()).await;
+    let call = Call::json("stuck", &()).expect("null is JSON").timeout(Duration::from_millis(100));
+    let error = capped("the stuck call", pool.request(call)).await.expect_err("it is late");
+    assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
+
+    let exited = |event: &WorkerEvent| match event {
+        WorkerEvent::Exited { pid, exit, .. } => Some((*pid, exit.clone())),
+        _ => None,
+    };
+    let (pid, exit) = events.next("the end", exited).await;
+    let stacks = exit.stacks.as_deref().expect("the event has them");
+    assert!(stacks.contains("in stuck"), "{stacks}");
+    match capped("the neighbour", neighbour).await.expect("the task lives") {
+        Err(CallError::WorkerLost { exit, .. }) => assert_eq!(exit.stacks.as_deref(), Some(stacks)),
+        other => panic!("{other:?}"),
+    }
+    let lines = warnings.0.lock().expect("nobody panics with it").clone();
+    let told = lines.iter().find(|line| line.contains("a cancelled call did not end")).expect("it is logged");
+    assert!(told.contains("slot=0") && told.contains(&format!("pid={pid}")), "{told}");
+    assert!(told.contains("in stuck"), "{told}");
+    pool.shutdown().await;
+}

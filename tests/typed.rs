@@ -1,0 +1,112 @@
+//! Typed calls on real Python: what fits works, what does not is told when the pool starts.
+
+mod support;
+
+use std::time::Duration;
+
+use actix_pyproc::{functions, CallError, Pool, StartError};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use support::{capped, exists, pids, start, worker};
+
+#[derive(Serialize, Deserialize)]
+struct Input {
+    value: i64,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Prediction {
+    result: i64,
+}
+
+functions! {
+    /// What typed.py offers.
+    struct Model {
+        /// Doubles the value.
+        fn predict(input: Input) -> Prediction;
+        fn add(a: i64, b: i64) -> i64;
+        fn greet(name: Option<&str>) -> String;
+        fn reverse(data: Bytes) -> Bytes as bytes;
+        fn total(values: &[f64]) -> f64 as msgpack = "model.sum";
+        fn forget();
+        fn half(value: u32) -> Option<f64>;
+    }
+
+    /// Another view of the same functions.
+    struct Strange {
+        fn add(a: serde_json::Value, b: u8) -> f32 as msgpack;
+        fn reverse(packed: Bytes) -> Bytes as msgpack;
+    }
+
+    struct Wrong {
+        fn scaled(input: Input) -> Prediction;
+        fn add(a: f64, b: i64) -> i64;
+        fn greet(name: &str) -> Prediction;
+        fn half(value: u32) -> f64;
+        fn nowhere(text: String);
+    }
+}
+
+#[actix::test]
+async fn typed_calls_give_what_python_returns() {
+    let pool: Model = capped("the start", Pool::start_typed(worker("typed.py"))).await.expect("all fits");
+    let out: Prediction = pool.predict(Input { value: 42 }).await.expect("it returns");
+    assert_eq!(out, Prediction { result: 84 });
+    assert_eq!(pool.add(40, 2).timeout(Duration::from_secs(5)).idempotent().await.expect("it returns"), 42);
+    assert_eq!(pool.greet(None).await.expect("it returns"), "hello, you");
+    assert_eq!(pool.greet(Some("Ada")).await.expect("it returns"), "hello, Ada");
+    assert_eq!(pool.reverse(Bytes::from_static(b"abc")).await.expect("it returns"), &b"cba"[..]);
+    assert!((pool.total(&[0.5, 1.5]).await.expect("it returns") - 2.0).abs() < 1e-9);
+    pool.forget().await.expect("it returns");
+    assert_eq!(pool.half(0).await.expect("it returns"), None);
+    // The undecoded reply, and the plain message.
+    let reply = pool.half(3).traceparent("00-1").reply().await.expect("it returns");
+    assert_eq!((&reply.bytes()[..], reply.served_by()), (&b"1.5"[..], 0));
+    let call = pool.add(1, 2).into_call().expect("it is encoded");
+    assert_eq!(&call.payload()[..], br#"{"a":1,"b":2}"#);
+
+    let strange: Strange = pool.typed().expect("it fits as well");
+    assert!((strange.add(1.into(), 2).await.expect("it returns") - 3.0).abs() < 1e-9);
+    assert_eq!(strange.reverse(Bytes::from_static(b"ab")).await.expect("it returns"), &b"ba"[..]);
+    pool.shutdown().await;
+    assert!(matches!(pool.add(1, 2).await, Err(CallError::ShuttingDown)));
+}
+
+#[actix::test]
+async fn mismatch_is_an_error_of_the_start_that_names_both_sides() {
+    let result = capped("the start", Pool::start_typed::<Wrong>(worker("typed.py"))).await;
+    let error = result.expect_err("nothing fits");
+    let StartError::Signature { problems } = &error else { panic!("{error}") };
+    let expected = [
+        "scaled: Rust sends (input: Input), Python takes (req: dict, scale: float)",
+        "add: Rust sends (a: f64, b: i64), Python takes (a: int, b: int): f64 is no int",
+        "greet: Rust reads Prediction, Python returns str",
+        "half: Rust reads f64, Python returns Optional[float]",
+        "nowhere: Rust sends (text: String), Python has no such function, but \
+         predict, scaled, add, greet, reverse, model.sum, forget, half",
+    ];
+    assert_eq!(problems[..], expected);
+    assert_eq!(error.to_string(), format!("match the functions of Rust and Python: {}", expected.join("; ")));
+}
+
+#[actix::test]
+async fn pool_that_does_not_fit_lives_on_if_it_was_there_before() {
+    let pool = start(worker("typed.py")).await;
+    let process = pids(&pool).await[0];
+    assert!(matches!(pool.typed::<Wrong>(), Err(StartError::Signature { .. })));
+    assert!(exists(process));
+    assert_eq!(pool.typed::<Model>().expect("it fits").add(1, 1).await.expect("it returns"), 2);
+    pool.shutdown().await;
+}
+
+#[actix::test]
+async fn typed_call_can_be_made_from_another_task() {
+    let pool: Model = capped("the start", Pool::start_typed(worker("typed.py"))).await.expect("all fits");
+    let shared = pool.clone();
+    let future = async move { shared.add(2, 3).await };
+    // It is Send: the thread is another one.
+    let sum =
+        capped("the call", tokio::task::spawn_blocking(move || futures::executor::block_on(future))).await;
+    assert_eq!(sum.expect("it does not panic").expect("it returns"), 5);
+    pool.shutdown().await;
+}

@@ -1,0 +1,16 @@
+from pyproc_worker import expose
+
+
+@expose
+def a_set():
+    return {1, 2}
+
+
+@expose
+def not_a_number():
+    return float("nan")
+
+
+@expose
+def fine():
+    return 1

@@ -1,0 +1,109 @@
+"""A function for each way in which a call can end."""
+
+import os
+import signal
+import sys
+import time
+
+from pyproc_worker import CallCancelled, current_call, expose
+
+
+@expose
+def predict(req: dict) -> dict:
+    """Doubles the value."""
+    return {"result": req["value"] * 2}
+
+
+@expose
+def echo(value):
+    return value
+
+
+@expose
+def pid():
+    return os.getpid()
+
+
+@expose
+def raises(message):
+    raise ValueError(message)
+
+
+@expose
+def leaves(status):
+    sys.exit(status)
+
+
+@expose
+def a_set():
+    return {1}
+
+
+@expose
+def large(size):
+    return bytes(size)
+
+
+@expose
+def ran(path, name):
+    """Appends a line to a file: the proof that it ran."""
+    with open(path, "a") as file:
+        file.write(name + "\n")
+    return name
+
+
+@expose
+def fails_after_the_first(path, name):
+    """Makes a file, which must not be there yet."""
+    with open(path, "x") as file:
+        file.write(name)
+
+
+@expose
+def touch_and_sleep(path, seconds):
+    """Makes a file, so that others know that it runs, then sleeps."""
+    with open(path, "a") as file:
+        file.write("%d\n" % os.getpid())
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@expose
+def touch_and_die(path, how):
+    """Makes or grows a file, so that attempts can be counted, then ends its process."""
+    with open(path, "a") as file:
+        file.write("%d\n" % os.getpid())
+    print("last words", file=sys.stderr, flush=True)
+    if how == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), signal.SIGKILL if how == "kill" else signal.SIGSEGV)
+
+
+@expose
+def cleans_up(path, seconds):
+    """Writes down that it has begun, sleeps, and writes down how it was ended."""
+    with open(path, "a") as file:
+        file.write("begun\n")
+    try:
+        time.sleep(seconds)
+    except CallCancelled:
+        with open(path, "a") as file:
+            file.write("cancelled %s\n" % current_call().cancelled)
+        raise
+
+
+@expose
+def swallows(seconds):
+    """Does not let itself be ended."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            time.sleep(0.01)
+        except CallCancelled:
+            pass
+
+
+@expose
+def deaf():
+    """Runs in C, where no signal is seen."""
+    return sum(range(10**11))

@@ -1,0 +1,3 @@
+from pyproc_worker import run_worker
+
+run_worker()

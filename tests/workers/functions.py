@@ -1,0 +1,64 @@
+"""What works: one function for each way in and out."""
+
+import os
+import sys
+import time
+
+from pyproc_worker import expose
+
+
+@expose
+def predict(req: dict) -> dict:
+    """Doubles the value.
+
+    The rest of the text is not for lists.
+    """
+    return {"result": req["value"] * 2}
+
+
+@expose
+async def later(seconds: float = 0.0) -> str:
+    """Answers in its own time."""
+    import asyncio
+
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+@expose
+def identity(value=None):
+    return value
+
+
+@expose
+def reverse(data: bytes) -> bytes:
+    return bytes(reversed(data))
+
+
+@expose
+def environment(name):
+    return os.environ.get(name)
+
+
+@expose
+def argv():
+    return sys.argv
+
+
+@expose
+def say(text):
+    print(text)
+    print(text, file=sys.stderr)
+
+
+@expose
+def where():
+    return os.getpid()
+
+
+@expose
+def rest(seconds):
+    """Says on standard error that it has begun, and sleeps."""
+    print("resting in %d" % os.getpid(), file=sys.stderr, flush=True)
+    time.sleep(seconds)
+    return "rested"

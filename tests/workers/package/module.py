@@ -1,0 +1,6 @@
+from pyproc_worker import expose
+
+
+@expose
+def name():
+    return __name__, __package__
