@@ -78,7 +78,7 @@ test("the page fills itself with workers, functions, numbers and charts", { skip
   for (let n = 0; n < 20; n += 1) assert.deepEqual(await call("predict", { value: n }), { result: 2 * n });
   await page.waitForSelector('#functions tr[data-key="predict"]');
   await page.waitForFunction(() => document.querySelector('#functions tr[data-key="predict"] [data-label="Returned"]').textContent === "20");
-  await page.waitForSelector("#c-throughput path.line.s1");
+  await page.waitForFunction(() => document.querySelector("#c-throughput path.line.s1")?.getBBox().height > 0);
   await page.waitForFunction(() => document.getElementById("t-serving").textContent === "2of 2");
   assert.match(await page.getAttribute("#c-latency", "aria-label"), /Latency, now: median/);
   await close(page);
