@@ -14,7 +14,7 @@ use actix_pyproc_actors::router::Admission;
 use actix_pyproc_actors::supervisor::{AwaitReady, Settings};
 use actix_pyproc_actors::testing::{limits, settings};
 use actix_pyproc_actors::{
-    Backend, CallId, Class, ClassId, Generation, KillReason, Link, LinkEvent, Outcome, Phase, Request,
+    Backend, CallId, Class, ClassId, Desks, Generation, KillReason, Link, LinkEvent, Outcome, Phase, Request,
     Router, SlotId, Supervisor,
 };
 use criterion::{criterion_group, criterion_main, Criterion, SamplingMode, Throughput};
@@ -208,9 +208,10 @@ fn actors(criterion: &mut Criterion) {
 async fn start(select: Select, workers: u32) -> (Addr<Router<Instantly>>, Addr<Supervisor<Instantly>>) {
     let backend = Rc::new(Instantly);
     let limits = Limits { select, ..limits() };
-    let router = Router::start(Rc::clone(&backend), limits, None);
+    let desks = Desks::default();
+    let router = Router::start(Rc::clone(&backend), desks.clone(), limits, None);
     let settings: Settings = settings(workers);
-    let supervisor = Supervisor::start_with(backend, router.clone(), settings);
+    let supervisor = Supervisor::start_with(backend, router.clone(), desks, settings);
     let ready = supervisor.send(AwaitReady::new(None)).await;
     assert!(matches!(ready, Ok(Ok(()))), "all start at once");
     (router, supervisor)

@@ -14,7 +14,7 @@ use actix_pyproc_actors::supervisor::{
     AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Settings, Shutdown, Subscribe,
 };
 use actix_pyproc_actors::worker::core::Patience;
-use actix_pyproc_actors::{restart, Router, SlotId, Supervisor};
+use actix_pyproc_actors::{restart, Desks, Router, SlotId, Supervisor};
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -280,8 +280,9 @@ impl Actors {
     /// Starts the actors on the current arbiter.
     fn start(backend: PythonBackend, config: &PoolConfig) -> Self {
         let shared = Rc::new(backend.clone());
-        let router = Router::start(Rc::clone(&shared), limits(config), config.call_timeout);
-        let supervisor = Supervisor::start_with(shared, router.clone(), settings(config));
+        let desks = Desks::default();
+        let router = Router::start(Rc::clone(&shared), desks.clone(), limits(config), config.call_timeout);
+        let supervisor = Supervisor::start_with(shared, router.clone(), desks, settings(config));
         let journal = Journal::default().start();
         // No worker is ready before the current task yields, so it hears of each.
         supervisor.do_send(Subscribe(journal.clone().recipient()));

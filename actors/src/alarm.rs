@@ -35,6 +35,11 @@ impl Alarm {
         }
     }
 
+    /// When it goes off next, if it is set.
+    pub(crate) const fn at(&self) -> Option<Instant> {
+        self.at
+    }
+
     /// Whether it has gone off since it was set.
     pub(crate) fn is_due(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         match self.at {

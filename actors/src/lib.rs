@@ -18,4 +18,4 @@ pub use crate::backend::{Backend, Class, KillReason, Link, LinkEvent, Outcome, P
 pub use crate::id::{CallId, ClassId, Generation, SlotId};
 pub use crate::router::Router;
 pub use crate::supervisor::{RetireReason, Supervisor, WorkerEvent};
-pub use crate::worker::Worker;
+pub use crate::worker::{Desks, Worker};

@@ -38,6 +38,7 @@ use crate::router::select::Select;
 use crate::router::{Admission, Router};
 use crate::supervisor::{Settings, Shutdown, Supervisor};
 use crate::worker::core::Patience;
+use crate::worker::Desks;
 
 /// What a simulated call does at the end of its service time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -319,8 +320,9 @@ impl ScriptedPool {
     #[must_use]
     pub fn start_with(script: Script, limits: Limits, settings: Settings) -> Self {
         let backend = Rc::new(ScriptedBackend::new(script.clone()));
-        let router = Router::start(Rc::clone(&backend), limits, None);
-        let supervisor = Supervisor::start_with(backend, router.clone(), settings);
+        let desks = Desks::default();
+        let router = Router::start(Rc::clone(&backend), desks.clone(), limits, None);
+        let supervisor = Supervisor::start_with(backend, router.clone(), desks, settings);
         Self { router, supervisor, script }
     }
 

@@ -2,6 +2,9 @@
 
 mod actor;
 pub mod core;
+mod desk;
 
 pub use self::actor::Worker;
-pub(crate) use self::actor::{Assign, Assigned, Dismiss, DrainWorker, KillWorker, RetireLimits, WorkerSpec};
+pub(crate) use self::actor::{Dismiss, DrainWorker, KillWorker};
+pub use self::desk::Desks;
+pub(crate) use self::desk::{Assigned, News, RetireLimits, SharedDesk, WorkerSpec};

@@ -11,7 +11,7 @@ use actix_pyproc_actors::testing::{
     limits, settings, Launch, Script, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedExit,
     ScriptedPool, Then,
 };
-use actix_pyproc_actors::{KillReason, Router};
+use actix_pyproc_actors::{Desks, KillReason, Router};
 use common::*;
 
 fn call(seq: u64) -> ScriptedCall {
@@ -183,8 +183,9 @@ async fn a_process_that_is_stopped_and_has_nothing_to_do_holds_a_shutdown_up_for
 async fn after_the_shutdown_the_actors_are_gone_with_their_last_address() {
     tokio::time::pause();
     let backend = Rc::new(ScriptedBackend::new(Script::new()));
-    let router = Router::start(Rc::clone(&backend), limits(), None);
-    let supervisor = Supervisor::start_with(Rc::clone(&backend), router.clone(), settings(2));
+    let desks = Desks::default();
+    let router = Router::start(Rc::clone(&backend), desks.clone(), limits(), None);
+    let supervisor = Supervisor::start_with(Rc::clone(&backend), router.clone(), desks, settings(2));
     let pool = ScriptedPool { router, supervisor, script: Script::new() };
     soon(pool.call(call(0))).await.expect("it succeeds");
     soon(pool.shutdown(SECOND)).await;
@@ -199,7 +200,7 @@ async fn after_the_shutdown_the_actors_are_gone_with_their_last_address() {
 async fn a_router_whose_last_address_goes_ends_with_its_calls() {
     tokio::time::pause();
     let backend = Rc::new(ScriptedBackend::new(Script::new()));
-    let router = Router::start(Rc::clone(&backend), limits(), None);
+    let router = Router::start(Rc::clone(&backend), Desks::default(), limits(), None);
     let waiting = router.send(call(0));
     drop(router);
     assert_eq!(

@@ -16,7 +16,7 @@ use super::stats::{RouterStatus, Stats, WorkerStatus};
 use crate::alarm::{now, Alarm};
 use crate::backend::{Backend, Class, Outcome, Request};
 use crate::job::{Admitted, Job, ReplySender};
-use crate::worker::{Assign, Assigned, Dismiss, Worker};
+use crate::worker::{Assigned, Desks, Dismiss, News, SharedDesk, Worker};
 
 /// The pool's address: it takes the calls.
 ///
@@ -26,7 +26,10 @@ pub struct Router<B: Backend> {
     core: Core<Job<B>>,
     inbox: Inbox<B>,
     default_timeout: Option<Duration>,
+    desks: Desks<B>,
     workers: Vec<WorkerEntry<B>>,
+    /// An empty buffer, to be left on a desk in place of a full one.
+    spare: Vec<Done>,
     stats: Stats,
     /// How many calls have come.
     admitted: u64,
@@ -40,6 +43,7 @@ type Inbox<B> = Rc<RefCell<Vec<(<B as Backend>::Call, Option<ReplySender<B>>)>>>
 struct WorkerEntry<B: Backend> {
     key: WorkerKey,
     addr: Addr<Worker<B>>,
+    desk: SharedDesk<B>,
     staged: Vec<Assigned<B>>,
     calls: u64,
 }
@@ -47,14 +51,21 @@ struct WorkerEntry<B: Backend> {
 impl<B: Backend> Unpin for Router<B> {}
 
 impl<B: Backend> Router<B> {
-    /// Starts a router on the current arbiter. `default_timeout` holds for calls that name none.
-    pub fn start(backend: Rc<B>, limits: Limits, default_timeout: Option<Duration>) -> Addr<Self> {
+    /// Starts a router on the current arbiter. `default_timeout` holds for calls that name none; the supervisor has the same `desks`.
+    pub fn start(
+        backend: Rc<B>,
+        desks: Desks<B>,
+        limits: Limits,
+        default_timeout: Option<Duration>,
+    ) -> Addr<Self> {
         let router = Self {
             backend,
             core: Core::new(limits),
             inbox: Inbox::<B>::default(),
             default_timeout,
+            desks,
             workers: Vec::new(),
+            spare: Vec::new(),
             stats: Stats::new(),
             admitted: 0,
             cause: None,
@@ -130,10 +141,35 @@ impl<B: Backend> Router<B> {
         }
     }
 
-    fn send_staged(&mut self) {
+    /// Puts what was given out on the desks. Returns whether there is news at once: something was given back.
+    fn send_staged(&mut self, now: Instant) -> bool {
+        let mut news = false;
         for worker in self.workers.iter_mut().filter(|worker| !worker.staged.is_empty()) {
-            // A batch of its exact size; the buffer is kept, so that it does not grow anew each time.
-            worker.addr.do_send(Assign(worker.staged.drain(..).collect()));
+            news |= worker.desk.borrow_mut().assign(worker.staged.drain(..), now);
+        }
+        news
+    }
+
+    /// Takes in what the workers have to tell.
+    fn hear(&mut self, now: Instant) {
+        for index in 0..self.workers.len() {
+            self.hear_of(index, now);
+        }
+    }
+
+    fn hear_of(&mut self, index: usize, now: Instant) {
+        let WorkerEntry { key, desk, .. } = &self.workers[index];
+        let (key, mut desk) = (*key, desk.borrow_mut());
+        if !desk.has_news() {
+            return;
+        }
+        let News { mut done, requeue, stalled } = desk.take_news(std::mem::take(&mut self.spare));
+        drop(desk);
+        self.core.worker_stalled(key, stalled);
+        self.workers[index].calls += self.settle(key, &mut done);
+        self.spare = done;
+        if !requeue.is_empty() {
+            self.requeue(requeue, now);
         }
     }
 
@@ -166,9 +202,10 @@ impl<B: Backend> Router<B> {
         }
     }
 
-    fn settle(&mut self, key: WorkerKey, done: Vec<Done>) {
+    /// Returns how many calls have left the worker.
+    fn settle(&mut self, key: WorkerKey, done: &mut Vec<Done>) -> u64 {
         let mut ended = 0;
-        for Done { class, release, answer } in done {
+        for Done { class, release, answer } in done.drain(..) {
             if let Some(Release { charge, service }) = release {
                 ended += 1;
                 self.core.settled(key, class, charge, service);
@@ -184,9 +221,7 @@ impl<B: Backend> Router<B> {
                 Answer::None => {}
             }
         }
-        if let Some(worker) = self.workers.iter_mut().find(|worker| worker.key == key) {
-            worker.calls += ended;
-        }
+        ended
     }
 
     fn requeue(&mut self, jobs: Vec<Job<B>>, now: Instant) {
@@ -233,12 +268,16 @@ impl<B: Backend> ActorFuture<Router<B>> for Pump {
         cx: &mut TaskContext<'_>,
     ) -> Poll<()> {
         let now = now();
+        router.desks.listen(cx.waker());
+        router.hear(now);
         router.admit_inbox(now);
         if self.alarm.is_due(now, cx) {
             router.sweep(now);
         }
         router.stage();
-        router.send_staged();
+        if router.send_staged(now) {
+            cx.waker().wake_by_ref();
+        }
         router.tell_drained();
         if !ctx.connected() {
             // Nobody can ask any more; each worker holds an address, so there is none, and none can come.
@@ -279,8 +318,12 @@ impl<B: Backend> Handler<WorkerUp<B>> for Router<B> {
     type Result = ();
 
     fn handle(&mut self, up: WorkerUp<B>, _: &mut Context<Self>) {
-        self.core.worker_up(up.key, up.capacity);
-        self.workers.push(WorkerEntry { key: up.key, addr: up.addr, staged: Vec::new(), calls: 0 });
+        let WorkerUp { key, addr, capacity } = up;
+        let Some(desk) = self.desks.take(key) else {
+            unreachable!("a worker has a desk before it is told of");
+        };
+        self.core.worker_up(key, capacity);
+        self.workers.push(WorkerEntry { key, addr, desk, staged: Vec::new(), calls: 0 });
     }
 }
 
@@ -297,16 +340,6 @@ impl<B: Backend> Handler<WorkerDraining> for Router<B> {
     fn handle(&mut self, draining: WorkerDraining, _: &mut Context<Self>) {
         self.core.worker_draining(draining.key);
     }
-}
-
-/// What a worker has ended since it last said so.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Settled<B: Backend> {
-    pub(crate) key: WorkerKey,
-    pub(crate) done: Vec<Done>,
-    pub(crate) requeue: Vec<Job<B>>,
-    pub(crate) stalled: bool,
 }
 
 /// What became of one call: its place is free again, its caller was answered, or both.
@@ -337,19 +370,7 @@ pub(crate) enum Answer {
     },
 }
 
-impl<B: Backend> Handler<Settled<B>> for Router<B> {
-    type Result = ();
-
-    fn handle(&mut self, settled: Settled<B>, _: &mut Context<Self>) {
-        self.core.worker_stalled(settled.key, settled.stalled);
-        self.settle(settled.key, settled.done);
-        if !settled.requeue.is_empty() {
-            self.requeue(settled.requeue, now());
-        }
-    }
-}
-
-/// A worker's process is gone; its last words are in the [`Settled`] before.
+/// A worker's process is gone; its last words are on its desk.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct WorkerDown {
@@ -360,10 +381,13 @@ impl<B: Backend> Handler<WorkerDown> for Router<B> {
     type Result = ();
 
     fn handle(&mut self, down: WorkerDown, _: &mut Context<Self>) {
+        let index = self.workers.iter().position(|worker| worker.key == down.key);
+        if let Some(index) = index {
+            self.hear_of(index, now());
+        }
         self.core.worker_down(down.key);
-        if let Some(index) = self.workers.iter().position(|worker| worker.key == down.key) {
+        if let Some(index) = index {
             let worker = self.workers.swap_remove(index);
-            // Calls that are on their way to it come back before it goes.
             worker.addr.do_send(Dismiss);
         }
     }
@@ -415,7 +439,7 @@ impl<B: Backend> Handler<Drain> for Router<B> {
             self.give_up();
         }
         // Nothing stays staged between two polls.
-        self.send_staged();
+        self.send_staged(now());
         let (tell, told) = oneshot::channel();
         self.drained.push(tell);
         Box::pin(async move {
@@ -434,6 +458,7 @@ impl<B: Backend> Handler<GetStatus> for Router<B> {
     type Result = MessageResult<GetStatus>;
 
     fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
+        self.hear(now());
         let workers = self.workers.iter().map(|worker| WorkerStatus {
             slot: worker.key.slot.0,
             generation: worker.key.generation.0,

@@ -20,7 +20,7 @@ use crate::restart::{jittered, RestartPolicy};
 use crate::router::core::{Availability, WorkerKey};
 use crate::router::{Drain, Router, SetAvailability, WorkerDraining, WorkerUp};
 use crate::worker::core::Patience;
-use crate::worker::{DrainWorker, KillWorker, RetireLimits, Worker, WorkerSpec};
+use crate::worker::{Desks, DrainWorker, KillWorker, RetireLimits, Worker, WorkerSpec};
 
 /// How a pool is run.
 #[derive(Clone, Debug)]
@@ -51,6 +51,7 @@ pub struct Settings {
 pub struct Supervisor<B: Backend> {
     backend: Rc<B>,
     router: Addr<Router<B>>,
+    desks: Desks<B>,
     settings: Settings,
     core: Core,
     random: fastrand::Rng,
@@ -85,11 +86,17 @@ struct Owned<B: Backend> {
 impl<B: Backend> Unpin for Supervisor<B> {}
 
 impl<B: Backend> Supervisor<B> {
-    /// Starts a supervisor, and with it the workers, on the current arbiter.
-    pub fn start_with(backend: Rc<B>, router: Addr<Router<B>>, settings: Settings) -> Addr<Self> {
+    /// Starts a supervisor, and with it the workers, on the arbiter of its router, whose `desks` it shares.
+    pub fn start_with(
+        backend: Rc<B>,
+        router: Addr<Router<B>>,
+        desks: Desks<B>,
+        settings: Settings,
+    ) -> Addr<Self> {
         let supervisor = Self {
             backend,
             router,
+            desks,
             core: Core::new(settings.workers, settings.restart.clone()),
             random: fastrand::Rng::with_seed(settings.seed),
             settings,
@@ -210,6 +217,7 @@ impl<B: Backend> Supervisor<B> {
         self.last_error = None;
         let spec = WorkerSpec {
             key,
+            desks: self.desks.clone(),
             router: self.router.clone(),
             supervisor: ctx.address(),
             patience: self.settings.patience,
