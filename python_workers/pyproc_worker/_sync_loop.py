@@ -66,7 +66,8 @@ def serve(channel, calls, flush_ns):
         size = len(data)
         start = 0
         then = clock()
-        due = then + flush_ns
+        # The first write of a batch comes early: the host works while the rest of it runs.
+        due = then + flush_ns // 4
         while size - start >= HEADER_SIZE:
             length, kind, codec, function, call = unpack(data, start)
             if not LENGTH_BASE <= length <= max_frame:
