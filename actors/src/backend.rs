@@ -66,7 +66,8 @@ pub trait Link<B: Backend>: Unpin + 'static {
     /// How many calls may be in flight at once; at most [`CallId::MAX_INDEX`].
     fn capacity(&self) -> usize;
 
-    /// Stages a call for the next flush. `Err` if this process cannot run it; it is then not in flight.
+    /// Stages a call for the next flush. `Err` if this process cannot run it; it is then not in flight. It may come from outside the task that polls
+    /// the events: who has to be polled again for it wakes that task.
     fn send(&mut self, id: CallId, call: &B::Call, deadline: Option<Instant>) -> Result<(), B::Error>;
 
     /// Writes what is staged. `Pending` means that more is to be written and the waker is registered;

@@ -166,7 +166,7 @@ class Host:
         }
         options.update(hello)
         self.socket.sendall(_frames.frame(_frames.HELLO, 1, 0, 0, json.dumps(options).encode()))
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYPROC_"))}
         environment.update(env or {})
         environment.update({k: str(v) for k, v in passed.items()})
         self.process = subprocess.Popen(

@@ -38,7 +38,7 @@ pub(crate) struct PoolOptions {
     /// How a worker is chosen [default: least-loaded]
     #[arg(long, value_name = "STRATEGY", value_parser = select_parser())]
     select: Option<Select>,
-    /// How arguments and results are encoded
+    /// How arguments and results are encoded; `serve` goes by each request's Content-Type
     #[arg(long, default_value = "json", value_parser = codec_parser())]
     pub(crate) codec: Codec,
     /// An environment variable of the workers; {slot} in VALUE becomes the worker's number (repeatable)

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_pyproc::http::Gateway;
-use actix_pyproc::{Pool, PoolConfig, StartError};
+use actix_pyproc::{Codec, Pool, PoolConfig, StartError};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer};
 use tokio::sync::{oneshot, OnceCell};
@@ -60,6 +60,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let config = args.pool.config(args.worker.as_deref(), PoolConfig::default().workers)?;
+    if args.pool.codec != Codec::Json {
+        note("--codec changes nothing here: the Content-Type of each request says how it is encoded");
+    }
     // Bound before anything is started, for a port that is taken is found at once.
     let listener = TcpListener::bind(&args.listen).map_err(|error| {
         io::Error::new(error.kind(), format!("failed to listen on {}: {error}", args.listen))
