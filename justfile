@@ -35,6 +35,11 @@ bench-report:
         --concurrency 256 --seconds 5 --json > "${CARGO_TARGET_DIR:-target}/bench-report/cli.json"
     cargo bench --bench report -- --write
 
+# `pyproc serve` against mosec under wrk, in turn; needs wrk.
+bench-gateway:
+    cargo build --release --bin pyproc
+    python3 benches/gateway/compare.py
+
 # Flame graphs of a part of the benchmarks: `just flame pool_concurrent 'least-loaded/1 workers/16 B/256'`.
 flame TARGET FILTER="":
     cargo bench --bench '{{TARGET}}' -- --profile-time 10 {{ if FILTER == "" { "" } else { quote(FILTER) } }}

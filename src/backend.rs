@@ -18,6 +18,7 @@ use crate::call::{Call, Reply};
 use crate::config::PoolConfig;
 use crate::error::{CallError, Exit, StartError};
 use crate::process::launch::Plan;
+use crate::typed::{check, Declared};
 use crate::wire::message::{FaultOrder, FunctionInfo};
 
 pub use link::PythonLink;
@@ -28,6 +29,8 @@ use registry::{Registry, Unknown};
 pub struct PythonBackend {
     plan: Arc<Plan>,
     registry: Arc<RwLock<Registry>>,
+    /// What Rust calls with types: a worker that has it otherwise does not serve.
+    required: Arc<RwLock<Vec<Declared>>>,
     #[cfg(feature = "fault-injection")]
     board: crate::fault::Board,
 }
@@ -43,6 +46,7 @@ impl PythonBackend {
         Ok(Self {
             plan,
             registry: Arc::default(),
+            required: Arc::default(),
             #[cfg(feature = "fault-injection")]
             board: crate::fault::Board::default(),
         })
@@ -75,6 +79,16 @@ impl PythonBackend {
     /// The names of all functions that were ever called or exposed, by the numbers of their classes.
     pub(crate) fn class_names(&self) -> Vec<String> {
         self.known().class_names()
+    }
+
+    /// Workers that start from now on must have these functions.
+    pub(crate) fn require(&self, declared: Vec<Declared>) {
+        let mut required = write(&self.required);
+        for declared in declared {
+            if !required.contains(&declared) {
+                required.push(declared);
+            }
+        }
     }
 
     #[cfg(feature = "fault-injection")]
@@ -119,8 +133,8 @@ impl PythonBackend {
     }
 }
 
-fn write(registry: &RwLock<Registry>) -> RwLockWriteGuard<'_, Registry> {
-    registry.write().unwrap_or_else(PoisonError::into_inner)
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Backend for PythonBackend {
@@ -148,8 +162,12 @@ impl Backend for PythonBackend {
     ) -> LocalBoxFuture<'static, Result<PythonLink, StartError>> {
         let backend = self.clone();
         async move {
-            let Self { plan, registry, .. } = &backend;
+            let Self { plan, registry, required, .. } = &backend;
             let started = plan.launch(slot.0, generation.0, backend.start_fault(slot)).await?;
+            // Dropped with its process if it does not fit.
+            let must_have = required.read().unwrap_or_else(PoisonError::into_inner);
+            check::all(&*must_have, &started.ready.functions)?;
+            drop(must_have);
             let mut known = write(registry);
             let functions = known.learn(started.ready.functions);
             let names = known.names();

@@ -24,6 +24,7 @@ use tracing::{Instrument as _, Span};
 use crate::backend::PythonBackend;
 use crate::journal::{GetHistory, Journal};
 use crate::status::PoolStatus;
+use crate::typed::Declared;
 use crate::{ActorThread, Call, CallError, FunctionInfo, PoolConfig, Reply, Select, StartError};
 
 /// Where calls are sent: an actor that takes [`Call`] messages.
@@ -171,6 +172,11 @@ impl Pool {
     #[must_use]
     pub fn functions(&self) -> Arc<[FunctionInfo]> {
         self.shared.actors.backend.catalog()
+    }
+
+    /// Workers that start from now on must have these functions.
+    pub(crate) fn require(&self, declared: Vec<Declared>) {
+        self.shared.actors.backend.require(declared);
     }
 
     /// The version of the Python interpreter, such as `3.11.7`.

@@ -3,7 +3,7 @@
 
 mod argument;
 mod call;
-mod check;
+pub(crate) mod check;
 mod kinds;
 mod of_type;
 
@@ -45,7 +45,7 @@ impl Checked {
 
 /// A function as it was declared in Rust.
 #[doc(hidden)]
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Declared {
     /// The name that Python knows.
     pub name: &'static str,
@@ -61,7 +61,7 @@ pub struct Declared {
 
 /// A parameter as it was declared in Rust.
 #[doc(hidden)]
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
@@ -87,18 +87,16 @@ impl Pool {
     }
 
     /// The functions that were declared with [`functions!`](crate::functions), checked against what the worker that
-    /// became ready last exposes. One pool can have several such handles.
+    /// became ready last exposes. One pool can have several such handles. Workers that start from then on must have the
+    /// functions too: a [`Pool::reload`] of code that does not fit ends with this error, and the old workers stay.
     ///
     /// # Errors
     /// [`StartError::Signature`] if the workers have not these functions, or with other parameters.
     pub fn typed<F: Functions>(&self) -> Result<F, StartError> {
-        let problems: Vec<String> =
-            F::declared().iter().filter_map(|declared| check::problem(declared, &self.functions())).collect();
-        if problems.is_empty() {
-            Ok(F::of(Checked(self.clone())))
-        } else {
-            Err(StartError::Signature { problems: problems.into() })
-        }
+        let declared = F::declared();
+        check::all(&declared, &self.functions())?;
+        self.require(declared);
+        Ok(F::of(Checked(self.clone())))
     }
 }
 
@@ -170,8 +168,8 @@ impl Pool {
 /// A function of Python with one parameter without default takes one argument, and the others keep their defaults (see docs/protocol.md):
 /// `def f(a, b=2)` cannot be declared as `fn f(a: i64, b: i64)`, `def f(a, *, b=2)` neither; give `b` no default, or let one argument hold both.
 ///
-/// After a [`Pool::reload`](crate::Pool::reload) with other code, [`Pool::typed`](crate::Pool::typed) checks anew; without it a call that does not fit any more ends with
-/// the [`CallError`](crate::CallError) that it would end with from anywhere.
+/// Every worker that starts later is checked as well: after a [`Pool::reload`](crate::Pool::reload) of code that does not fit, the old workers stay, and the reload
+/// ends with the same error.
 #[macro_export]
 macro_rules! functions {
     ($(

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use actix_pyproc::{functions, CallError, Pool, StartError};
+use actix_pyproc::{functions, CallError, Pool, PoolConfig, StartError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use support::{capped, exists, pids, start, worker};
@@ -96,6 +96,38 @@ async fn pool_that_does_not_fit_lives_on_if_it_was_there_before() {
     assert!(matches!(pool.typed::<Wrong>(), Err(StartError::Signature { .. })));
     assert!(exists(process));
     assert_eq!(pool.typed::<Model>().expect("it fits").add(1, 1).await.expect("it returns"), 2);
+    pool.shutdown().await;
+}
+
+#[actix::test]
+async fn reload_of_code_that_does_not_fit_ends_with_the_mismatch_and_the_old_code_stays() {
+    functions! {
+        struct Doubler {
+            fn double(value: i64) -> i64;
+        }
+    }
+
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let path = folder.path().join("worker.py");
+    let write = |signature: &str| {
+        let code =
+            format!("from pyproc_worker import expose\n\n@expose\ndef {signature}:\n    return 2 * value\n");
+        std::fs::write(&path, code).expect("the folder can be written to");
+    };
+    write("double(value: int) -> int");
+    let pool: Doubler =
+        capped("the start", Pool::start_typed(PoolConfig::new(&path).workers(1))).await.expect("it fits");
+    let process = pids(&pool).await;
+
+    write("double(value: str) -> str");
+    let error = capped("the reload", pool.reload()).await.expect_err("it does not fit");
+    let StartError::Signature { problems } = &error else { panic!("{error}") };
+    assert_eq!(problems[..], ["double: Rust sends (value: i64), Python takes (value: str): i64 is no str"]);
+    assert_eq!((pids(&pool).await, pool.double(21).await.expect("the old code runs")), (process, 42));
+
+    write("double(value: float) -> int");
+    capped("the reload", pool.reload()).await.expect("an integer is a float too");
+    assert_eq!(pool.double(4).await.expect("the new code runs"), 8);
     pool.shutdown().await;
 }
 

@@ -1,8 +1,8 @@
-//! What was declared in Rust against what Python exposes. The main item is [`problem`].
+//! What was declared in Rust against what Python exposes. The main item is [`all`].
 
 use super::kinds::Kinds;
 use super::{Declared, Parameter};
-use crate::{Codec, FunctionInfo, ParameterInfo};
+use crate::{Codec, FunctionInfo, ParameterInfo, StartError};
 
 /// How Python takes the one argument of a call (docs/protocol.md, section 4).
 enum Binding<'a> {
@@ -20,8 +20,22 @@ enum Binding<'a> {
     Several,
 }
 
+/// Whether all calls as declared would fit; the error names what does not.
+pub(crate) fn all<'a>(
+    declared: impl IntoIterator<Item = &'a Declared>,
+    functions: &[FunctionInfo],
+) -> Result<(), StartError> {
+    let problems: Vec<String> =
+        declared.into_iter().filter_map(|declared| problem(declared, functions)).collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(StartError::Signature { problems: problems.into() })
+    }
+}
+
 /// Why calls of a function as declared would fail, if they would; both sides are in the text.
-pub(super) fn problem(declared: &Declared, functions: &[FunctionInfo]) -> Option<String> {
+fn problem(declared: &Declared, functions: &[FunctionInfo]) -> Option<String> {
     let Declared { name, result, .. } = declared;
     let sends = sends(&declared.parameters);
     let Some(function) = functions.iter().find(|function| function.name == *name) else {
