@@ -17,6 +17,8 @@
 //! }
 //! ```
 //!
+//! [The guide](guide/index.html) has a chapter for each thing that one does with it.
+//!
 //! | feature | what it brings | default |
 //! | --- | --- | --- |
 //! | `serve` | `pyproc serve`: `http`, and the watch on the Python files | yes |
@@ -31,6 +33,8 @@ mod config;
 mod error;
 #[cfg(feature = "fault-injection")]
 mod fault;
+#[cfg(all(any(doc, doctest), feature = "http", feature = "fault-injection"))]
+pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
 mod journal;

@@ -1,0 +1,53 @@
+//! The pages of `docs/guide`, with links that work here.
+//!
+#![doc = include_str!("guide/links.md")]
+#![doc = ""]
+#![doc = include_str!("../docs/guide/README.md")]
+
+// It is compiled for rustdoc and for doctests only. In each chapter rustdoc meets the definitions of `links.md` first, so those
+// at the end of the chapter, which are for its file, do not count.
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/start-here.md")]
+pub mod start_here {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/embed.md")]
+pub mod embed {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/outcomes.md")]
+pub mod outcomes {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/deploy.md")]
+pub mod deploy {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/tune.md")]
+pub mod tune {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/fault-inject.md")]
+pub mod fault_inject {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/migrate.md")]
+pub mod migrate {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/compare.md")]
+pub mod compare {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/faq.md")]
+pub mod faq {}
