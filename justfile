@@ -52,8 +52,7 @@ heap:
 doc:
     cargo doc --workspace --no-deps --all-features --open
 
-# The examples.
+# The examples that CI runs too. Those with libraries install them on their first run.
 examples:
-    cargo run --release --example quickstart
-    cargo run --release --example real_input
-    cargo run --release --example actix_web
+    for name in quickstart real_input actix_web chaos_test migrate_pyproc scikit_learn pandas web_service; do \
+        cargo run --release --example "$name" || exit; done

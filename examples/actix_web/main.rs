@@ -3,15 +3,14 @@
 //!     cargo run --release --example actix_web -- --serve
 //!     curl http://127.0.0.1:8080/words -d '{"text": "to be or not to be"}'
 
-use std::io;
-use std::net::SocketAddr;
+#[path = "../support/ask.rs"]
+mod ask;
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 use actix_web::http::{header, StatusCode};
 use actix_web::web::{Bytes, Data};
 use actix_web::{get, post, App, HttpResponse, HttpServer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use ask::ask;
 
 const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/actix_web/worker.py");
 
@@ -63,31 +62,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let serving = actix_web::rt::spawn(server);
     println!("listening on http://{address}");
     if !stay {
-        ask(address, "POST /words", r#"{"text": "To be, or not to be", "most": 2}"#, 200).await?;
-        ask(address, "POST /words", r#"{"text": 5}"#, 500).await?;
-        ask(address, "POST /words", "no JSON", 400).await?;
-        ask(address, "GET /status", "", 200).await?;
+        ask(address, "POST /words", "application/json", r#"{"text": "To be, or not to be", "most": 2}"#, 200)
+            .await?;
+        ask(address, "POST /words", "application/json", r#"{"text": 5}"#, 500).await?;
+        ask(address, "POST /words", "application/json", "no JSON", 400).await?;
+        ask(address, "GET /status", "", "", 200).await?;
         handle.stop(true).await;
     }
     // The server ends by itself at SIGINT and SIGTERM; then no request needs the pool.
     serving.await??;
     pool.shutdown().await;
     Ok(())
-}
-
-/// One request with the simplest of clients, and the status that it is to bring.
-async fn ask(address: SocketAddr, what: &str, body: &str, expected: u16) -> io::Result<()> {
-    println!("\n{what} {body}");
-    let mut stream = TcpStream::connect(address).await?;
-    let head = format!("{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close");
-    stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await?;
-    let (head, body) = response.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
-    let status = head.lines().next().unwrap_or_default();
-    println!("    {status} {body}");
-    match status.starts_with(&format!("HTTP/1.1 {expected} ")) {
-        true => Ok(()),
-        false => Err(io::Error::other(format!("{what} was to bring {expected}"))),
-    }
 }

@@ -1,0 +1,87 @@
+//! From a CSV file to figures, with pandas in two processes; and what a caller sees of an exception that pandas raises.
+//!
+//!     cargo run --release --example pandas
+
+#[path = "../support/venv.rs"]
+mod venv;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use actix_pyproc::{CallError, Pool, PoolConfig};
+use bytes::Bytes;
+use serde::Deserialize;
+
+const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/pandas/worker.py");
+const ORDERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/real_input/orders.csv");
+
+#[derive(Deserialize)]
+struct Summary {
+    rows: usize,
+    columns: BTreeMap<String, String>,
+    /// Of each column with numbers: `mean`, `max` and so on, which may be missing.
+    spread: BTreeMap<String, BTreeMap<String, Option<f64>>>,
+}
+
+/// A table as pandas splits it.
+#[derive(Deserialize)]
+struct Table {
+    index: Vec<String>,
+    columns: Vec<String>,
+    data: Vec<Vec<f64>>,
+}
+
+actix_pyproc::functions! {
+    /// What worker.py offers. The result of a call with bytes is JSON here.
+    struct Tables {
+        fn summary(csv: Bytes) -> Summary as bytes;
+        fn revenue(csv: Bytes) -> Table as bytes;
+    }
+}
+
+#[actix::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config = PoolConfig::new(WORKER).python(venv::python("pandas")).workers(2);
+    let pool: Tables = Pool::start_typed(config).await?;
+    let csv = Bytes::from(std::fs::read(ORDERS)?);
+
+    // Both run at once, each in a process of its own, and share the bytes.
+    let begun = Instant::now();
+    let (summary, revenue) = futures::try_join!(async { pool.summary(csv.clone()).await }, async {
+        pool.revenue(csv.clone()).await
+    })?;
+    println!("{} bytes of CSV, twice; {:.0?}\n", csv.len(), begun.elapsed());
+
+    println!("summary(csv): {} rows", summary.rows);
+    let keys = ["mean", "std", "min", "50%", "max"];
+    println!("    {:12} {:8} {}", "column", "type", keys.map(|key| format!("{key:>9}")).concat());
+    for (name, dtype) in &summary.columns {
+        let figure = |key| *summary.spread.get(name)?.get(key)?;
+        let figures = keys.map(|key| figure(key).map_or_else(String::new, |value| format!("{value:9.2}")));
+        println!("{}", format!("    {name:12} {dtype:8} {}", figures.concat()).trim_end());
+    }
+
+    println!("\nrevenue(csv)");
+    println!(
+        "    {:12}{}",
+        "region",
+        revenue.columns.iter().map(|it| format!("{it:>12}")).collect::<String>()
+    );
+    for (region, row) in revenue.index.iter().zip(&revenue.data) {
+        println!("    {region:12}{}", row.iter().map(|it| format!("{it:12.2}")).collect::<String>());
+    }
+    assert_eq!(summary.rows, csv.iter().filter(|&&byte| byte == b'\n').count() - 1, "every row was read");
+
+    println!();
+    for wrong in ["", "date,region\n2024-01-01,north\n1,2,3\n", "order,region\n1,north\n"] {
+        match pool.revenue(Bytes::from(wrong)).await {
+            Ok(table) => println!("revenue({wrong:?}): {} regions", table.index.len()),
+            Err(CallError::Exception { type_name, message, .. }) => {
+                println!("revenue({wrong:?}) raised {type_name}: {}", message.trim_end());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    pool.shutdown().await;
+    Ok(())
+}

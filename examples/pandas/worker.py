@@ -1,0 +1,29 @@
+"""Looks into CSV files with pandas."""
+
+import io
+
+import pandas as pd
+
+from pyproc_worker import expose
+
+
+@expose
+def summary(csv: bytes) -> dict:
+    """What is in any CSV file: rows, columns with their types, and how the numbers in them are spread."""
+    table = pd.read_csv(io.BytesIO(csv))
+    spread = table.describe()
+    return {
+        "rows": len(table),
+        "columns": {name: str(dtype) for name, dtype in table.dtypes.items()},
+        # JSON has no NaN.
+        "spread": spread.astype(object).where(spread.notna(), None).to_dict(),
+    }
+
+
+@expose
+def revenue(csv: bytes) -> dict:
+    """The revenue of orders by region and quarter."""
+    orders = pd.read_csv(io.BytesIO(csv), parse_dates=["date"])
+    orders["quarter"] = orders["date"].dt.to_period("Q").astype(str)
+    orders["revenue"] = orders["quantity"] * orders["unit_price"]
+    return orders.pivot_table("revenue", "region", "quarter", aggfunc="sum", fill_value=0.0).to_dict("split")

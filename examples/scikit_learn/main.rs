@@ -1,0 +1,89 @@
+//! A model of scikit-learn in two processes: it reads handwritten digits that it has not seen before.
+//!
+//!     cargo run --release --example scikit_learn
+
+#[path = "../support/venv.rs"]
+mod venv;
+
+use std::time::Instant;
+
+use actix_pyproc::{CallError, Pool, PoolConfig};
+use bytes::Bytes;
+use futures::future::try_join_all;
+use serde::Deserialize;
+
+const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/scikit_learn/worker.py");
+
+/// Images of 64 pixels, and the digits that they show.
+#[derive(Deserialize)]
+struct TestSet {
+    images: Vec<Vec<u8>>,
+    answers: Vec<u8>,
+}
+
+actix_pyproc::functions! {
+    /// What worker.py offers.
+    struct Digits {
+        fn test_set() -> TestSet;
+        fn predict(image: &[u8]) -> u8;
+        fn predict_proba(image: &[u8]) -> Vec<f64>;
+        fn predict_all(images: Bytes) -> Bytes as bytes;
+    }
+}
+
+#[actix::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let python = venv::python("scikit_learn");
+    let begun = Instant::now();
+    // The processes are the parallelism; with threads of numpy's own in each there would be too much of it.
+    let config = PoolConfig::new(WORKER).python(python).workers(2).env("OMP_NUM_THREADS", "1");
+    let pool: Digits = Pool::start_typed(config).await?;
+    println!("Two workers had trained their model after {:.1?}.", begun.elapsed());
+
+    let TestSet { images, answers } = pool.test_set().await?;
+    show("test_set()", format!("{} images of handwritten digits", images.len()));
+
+    let begun = Instant::now();
+    let calls = images.iter().map(|image| async { pool.predict(image).await });
+    let read: Vec<u8> = try_join_all(calls).await?;
+    let took = begun.elapsed();
+    let rate = images.len() as f64 / took.as_secs_f64();
+    let right = read.iter().zip(&answers).filter(|(read, answer)| read == answer).count();
+    let accuracy = right as f64 / answers.len() as f64;
+    show(
+        &format!("{} times predict(image)", images.len()),
+        format!("{right} are right, {:.1} %; {took:.0?}, {rate:.0} calls/s", accuracy * 100.0),
+    );
+    assert!(accuracy > 0.9, "the model has learnt something");
+    doubts(&pool, &images, &answers, &read).await?;
+
+    // The same in one call, without JSON: what numpy has in memory goes over the wire as it is.
+    let all = Bytes::from(images.concat());
+    let (size, begun) = (all.len(), Instant::now());
+    let read_at_once = pool.predict_all(all).await?;
+    assert_eq!(read_at_once, read, "one call with all images reads what many calls read");
+    show(
+        &format!("predict_all({size} bytes)"),
+        format!("the same {} digits; {:.1?}", read_at_once.len(), begun.elapsed()),
+    );
+    pool.shutdown().await;
+    Ok(())
+}
+
+/// Asks how sure the model was of the first images that it has misread.
+async fn doubts(pool: &Digits, images: &[Vec<u8>], answers: &[u8], read: &[u8]) -> Result<(), CallError> {
+    let wrong = (0..images.len()).filter(|&at| read[at] != answers[at]).take(3);
+    for (read, answer, image) in wrong.map(|at| (read[at], answers[at], &images[at])) {
+        let sure = pool.predict_proba(image).await?;
+        let [of_read, of_answer] = [read, answer].map(|digit| sure[usize::from(digit)] * 100.0);
+        show(
+            &format!("predict_proba(a {answer})"),
+            format!("{answer} with {of_answer:.0} %, but {read} with {of_read:.0} %"),
+        );
+    }
+    Ok(())
+}
+
+fn show(call: &str, result: impl std::fmt::Display) {
+    println!("    {call:<26} -> {result}");
+}

@@ -1,0 +1,92 @@
+//! Finds the sentences that are nearest to a question, with a language model in a Python process.
+//!
+//!     cargo run --release --example sentence_embedding -- "What do birds do in winter?"
+//!
+//! It needs Python 3.10 or later, and installs some gigabytes.
+
+#[path = "../support/venv.rs"]
+mod venv;
+
+use std::time::{Duration, Instant};
+
+use actix_pyproc::{CallError, Pool, PoolConfig};
+use bytes::Bytes;
+use futures::future::try_join_all;
+
+const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sentence_embedding/worker.py");
+
+/// How many numbers a vector of this model has.
+const DIMENSIONS: usize = 384;
+
+/// How many sentences one call gets.
+const PIECE: usize = 4;
+
+const SENTENCES: [&str; 12] = [
+    "Swallows fly to Africa before the first frost.",
+    "Bread rises because yeast makes gas out of sugar.",
+    "The train to the coast leaves at half past nine.",
+    "Interest rates went up for the third time this year.",
+    "A tyre that has too little air wears down at its edges.",
+    "Tomatoes need sun, water and something to climb on.",
+    "The orchestra tunes to the note of the oboe.",
+    "Hedgehogs sleep from November until the spring.",
+    "She scored twice in the last minutes of the match.",
+    "A process that has died is waited for by its parent.",
+    "The doctor told him to drink more and to rest.",
+    "Salt lowers the temperature at which water freezes.",
+];
+
+actix_pyproc::functions! {
+    /// What worker.py offers. The result is raw bytes, whatever the argument is.
+    struct Model {
+        fn embed(sentences: &[&str]) -> Bytes;
+    }
+}
+
+type Vector = Vec<f32>;
+
+#[actix::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let questions: Vec<String> = std::env::args().skip(1).collect();
+    let questions = match questions.iter().map(String::as_str).collect::<Vec<_>>() {
+        asked if asked.is_empty() => {
+            vec!["How do animals get through the cold season?", "Why is my program leaving zombies?"]
+        }
+        asked => asked,
+    };
+    let python = venv::python("sentence_embedding");
+    let begun = Instant::now();
+    // The model is in the package: nothing is fetched.
+    let config = PoolConfig::new(WORKER).python(python).workers(1).env("HF_HUB_OFFLINE", "1");
+    let pool: Model = Pool::start_typed(config.start_timeout(Duration::from_secs(120))).await?;
+    println!("The model was loaded after {:.1?}.", begun.elapsed());
+
+    let begun = Instant::now();
+    let pieces = try_join_all(SENTENCES.chunks(PIECE).map(|piece| embed(&pool, piece))).await?;
+    let vectors: Vec<Vector> = pieces.concat();
+    assert_eq!(vectors.len(), SENTENCES.len(), "a vector for each sentence");
+    println!("{} calls of embed() gave {} vectors in {:.0?}.", pieces.len(), vectors.len(), begun.elapsed());
+
+    for (question, vector) in questions.iter().zip(embed(&pool, &questions).await?) {
+        let mut near: Vec<(f32, &str)> = vectors.iter().map(|it| dot(it, &vector)).zip(SENTENCES).collect();
+        near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        println!("\n{question}");
+        for (nearness, sentence) in &near[..3] {
+            println!("    {nearness:5.2}  {sentence}");
+        }
+    }
+    pool.shutdown().await;
+    Ok(())
+}
+
+async fn embed(pool: &Model, sentences: &[&str]) -> Result<Vec<Vector>, CallError> {
+    let bytes = pool.embed(sentences).await?;
+    let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let numbers: Vec<f32> = bytes.chunks_exact(4).map(number).collect();
+    Ok(numbers.chunks_exact(DIMENSIONS).map(<[f32]>::to_vec).collect())
+}
+
+/// Of vectors of length 1 this is the cosine of the angle between them.
+fn dot(one: &[f32], other: &[f32]) -> f32 {
+    one.iter().zip(other).map(|(one, other)| one * other).sum()
+}

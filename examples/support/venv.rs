@@ -1,0 +1,45 @@
+//! A Python that has what an example imports. The main item is [`python`].
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{exit, Command, Stdio};
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+
+/// The interpreter for the workers of an example: the active one if it has what the example's requirements.txt names, else that of
+/// a virtual environment below the target directory, which the first run makes.
+///
+/// Without one it says why, and ends the process with 1.
+pub(crate) fn python(example: &str) -> PathBuf {
+    find(example).unwrap_or_else(|error| {
+        eprintln!("error: no Python for the example {example}: {error}");
+        exit(1)
+    })
+}
+
+fn find(example: &str) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    // This is TARGET/release/examples/NAME.
+    let program = env::current_exe()?;
+    let target = program.ancestors().nth(3).ok_or("it is not run by Cargo")?;
+    let active = active();
+    let found = Command::new(&active)
+        .arg(format!("{EXAMPLES}/support/venv.py"))
+        .arg(format!("{EXAMPLES}/{example}/requirements.txt"))
+        .arg(target.join("examples"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{}: {error}", active.display()))?;
+    let path = String::from_utf8(found.stdout)?;
+    match found.status.success() && Path::new(path.trim_end()).is_file() {
+        true => Ok(path.trim_end().into()),
+        false => Err(format!("{} is none, or said why above ({})", active.display(), found.status).into()),
+    }
+}
+
+/// The interpreter that a pool would take by itself.
+fn active() -> PathBuf {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_venv = || variable("VIRTUAL_ENV").map(|root| root.join("bin/python"));
+    variable("PYPROC_PYTHON").or_else(of_venv).unwrap_or_else(|| "python3".into())
+}
