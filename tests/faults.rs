@@ -115,7 +115,8 @@ async fn is_whole_to_the_end(pool: Pool) {
     is_whole(&pool).await;
     let groups = pids(&pool).await;
     pool.shutdown().await;
-    assert_eq!(members(&groups), [] as [u32; 0], "nothing is left of the workers");
+    // What a worker has forked was killed with it; the system may take a moment for it, and it is not ours to reap.
+    until("nothing is left of the workers", || members(&groups).is_empty()).await;
 }
 
 fn call_fault(

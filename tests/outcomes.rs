@@ -238,6 +238,27 @@ async fn a_call_that_was_running_in_a_worker_that_dies_is_lost_at_once_with_exit
     }
 }
 
+// It ended as past a deadline that it did not have.
+#[actix_rt::test]
+async fn a_worker_that_somebody_else_terminates_loses_the_call_that_runs_and_what_waits_goes_on() {
+    let (pool, dir) = (start(contract()).await, scratch());
+    let (busy, again) = (dir.path().join("busy"), dir.path().join("again"));
+    let running = spawn(&pool, json_call("touch_and_sleep", json!({"path": busy, "seconds": 60})));
+    until("the call runs", || busy.exists()).await;
+    let waiting = spawn(&pool, json_call("echo", json!("waiting")));
+    signal(pids(&pool).await[0], "TERM");
+    let error = ended(running).await.expect_err("its worker was told to end");
+    assert!(matches!(&error, CallError::WorkerLost { started: true, .. }), "{error:?}");
+    assert_eq!(ended(waiting).await.expect("it had not started"), json!("waiting"));
+
+    let call = json_call("touch_and_sleep", json!({"path": again, "seconds": 0.3})).idempotent();
+    let running = spawn(&pool, call);
+    until("it runs", || lines(&again).len() == 1).await;
+    signal(lines(&again)[0].parse().expect("a pid"), "TERM");
+    assert!(ended(running).await.is_ok(), "the second attempt succeeds");
+    pool.shutdown().await;
+}
+
 #[actix_rt::test]
 async fn calls_that_had_not_started_when_their_worker_died_are_answered_by_another_in_their_order() {
     let (pool, dir) = (start(contract()).await, scratch());

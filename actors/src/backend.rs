@@ -143,7 +143,7 @@ pub enum LinkEvent<B: Backend> {
     },
     /// A call that was cancelled or revoked did not start, and will not.
     Skipped(CallId),
-    /// A call that was cancelled was interrupted.
+    /// A call was interrupted: it was cancelled, or the process ends, and [`LinkEvent::Lost`] follows.
     Interrupted(CallId),
     /// The process is gone and reaped; no event follows.
     Lost(B::Exit),

@@ -97,7 +97,9 @@ class Calls:
         if STATE.forked:
             _leave_fork(error)
         self.phase[call & INDEX_MASK] = FINISHED
-        code = INTERRUPTED if isinstance(error, CallCancelled) else RAISED
+        # A function can raise it of its own accord.
+        asked = STATE.stopping or self.marks[call & INDEX_MASK] == 1
+        code = INTERRUPTED if asked and isinstance(error, CallCancelled) else RAISED
         try:
             return ERROR, code, _errors.exception_payload(error)
         except Exception:

@@ -120,7 +120,12 @@ impl PythonLink {
                 let id = CallId::from_bits(call);
                 Some(match code {
                     ErrorCode::Skipped => LinkEvent::Skipped(id),
-                    ErrorCode::Interrupted => LinkEvent::Interrupted(id),
+                    ErrorCode::Interrupted => {
+                        if !self.table.is_cancelled(id.index()) {
+                            self.leaves();
+                        }
+                        LinkEvent::Interrupted(id)
+                    }
                     _ => done(call, Err(self.call_error(code, failure)), service),
                 })
             }
@@ -138,6 +143,13 @@ impl PythonLink {
             self.begin_end(End::Kill(ExitCause::Protocol(what.into())));
         }
         None
+    }
+
+    /// Nobody here has cancelled the call that it has cut short: somebody else has told it to end (SIGTERM).
+    fn leaves(&mut self) {
+        if matches!(self.state, State::Serving) {
+            self.begin_end(End::Leaving(self.config.stop_grace));
+        }
     }
 
     fn call_error(&self, code: ErrorCode, failure: Failure) -> CallError {

@@ -37,7 +37,7 @@ pub(crate) enum End {
         /// Whether it was asked to drain.
         drained: bool,
     },
-    /// It has said that it cannot start, and exits. It may take this long.
+    /// It has said that it cannot start, or was told to end by somebody else, and exits. It may take this long.
     Leaving(Duration),
     /// SIGTERM, then SIGKILL after `stop_grace`.
     Terminate(ExitCause),

@@ -75,6 +75,11 @@ impl SlotTable {
         self.byte(MARKS + index).store(mark as u8, Ordering::SeqCst);
     }
 
+    /// Whether the call was marked with [`Mark::Cancel`].
+    pub(crate) fn is_cancelled(&self, index: usize) -> bool {
+        self.byte(MARKS + index).load(Ordering::SeqCst) == Mark::Cancel as u8
+    }
+
     /// How far a call has come: 0 sent, [`RUNNING`] or [`FINISHED`].
     pub(crate) fn phase(&self, index: usize) -> u8 {
         self.byte(PHASES + index).load(Ordering::SeqCst)
@@ -146,6 +151,7 @@ mod tests {
         table.arm(3, Some(Instant::now() + Duration::from_secs(5)));
         table.mark(3, Mark::Revoke);
         table.mark(1023, Mark::Cancel);
+        assert_eq!((table.is_cancelled(3), table.is_cancelled(1023)), (false, true));
         let seen = bytes(&file);
         assert_eq!(&seen[..4], b"PYP1");
         assert_eq!((seen[64 + 1024 + 3], seen[64 + 2047]), (2, 1));

@@ -253,13 +253,9 @@ impl<B: Backend> Desk<B> {
             }
             LinkEvent::Interrupted(id) => {
                 let Some(mut ended) = self.core.ended(id) else { return };
-                if self.stage == Stage::Killed {
-                    // The end of the process cut it short.
-                    self.cut_short.extend(ended.job.take());
-                }
-                // Only a call that somebody else interrupts still has a caller.
-                let error = Outcome::DeadlineExceeded { started: true };
-                self.settle(ended, None, |job, sent| answer(job, Err(error.into()), Some(sent), now));
+                // Of a call that was not cancelled it is the process that ends.
+                self.cut_short.extend(ended.job.take());
+                self.settle(ended, None, |_, _| unreachable!("the job was taken out"));
             }
             LinkEvent::Lost(exit) => self.on_lost(exit, now),
         }
