@@ -22,6 +22,7 @@
 //! | feature | what it brings | default |
 //! | --- | --- | --- |
 //! | `serve` | `pyproc serve`: `http`, and the watch on the Python files | yes |
+//! | `top` | `pyproc top`: a gateway's live page in a terminal | yes |
 //! | `fault-injection` | faults on demand, for tests, and `pyproc chaos` | yes |
 //! | `http` | the HTTP handlers, to be mounted in an actix-web application | by `serve` |
 //! | `metrics` | the pool's figures through the `metrics` facade | no |

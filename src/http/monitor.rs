@@ -98,12 +98,14 @@ fn message(event: &str, data: &impl Serialize) -> Bytes {
 /// Starts the monitor of a gateway, if nobody has, on the current arbiter.
 pub(super) fn start(gateway: &Gateway) {
     if gateway.claim_watch() {
-        Monitor { gateway: gateway.clone(), last: None, due: false }.start();
+        Monitor { gateway: gateway.clone(), begun: Instant::now(), last: None, due: false }.start();
     }
 }
 
 struct Monitor {
     gateway: Gateway,
+    /// Since when the gateway is up, for the pages.
+    begun: Instant,
     last: Option<Sample>,
     /// Whether a look is due anyhow.
     due: bool,
@@ -171,6 +173,7 @@ impl Monitor {
         told["ready"] = json!(unready.is_none());
         told["reason"] = json!(unready);
         told["at"] = json!(unix_ms());
+        told["uptime_ms"] = json!(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX));
 
         let feed = self.gateway.feed();
         let mut state = feed.state();

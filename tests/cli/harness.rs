@@ -138,14 +138,13 @@ impl Stream {
 impl Running {
     /// Waits until this is on standard error.
     pub(crate) fn says(&mut self, text: &str) -> String {
-        until(&format!("standard error to have {text:?}"), || {
-            let said = String::from_utf8_lossy(&self.stderr.so_far()).into_owned();
-            assert!(
-                said.contains(text) || self.child.try_wait().is_ok_and(|ended| ended.is_none()),
-                "it has ended and said: {said}"
-            );
-            said.contains(text).then_some(said)
-        })
+        has_written(&mut self.child, &self.stderr, text)
+    }
+
+    /// Waits until a line with this is on standard output.
+    #[cfg(all(feature = "serve", feature = "top"))]
+    pub(crate) fn prints(&mut self, text: &str) -> String {
+        has_written(&mut self.child, &self.stdout, text)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -160,6 +159,18 @@ impl Running {
         let stderr = String::from_utf8_lossy(&self.stderr.all()).into_owned();
         Ended { code: status.code(), stdout: self.stdout.all(), stderr }
     }
+}
+
+#[track_caller]
+fn has_written(child: &mut Child, stream: &Stream, text: &str) -> String {
+    until(&format!("it to write {text:?}"), || {
+        let said = String::from_utf8_lossy(&stream.so_far()).into_owned();
+        assert!(
+            said.contains(text) || child.try_wait().is_ok_and(|ended| ended.is_none()),
+            "it has ended and said: {said}"
+        );
+        said.contains(text).then_some(said)
+    })
 }
 
 impl Ended {

@@ -6,4 +6,6 @@ mod chaos;
 mod check;
 mod harness;
 mod signals;
+#[cfg(all(feature = "serve", feature = "top"))]
+mod top;
 mod values;

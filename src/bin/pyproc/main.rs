@@ -20,6 +20,8 @@ mod serve;
 mod session;
 mod signals;
 mod target;
+#[cfg(feature = "top")]
+mod top;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ enum Command {
     Chaos(chaos::Args),
     #[cfg(feature = "serve")]
     Serve(serve::Args),
+    #[cfg(feature = "top")]
+    Top(top::Args),
     Config(config::Args),
     Init(init::Args),
     Completions(completions::Args),
@@ -82,6 +86,8 @@ impl Command {
             Self::Chaos(args) => chaos::run(args).await,
             #[cfg(feature = "serve")]
             Self::Serve(args) => serve::run(args).await,
+            #[cfg(feature = "top")]
+            Self::Top(args) => top::run(args).await,
             Self::Config(args) => config::run(&args),
             Self::Init(args) => init::run(&args),
             Self::Completions(args) => completions::run(&args),
@@ -100,6 +106,8 @@ impl Command {
             #[cfg(feature = "serve")]
             Self::Serve(args) => args.pool.log,
             Self::Config(args) => args.pool.log,
+            #[cfg(feature = "top")]
+            Self::Top(_) => None,
             Self::Init(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }
@@ -108,6 +116,8 @@ impl Command {
     fn several_workers(&self) -> bool {
         match self {
             Self::Check(_) | Self::Config(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => false,
+            #[cfg(feature = "top")]
+            Self::Top(_) => false,
             Self::Call(args) => args.pool.workers.is_some_and(|workers| workers > 1),
             Self::Bench(args) => args.pool.workers.is_none_or(|workers| workers > 1),
             #[cfg(feature = "fault-injection")]

@@ -1,0 +1,112 @@
+//! All that is known of one row, in words. The main structure is [`Details`].
+
+use super::model::Model;
+use super::numbers::{bytes, clean, clock, count, duration, plural, span};
+use super::told::{Function, Incident, Latency, Slot};
+use super::view::Subject;
+
+#[derive(Debug)]
+pub(super) struct Details {
+    pub(super) title: String,
+    pub(super) parts: Vec<Part>,
+}
+
+/// Lines, with what is written above them.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) head: Option<&'static str>,
+    pub(super) lines: Vec<String>,
+}
+
+pub(super) fn of(subject: &Subject, model: &Model) -> Details {
+    let gone = |title| Details { title, parts: vec![part(None, ["It is gone.".to_owned()])] };
+    match subject {
+        Subject::Slot(number) => match model.status.slots.iter().find(|slot| slot.slot == *number) {
+            Some(slot) => of_slot(slot),
+            None => gone(format!("Slot {number}")),
+        },
+        Subject::Function(name) => match model.status.functions.iter().find(|row| row.function == *name) {
+            Some(row) => of_function(row),
+            None => gone(clean(name)),
+        },
+        Subject::Incident(incident) => of_incident(incident, model),
+    }
+}
+
+fn of_slot(slot: &Slot) -> Details {
+    let mut lines = vec![format!("state       {}", clean(&slot.state))];
+    lines.extend(slot.pid.map(|pid| format!("process     {pid}")));
+    lines.extend(slot.generation.map(|generation| format!("generation  {generation}")));
+    lines.extend(slot.uptime_ms.map(|ms| format!("up          {}", span(ms))));
+    lines.extend(slot.rss_bytes.map(|rss| format!("memory      {}", bytes(rss))));
+    lines.extend(slot.cpu_ms.map(|ms| format!("cpu time    {}", duration(ms.saturating_mul(1000)))));
+    lines.push(format!("calls       {} ended, {} in flight", count(slot.calls), count(slot.in_flight)));
+    lines.push(format!("restarts    {}", count(slot.restarts)));
+    let mut parts = vec![part(None, lines)];
+    parts.extend(slot.last_exit.as_ref().map(|exit| part(Some("How the last process ended"), [clean(exit)])));
+    parts.extend(stderr(&slot.last_stderr));
+    Details { title: format!("Slot {}", slot.slot), parts }
+}
+
+fn of_function(row: &Function) -> Details {
+    let mut lines = vec![format!("returned   {}", count(row.ok))];
+    lines.extend(row.errors.iter().map(|(kind, errors)| format!("{}  {}", clean(kind), count(*errors))));
+    lines.push(format!("abandoned  {}", count(row.abandoned)));
+    let mut parts = vec![part(None, lines)];
+    for (head, latency) in [
+        ("From admission to answer, since the start", &row.latency),
+        ("Of that, before it went to a worker", &row.queue_wait),
+    ] {
+        if latency.count > 0 {
+            parts.push(part(Some(head), quantiles(latency)));
+        }
+    }
+    Details { title: clean(&row.function), parts }
+}
+
+fn quantiles(latency: &Latency) -> [String; 4] {
+    let rows =
+        [("p50", latency.p50_us), ("p95", latency.p95_us), ("p99", latency.p99_us), ("max", latency.max_us)];
+    rows.map(|(name, us)| format!("{name}  {:>7}", duration(us)))
+}
+
+fn of_incident(incident: &Incident, model: &Model) -> Details {
+    let ago = span(model.age_ms(incident.at_unix_ms));
+    let lines = [heading(incident), format!("at {}, {ago} ago", clock(incident.at_unix_ms))];
+    let mut parts = vec![part(None, lines)];
+    if let Some(stacks) = &incident.stacks {
+        parts.push(part(Some("Where it was"), clean(stacks.trim_end()).lines().map(ToOwned::to_owned)));
+    }
+    match stderr(&incident.stderr) {
+        Some(stderr) => parts.push(stderr),
+        None => parts.push(part(None, ["It wrote nothing to standard error.".to_owned()])),
+    }
+    Details {
+        title: format!("{}: {}", clean(&incident.cause).replace('_', " "), clean(&incident.what)),
+        parts,
+    }
+}
+
+/// Whose end it was, and what became of its calls.
+pub(super) fn heading(incident: &Incident) -> String {
+    let mut text = format!("slot {}", incident.slot);
+    if let Some(pid) = incident.pid {
+        text += &format!(", process {pid}");
+    }
+    if incident.lost_calls > 0 {
+        text += &format!(", {} lost", plural(incident.lost_calls, "running call"));
+    }
+    if incident.requeued > 0 {
+        text += &format!(", {} moved on", plural(incident.requeued, "waiting call"));
+    }
+    text
+}
+
+fn stderr(lines: &[String]) -> Option<Part> {
+    let lines = || lines.iter().map(|line| clean(line).replace('\n', " "));
+    (lines().len() > 0).then(|| part(Some("Last lines of standard error"), lines()))
+}
+
+fn part(head: Option<&'static str>, lines: impl IntoIterator<Item = String>) -> Part {
+    Part { head, lines: lines.into_iter().collect() }
+}

@@ -1,0 +1,175 @@
+//! What is known of a gateway: an event comes in, the model is as it says. The main structure is [`Model`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::told::{About, Hello, Incident, Point, Slot, Status, Told};
+
+/// Five minutes.
+pub(super) const POINTS: usize = 300;
+/// A share of a core is over at least so many milliseconds, for the gateway's figures are coarse.
+const SHARE_OVER: u64 = 500;
+
+/// A gateway as its last events have it.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) about: About,
+    pub(super) status: Status,
+    /// A point per second, the latest last.
+    pub(super) points: VecDeque<Point>,
+    /// The latest first.
+    pub(super) incidents: Vec<Incident>,
+    pub(super) link: Link,
+    shares: BTreeMap<u32, Share>,
+}
+
+/// Whether the events come.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Link {
+    /// Nothing was told yet.
+    #[default]
+    Awaited,
+    Up,
+    Lost {
+        why: String,
+    },
+}
+
+/// The processor time of a process, when it was last compared.
+#[derive(Debug)]
+struct Share {
+    pid: u32,
+    at: u64,
+    cpu_ms: u64,
+    percent: Option<u64>,
+}
+
+impl Model {
+    pub(super) fn hear(&mut self, told: Told) {
+        match told {
+            Told::About(about) => self.about = about,
+            Told::Hello(Hello { points, status, incidents }) => {
+                self.points = points;
+                self.incidents = incidents;
+                self.shares.clear();
+                if let Some(status) = status {
+                    self.see(status);
+                }
+            }
+            Told::Status(status) => self.see(status),
+            Told::Point(point) => self.points.push_back(point),
+            Told::Incidents(incidents) => self.incidents = incidents,
+        }
+        while self.points.len() > POINTS {
+            self.points.pop_front();
+        }
+    }
+
+    /// The events have ended. What they told stays, and is old.
+    pub(super) fn lost(&mut self, why: String) {
+        self.link = Link::Lost { why };
+    }
+
+    /// How much of a core the process of a slot used lately, in percent.
+    pub(super) fn cpu_percent(&self, slot: &Slot) -> Option<u64> {
+        self.shares.get(&slot.slot).filter(|share| Some(share.pid) == slot.pid)?.percent
+    }
+
+    /// How long ago that was, by the gateway's clock.
+    pub(super) fn age_ms(&self, unix_ms: u64) -> u64 {
+        self.status.at.saturating_sub(unix_ms)
+    }
+
+    fn see(&mut self, status: Status) {
+        for slot in &status.slots {
+            let (Some(pid), Some(cpu_ms)) = (slot.pid, slot.cpu_ms) else {
+                self.shares.remove(&slot.slot);
+                continue;
+            };
+            let fresh = Share { pid, at: status.at, cpu_ms, percent: None };
+            let share = self.shares.entry(slot.slot).or_insert(fresh);
+            let over = status.at.saturating_sub(share.at);
+            if share.pid != pid {
+                *share = Share { pid, at: status.at, cpu_ms, percent: None };
+            } else if over >= SHARE_OVER {
+                let percent = 100 * cpu_ms.saturating_sub(share.cpu_ms) / over;
+                *share = Share { pid, at: status.at, cpu_ms, percent: Some(percent) };
+            }
+        }
+        self.status = status;
+        self.link = Link::Up;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::sse::Event;
+    use super::super::told::Told;
+    use super::{Link, Model, POINTS};
+
+    fn hear(model: &mut Model, name: &str, data: &serde_json::Value) {
+        let event = Event { name: name.to_owned(), data: data.to_string() };
+        if let Some(told) = Told::read(&event).expect("it can be read") {
+            model.hear(told);
+        }
+    }
+
+    fn status(at: u64, pid: u32, cpu_ms: u64) -> serde_json::Value {
+        json!({"at": at, "ready": true, "slots": [{"slot": 0, "state": "serving", "pid": pid, "cpu_ms": cpu_ms}]})
+    }
+
+    fn percent(model: &Model) -> Option<u64> {
+        model.cpu_percent(&model.status.slots[0])
+    }
+
+    #[test]
+    fn share_of_a_core_is_of_one_process_and_over_half_a_second_at_least() {
+        let mut model = Model::default();
+        for (at, pid, cpu_ms, expected) in [
+            (1000, 7, 100, None),
+            (1200, 7, 200, None),
+            (2000, 7, 600, Some(50)),
+            (2100, 7, 700, Some(50)),
+            (2200, 8, 10, None),
+            (3200, 8, 510, Some(50)),
+        ] {
+            hear(&mut model, "status", &status(at, pid, cpu_ms));
+            assert_eq!(percent(&model), expected, "at {at}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_five_minutes_are_kept() {
+        let mut model = Model::default();
+        for t in 0..POINTS as u64 + 5 {
+            hear(&mut model, "point", &json!({"t": t}));
+        }
+        assert_eq!((model.points.len(), model.points[0].t), (POINTS, 5));
+    }
+
+    #[test]
+    fn connection_that_is_back_tells_all_anew() {
+        let mut model = Model::default();
+        assert_eq!(model.link, Link::Awaited);
+        let incident = json!({"slot": 0, "cause": "crashed", "what": "killed by SIGKILL"});
+        let hello = json!({"points": [{"t": 1}], "status": status(1000, 7, 10), "incidents": [incident]});
+        hear(&mut model, "hello", &hello);
+        assert_eq!((model.link == Link::Up, model.points.len(), model.incidents.len()), (true, 1, 1));
+        model.lost("it is gone".to_owned());
+        assert_eq!(model.link, Link::Lost { why: "it is gone".to_owned() });
+        assert_eq!(model.status.slots.len(), 1, "the last that was told stays");
+        hear(&mut model, "hello", &json!({"points": [], "status": null, "incidents": []}));
+        assert_ne!(model.link, Link::Up, "nothing is known before the first status");
+        hear(&mut model, "status", &status(1000, 9, 10));
+        assert_eq!((model.link == Link::Up, model.incidents.len()), (true, 0));
+    }
+
+    #[test]
+    fn event_of_a_later_version_is_passed_over() {
+        let mut model = Model::default();
+        hear(&mut model, "weather", &json!("rain"));
+        hear(&mut model, "about", &json!({"worker": "worker.py", "colour": "blue"}));
+        assert_eq!((model.about.worker.as_str(), model.link), ("worker.py", Link::Awaited));
+    }
+}

@@ -1,0 +1,108 @@
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::super::model::Model;
+use super::super::told::{Function, Incident, Slot};
+use super::{Act, Order, Over, Pane, View};
+
+fn model(control: bool) -> Model {
+    let mut model = Model::default();
+    model.about.control = control;
+    model.status.slots = (0..3).map(|slot| Slot { slot, ..Slot::default() }).collect();
+    model.status.functions = vec![Function { function: "predict".to_owned(), ..Function::default() }];
+    model
+}
+
+fn press(view: &mut View, model: &Model, code: KeyCode) -> Act {
+    view.key(KeyEvent::new(code, KeyModifiers::NONE), model)
+}
+
+fn type_in(view: &mut View, model: &Model, keys: &str) -> Act {
+    keys.chars().fold(Act::Nothing, |_, key| press(view, model, KeyCode::Char(key)))
+}
+
+fn notice(view: &View) -> &str {
+    view.notice.as_ref().map_or("", |notice| notice.text.as_str())
+}
+
+#[test]
+fn control_is_off_without_a_token_and_without_a_gateway_that_takes_it() {
+    for key in ["r", "R", "D"] {
+        let mut view = View { has_token: true, ..View::default() };
+        assert_eq!(type_in(&mut view, &model(false), key), Act::Nothing);
+        assert!(notice(&view).contains("--allow-control"), "{key}: {}", notice(&view));
+        let mut view = View::default();
+        assert_eq!(type_in(&mut view, &model(true), key), Act::Nothing);
+        assert!(notice(&view).contains("--token"), "{key}: {}", notice(&view));
+        assert!(matches!(view.over, Over::Nothing));
+    }
+}
+
+#[test]
+fn order_is_sent_only_after_a_yes() {
+    let model = model(true);
+    let mut view = View { has_token: true, ..View::default() };
+    for (keys, expected) in [
+        ("Rn", Act::Nothing),
+        ("Ry", Act::Send(Order::Reload)),
+        ("Dqj", Act::Nothing),
+        ("Dxy", Act::Send(Order::Drain)),
+        ("ry", Act::Send(Order::Replace { slot: 1 })),
+    ] {
+        assert_eq!(type_in(&mut view, &model, keys), expected, "{keys}");
+        assert!(matches!(view.over, Over::Nothing), "{keys}");
+    }
+    assert_eq!(press(&mut view, &model, KeyCode::Tab), Act::Nothing);
+    assert_eq!(type_in(&mut view, &model, "ry"), Act::Nothing);
+    assert!(notice(&view).contains("Tab goes to the workers"), "{}", notice(&view));
+}
+
+#[test]
+fn selection_stays_within_its_pane_when_rows_come_and_go() {
+    let mut model = model(false);
+    let mut view = View::default();
+    assert_eq!(type_in(&mut view, &model, "jjjjj"), Act::Nothing);
+    assert_eq!(view.selected(Pane::Workers, &model), Some(2));
+    model.status.slots.truncate(1);
+    assert_eq!(view.selected(Pane::Workers, &model), Some(0));
+    assert_eq!(view.selected(Pane::Incidents, &model), None);
+    for pane in [Pane::Functions, Pane::Incidents, Pane::Workers] {
+        assert_eq!(press(&mut view, &model, KeyCode::Tab), Act::Nothing);
+        assert_eq!(view.pane, pane);
+    }
+    assert_eq!(press(&mut view, &model, KeyCode::BackTab), Act::Nothing);
+    assert_eq!(view.pane, Pane::Incidents);
+    assert_eq!(press(&mut view, &model, KeyCode::Enter), Act::Nothing);
+    assert!(matches!(view.over, Over::Nothing), "there is nothing to open");
+}
+
+#[test]
+fn incident_that_is_read_stays_when_it_leaves_the_list() {
+    let mut model = model(false);
+    model.incidents = vec![Incident { what: "killed by SIGKILL".to_owned(), ..Incident::default() }];
+    let mut view = View { pane: Pane::Incidents, ..View::default() };
+    assert_eq!(press(&mut view, &model, KeyCode::Enter), Act::Nothing);
+    model.incidents.clear();
+    assert_eq!(type_in(&mut view, &model, "jjk"), Act::Nothing);
+    assert!(matches!(view.over, Over::Details { scroll: 1, .. }));
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), Act::Nothing);
+    assert!(matches!(view.over, Over::Nothing));
+}
+
+#[test]
+fn q_escape_and_control_c_quit() {
+    let model = model(false);
+    let mut view = View::default();
+    assert_eq!(type_in(&mut view, &model, "q"), Act::Quit);
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), Act::Quit);
+    let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(type_in(&mut view, &model, "?"), Act::Nothing);
+    assert_eq!(view.key(control_c, &model), Act::Quit);
+}
+
+#[test]
+fn notice_goes_by_itself() {
+    let mut view = View::default();
+    view.say("done", false);
+    (0..20).for_each(|_| view.tick());
+    assert!(view.notice.is_none());
+}
