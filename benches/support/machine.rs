@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Pid;
 use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
@@ -15,7 +16,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) python: String,
     pub(crate) rustc: String,
-    pub(crate) load_before: String,
+    /// The share of the cores that others used before the bench began.
+    pub(crate) used_by_others: f64,
 }
 
 impl Machine {
@@ -29,9 +31,25 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             python: output(&python(), &["--version"]),
             rustc: output(Path::new("rustc"), &["--version"]),
-            load_before: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+            used_by_others: used(Duration::from_millis(500)),
         }
     }
+}
+
+/// The share of all cores' time that is used, looked at for so long. A load average would count the bench before.
+fn used(look: Duration) -> f64 {
+    let times = || -> Option<(f64, f64)> {
+        let stat = std::fs::read_to_string("/proc/stat").ok()?;
+        let ticks: Vec<f64> =
+            stat.lines().next()?.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        // user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in the first two.
+        let all: f64 = ticks.iter().take(8).sum();
+        Some((all, ticks.get(3)? + ticks.get(4)?))
+    };
+    let before = times();
+    std::thread::sleep(look);
+    let share = before.zip(times()).map(|(before, after)| 1.0 - (after.1 - before.1) / (after.0 - before.0));
+    share.unwrap_or(0.0)
 }
 
 fn output(program: &Path, arguments: &[&str]) -> String {
