@@ -308,6 +308,12 @@ class Host:
             if answer.code != _frames.SKIPPED:
                 return answer
 
+    def cancel_begun(self, function):
+        """Interrupt a call once its function has printed that it has begun, and return the answer."""
+        call = self.start_call(function)
+        self.out.wait(function + " has begun")
+        return self.cancel(call)
+
     def drain(self):
         """Send Drain; return the exit status."""
         self.socket.sendall(_frames.frame(_frames.DRAIN, 0, 0, 0))

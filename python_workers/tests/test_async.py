@@ -54,8 +54,8 @@ async def release(_):
 
 @expose
 async def cleanup(_):
-    print("begun", flush=True)
     try:
+        print("cleanup has begun", flush=True)
         await asyncio.sleep(100)
     finally:
         await asyncio.sleep(0.03)
@@ -190,12 +190,16 @@ class AsyncTest(unittest.TestCase):
         self.assertEqual([self.host.answer(c).value["result"] for c in calls], [2 * i for i in range(1000)])
 
     def test_cancels_tasks_and_blocking_code(self):
-        for function in ("wait", "block", "spin_in_subtask", "inline_block", "cleanup"):
+        for function in ("wait", "block", "spin_in_subtask", "inline_block"):
             with self.subTest(function=function):
                 answer = self.host.cancel_running(function)
                 self.assertEqual(answer.code, _frames.INTERRUPTED, answer.payload)
                 self.serves()
+
+    def test_cleanup_runs_undisturbed(self):
+        self.assertEqual(self.host.cancel_begun("cleanup").code, _frames.INTERRUPTED)
         self.host.out.wait("cleaned up")
+        self.serves()
 
     def test_cancels_only_the_one_with_the_mark(self):
         kept = self.host.start_call("nap", 0.3)
@@ -301,7 +305,7 @@ class AsyncEndTest(unittest.TestCase):
             host.start_call("cleanup")
             host.out.wait("begun")
             self.assertEqual(host.hang_up(), 0)
-            self.assertEqual(host.out.end(), "begun\ncleaned up\nteardown\n")
+            self.assertEqual(host.out.end(), "cleanup has begun\ncleaned up\nteardown\n")
 
     def test_the_end_of_the_socket_ends_a_task_that_swallows_cancellations(self):
         for function in ("stubborn", "cooperative_ignored"):
