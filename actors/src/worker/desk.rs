@@ -11,7 +11,7 @@ use actix::Addr;
 
 use super::core::{Action, Core, End, Ended, Patience};
 use crate::alarm::{now, Alarm};
-use crate::backend::{Backend, KillReason, Link, LinkEvent, Outcome, Phase, Request};
+use crate::backend::{Backend, Class, KillReason, Link, LinkEvent, Outcome, Phase, Request};
 use crate::id::CallId;
 use crate::job::Job;
 use crate::router::core::WorkerKey;
@@ -221,15 +221,14 @@ impl<B: Backend> Desk<B> {
         let takes = matches!(self.stage, Stage::Serving | Stage::RetireAsked);
         let Some(id) = self.core.next_id().filter(|_| takes) else {
             self.requeue.push(job);
-            let release = Some(Release { charge, service: None });
-            self.done.push(Done { class, release, answer: Answer::None });
+            self.give_back(class, charge, None, Answer::None);
             return;
         };
         match self.link.send(id, &job.call, deadline) {
             Ok(()) => self.core.sent(job, class, charge, deadline, now),
             Err(error) => {
                 let answer = answer(job, Err(error), Some(now), now);
-                self.done.push(Done { class, release: Some(Release { charge, service: None }), answer });
+                self.give_back(class, charge, None, answer);
             }
         }
     }
@@ -239,39 +238,32 @@ impl<B: Backend> Desk<B> {
         self.stopped_since = None;
         match event {
             LinkEvent::Done { id, result, service } => {
-                let Some(ended) = self.core.ended(id) else {
+                let Some(Ended { job, class, charge, sent }) = self.core.ended(id) else {
                     tracing::warn!(slot = %self.spec.key.slot, call = %id, "dropped an answer to a call that is not in flight");
                     return;
                 };
                 self.calls += 1;
-                self.settle(ended, service, |job, sent| answer(job, result, Some(sent), now));
+                let answer = job.map_or(Answer::None, |job| answer(job, result, Some(sent), now));
+                self.give_back(class, charge, service, answer);
             }
             LinkEvent::Skipped(id) => {
-                let Some(mut ended) = self.core.ended(id) else { return };
-                self.requeue.extend(ended.job.take());
-                self.settle(ended, None, |_, _| unreachable!("the job was taken out"));
+                let Some(Ended { job, class, charge, .. }) = self.core.ended(id) else { return };
+                self.requeue.extend(job);
+                self.give_back(class, charge, None, Answer::None);
             }
             LinkEvent::Interrupted(id) => {
-                let Some(mut ended) = self.core.ended(id) else { return };
+                let Some(Ended { job, class, charge, .. }) = self.core.ended(id) else { return };
                 // Of a call that was not cancelled it is the process that ends.
-                self.cut_short.extend(ended.job.take());
-                self.settle(ended, None, |_, _| unreachable!("the job was taken out"));
+                self.cut_short.extend(job);
+                self.give_back(class, charge, None, Answer::None);
             }
             LinkEvent::Lost(exit) => self.on_lost(exit, now),
         }
     }
 
-    /// Gives back the place of a call, and answers its caller if there still is one.
-    fn settle(
-        &mut self,
-        ended: Ended<Job<B>>,
-        service: Option<Duration>,
-        to_answer: impl FnOnce(Job<B>, Instant) -> Answer,
-    ) {
-        let Ended { job, class, charge, sent } = ended;
-        let release = Some(Release { charge, service });
-        let answer = job.map_or(Answer::None, |job| to_answer(job, sent));
-        self.done.push(Done { class, release, answer });
+    /// Gives back the place of a call.
+    fn give_back(&mut self, class: Class, charge: u32, service: Option<Duration>, answer: Answer) {
+        self.done.push(Done { class, release: Some(Release { charge, service }), answer });
     }
 
     /// The process is gone: calls that had not started go on elsewhere, the others end.
