@@ -14,8 +14,8 @@ use actix_pyproc_actors::router::Admission;
 use actix_pyproc_actors::supervisor::{AwaitReady, Settings};
 use actix_pyproc_actors::testing::{limits, settings};
 use actix_pyproc_actors::{
-    Backend, CallId, Class, ClassId, Desks, Generation, KillReason, Link, LinkEvent, Outcome, Phase, Request,
-    Router, SlotId, Supervisor,
+    Backend, CallId, Class, ClassId, Desks, Generation, KillReason, Link, LinkEvent, Outcome, Panic, Phase,
+    Request, Router, SlotId, Supervisor, Unsent,
 };
 use criterion::{criterion_group, criterion_main, Criterion, SamplingMode, Throughput};
 use futures::future::LocalBoxFuture;
@@ -50,6 +50,10 @@ impl Request for Ask {
 
     fn affinity(&self) -> Option<u64> {
         None
+    }
+
+    fn size(&self) -> usize {
+        0
     }
 }
 
@@ -86,6 +90,14 @@ impl Backend for Instantly {
     fn kind(_: &Failed) -> &'static str {
         "failed"
     }
+
+    fn crashed((): &()) {}
+
+    fn stopped() {}
+
+    fn panicked(_: &Panic) {}
+
+    fn unobserved(_: u32) {}
 }
 
 /// Calls that were sent, which are answers already.
@@ -105,7 +117,7 @@ impl Link<Instantly> for Answers {
         CallId::MAX_INDEX
     }
 
-    fn send(&mut self, id: CallId, _: &Ask, _: Option<Instant>) -> Result<(), Failed> {
+    fn send(&mut self, id: CallId, _: &Ask, _: Option<Instant>) -> Result<(), Unsent<Failed>> {
         self.staged.push_back(id);
         Ok(())
     }

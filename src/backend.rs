@@ -9,14 +9,14 @@ mod registry;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use actix_pyproc_actors::backend::{Backend, Class, Outcome};
+use actix_pyproc_actors::backend::{Backend, Class, Outcome, Panic};
 use actix_pyproc_actors::id::{Generation, SlotId};
 use bytes::BytesMut;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use crate::call::{Call, Reply};
 use crate::config::PoolConfig;
-use crate::error::{CallError, Exit, StartError};
+use crate::error::{CallError, Exit, ExitCause, ExitStatus, StartError};
 use crate::process::launch::Plan;
 use crate::typed::{check, Declared};
 use crate::wire::message::{FaultOrder, FunctionInfo};
@@ -189,6 +189,22 @@ impl Backend for PythonBackend {
 
     fn kind(error: &CallError) -> &'static str {
         error.kind()
+    }
+
+    fn crashed(exit: &Arc<Exit>) -> StartError {
+        StartError::Crashed { exit: Arc::clone(exit) }
+    }
+
+    fn stopped() -> StartError {
+        StartError::Stopped
+    }
+
+    fn panicked(panic: &Panic) -> StartError {
+        StartError::Panicked { actor: panic.actor, message: Arc::clone(&panic.message) }
+    }
+
+    fn unobserved(pid: u32) -> Arc<Exit> {
+        Arc::new(Exit::new(pid, ExitStatus::Unknown, ExitCause::Disconnected))
     }
 }
 

@@ -227,6 +227,10 @@ impl Request for Call {
         self.idempotent
     }
 
+    fn size(&self) -> usize {
+        self.payload.len()
+    }
+
     fn affinity(&self) -> Option<u64> {
         self.affinity
     }

@@ -60,6 +60,12 @@ described! {
         /// How many calls may wait for a worker; one more is refused as overloaded.
         /// Default: 4,096.
         pub max_queue: usize,
+        /// How many bytes of arguments may wait for a worker; a call beyond that is refused as overloaded unless it is the only one.
+        /// Default: 256 MiB.
+        pub max_queue_bytes: usize,
+        /// How many workers one function may occupy with calls that were given up and do not end; 0 for all but one.
+        /// Default: 0.
+        pub max_abandoned: usize,
         /// The deadline of calls that bring none; `"none"` for no deadline.
         /// Default: 30 s.
         #[serde(with = "duration::optional")]
@@ -156,6 +162,10 @@ described! {
         /// How many starts in a row may fail before the slot rests.
         /// Default: 3.
         pub max_start_failures: u32,
+        /// While no worker serves and the next start is further away than this, calls are refused as unavailable instead of kept.
+        /// Default: 1 s.
+        #[serde(with = "duration")]
+        pub hold: Duration,
     }
 }
 

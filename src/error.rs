@@ -55,18 +55,19 @@ pub enum CallError {
         /// Always true: a call that had not started goes on elsewhere.
         started: bool,
     },
-    /// The call has killed as many workers as it may, and is not tried again.
-    #[error("the call has killed {attempts} workers, the last one {exit}")]
+    /// The call was running in as many workers that died as it may, each time as the one that may have been the cause, and is not
+    /// tried again.
+    #[error("the call was running in {attempts} workers that died, the last one {exit}")]
     Quarantined {
-        /// How many workers it has killed.
+        /// In how many workers that died it was running.
         attempts: u32,
         /// How the last one ended.
         exit: Arc<Exit>,
     },
-    /// No worker serves, and none can be expected to soon. The call did not run.
+    /// No worker serves, and none is about to. The call did not run.
     #[error("no worker serves; try again in {retry_after:?}")]
     Unavailable {
-        /// Why the last start failed, if that is the cause.
+        /// Why no worker serves: how the last start failed, how the last worker ended, or what broke the pool.
         #[source]
         cause: Option<Arc<StartError>>,
         /// When the next start is tried.
@@ -201,7 +202,12 @@ mod tests {
             ),
             (
                 CallError::Quarantined { attempts: 3, exit: exit() },
-                ("quarantined", true, false, "the call has killed 3 workers, the last one killed by SIGKILL"),
+                (
+                    "quarantined",
+                    true,
+                    false,
+                    "the call was running in 3 workers that died, the last one killed by SIGKILL",
+                ),
             ),
             (
                 CallError::Unavailable { cause: None, retry_after: second },

@@ -24,6 +24,7 @@ pub(crate) struct History {
     /// Processes that were replaced, by the cause: a reason to retire, or why they ended.
     pub(crate) restarts: BTreeMap<&'static str, u64>,
     pub(crate) half_open: bool,
+    pub(crate) panic: Option<String>,
     pub(crate) incidents: VecDeque<Incident>,
 }
 
@@ -61,6 +62,7 @@ impl History {
             WorkerEvent::Exited { exit, expected: false, .. } => self.restart(cause_name(&exit.cause)),
             WorkerEvent::Retiring { reason, .. } => self.restart(reason_name(*reason)),
             WorkerEvent::BreakerHalfOpened => self.half_open = true,
+            WorkerEvent::Panicked { actor, message } => self.panic = Some(format!("{actor}: {message}")),
             WorkerEvent::BreakerOpened { .. } | WorkerEvent::BreakerClosed => self.half_open = false,
             _ => {}
         }

@@ -212,8 +212,10 @@ impl Pool {
     /// Changes the number of workers. Those that go finish what they have.
     ///
     /// # Errors
-    /// [`StartError`] if a new worker does not start; it is tried again with the usual delays.
+    /// [`StartError::InvalidConfig`] if `workers` is not from 1 to 65,535, and nothing changes. Another [`StartError`] if a new worker
+    /// does not start; it is tried again with the usual delays.
     pub async fn resize(&self, workers: u32) -> Result<(), StartError> {
+        PoolConfig::clone(&self.shared.config).min_ready(0).workers(workers as usize).validate()?;
         started(self.shared.actors.supervisor.send(Resize::new(workers)).await)
     }
 
@@ -338,6 +340,8 @@ fn started(result: Result<Result<(), StartError>, MailboxError>) -> Result<(), S
 fn limits(config: &PoolConfig) -> Limits {
     Limits {
         max_queue: config.max_queue,
+        max_queue_bytes: config.max_queue_bytes,
+        max_abandoned: Some(config.max_abandoned).filter(|&n| n > 0),
         pipeline_budget: config.pipeline_budget,
         max_concurrent: u32::try_from(config.max_concurrent).unwrap_or(u32::MAX),
         select: match config.select {
@@ -360,10 +364,11 @@ fn settings(config: &PoolConfig) -> Settings {
             within: config.restart.within,
             cooldown: config.restart.cooldown,
             max_start_failures: config.restart.max_start_failures,
+            hold: config.restart.hold,
         },
         patience: Patience {
             kill_grace: config.kill_grace,
-            stall_after: config.pipeline_budget.max(Duration::from_millis(1)) * STALL_BUDGETS,
+            stall_after: config.pipeline_budget.max(Duration::from_millis(1)).saturating_mul(STALL_BUDGETS),
         },
         max_attempts: config.max_attempts,
         max_calls: config.recycle.max_calls,

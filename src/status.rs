@@ -35,6 +35,8 @@ pub struct PoolStatus {
     pub requeued: u64,
     /// How often a process that had ended by itself was replaced.
     pub restarts: u64,
+    /// How often a process was replaced that the pool had killed, because a call did not end or because it was stopped.
+    pub kills: u64,
     /// From admission to answer, of calls that returned.
     pub latency: LatencyStatus,
     /// From admission to the hand-over to a worker.
@@ -47,6 +49,8 @@ pub struct PoolStatus {
     pub start_failures: u64,
     /// Processes that were replaced, by the cause: `crashed`, `stuck`, …, or `max_calls`, `max_lifetime`, `max_rss`.
     pub restarts_by_cause: BTreeMap<&'static str, u64>,
+    /// The panic of an actor that broke the pool for good.
+    pub panic: Option<String>,
     /// The last processes that ended unasked or did not start, the latest first; at most 20.
     pub incidents: Vec<Incident>,
 }
@@ -97,6 +101,8 @@ pub struct SlotRow {
     pub calls: u64,
     /// How often the slot's process was replaced after it had ended by itself.
     pub restarts: u64,
+    /// How often the slot's process was replaced after the pool had killed it.
+    pub kills: u64,
     /// How the slot's last process ended.
     pub last_exit: Option<String>,
     /// The last lines of that process on standard error.
@@ -120,6 +126,7 @@ impl PoolStatus {
         Self {
             serving: slots.iter().filter(|slot| slot.pid.is_some()).count(),
             restarts: slots.iter().map(|slot| slot.restarts).sum(),
+            kills: slots.iter().map(|slot| slot.kills).sum(),
             slots,
             admission: match calls.admission {
                 "unavailable" if history.half_open => "half_open",
@@ -139,6 +146,7 @@ impl PoolStatus {
             starts: history.starts,
             start_failures: history.start_failures,
             restarts_by_cause: history.restarts,
+            panic: history.panic,
             incidents: history.incidents.into(),
         }
     }
@@ -175,6 +183,7 @@ impl SlotRow {
             in_flight: worker.map_or(0, |worker| worker.in_flight),
             calls: worker.map_or(0, |worker| worker.calls),
             restarts: slot.restarts,
+            kills: slot.kills,
             last_exit: slot.last_exit.as_ref().map(ToString::to_string),
             last_stderr: slot.last_exit.map_or_else(Vec::new, |exit| exit.stderr_tail.to_vec()),
         }

@@ -1,5 +1,6 @@
 //! The one door from the actors to the outside: [`Backend`] starts processes, [`Link`] talks to one.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,8 @@ use crate::id::{CallId, ClassId, Generation, SlotId};
 pub trait Request: Send + 'static {
     /// How long the caller waits, counted from admission; `None` takes the pool's default.
     fn timeout(&self) -> Option<Duration>;
+    /// The length of the arguments in bytes, for the bound on the queue.
+    fn size(&self) -> usize;
     /// Whether the call may run again after a worker died while it ran.
     fn idempotent(&self) -> bool;
     /// Calls with the same key go to the same worker while it lives; `None` goes to any.
@@ -54,6 +57,18 @@ pub trait Backend: Sized + Unpin + 'static {
     /// The name of an error's kind, for counters.
     fn kind(error: &Self::Error) -> &'static str;
 
+    /// Why the pool does not start or serve: a process ended like this soon after it was ready.
+    fn crashed(exit: &Self::Exit) -> Self::StartError;
+
+    /// Why the pool does not start or change: it was stopped.
+    fn stopped() -> Self::StartError;
+
+    /// Why the pool never serves again: one of its actors panicked.
+    fn panicked(panic: &Panic) -> Self::StartError;
+
+    /// The exit of a process whose end cannot be observed any more, because its actor panicked.
+    fn unobserved(pid: u32) -> Self::Exit;
+
     /// Called when the code of the workers is to be read anew (a rolling reload).
     fn reload(&self) {}
 }
@@ -68,7 +83,8 @@ pub trait Link<B: Backend>: Unpin + 'static {
 
     /// Stages a call for the next flush. `Err` if this process cannot run it; it is then not in flight. It may come from outside the task that polls
     /// the events: who has to be polled again for it wakes that task.
-    fn send(&mut self, id: CallId, call: &B::Call, deadline: Option<Instant>) -> Result<(), B::Error>;
+    fn send(&mut self, id: CallId, call: &B::Call, deadline: Option<Instant>)
+        -> Result<(), Unsent<B::Error>>;
 
     /// Writes what is staged. `Pending` means that more is to be written and the waker is registered;
     /// a write error is told by [`Link::poll_event`].
@@ -103,6 +119,25 @@ pub trait Link<B: Backend>: Unpin + 'static {
     fn rss(&self) -> Option<u64> {
         None
     }
+}
+
+/// Why a process was not given a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent<E> {
+    /// It has no such function. Another process may have it: while the code is reloaded, old and new
+    /// processes serve side by side.
+    NoFunction,
+    /// No process can take the call, which ends with this error.
+    Refused(E),
+}
+
+/// A panic of one of the pool's actors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic {
+    /// Which actor.
+    pub actor: &'static str,
+    /// What the panic said.
+    pub message: Arc<str>,
 }
 
 /// Why the actors end a process.
@@ -167,7 +202,7 @@ pub enum Outcome<B: Backend> {
         /// How the process ended.
         exit: B::Exit,
     },
-    /// The call has killed as many workers as it may.
+    /// The call was running in as many workers that died as it may.
     Quarantined {
         /// How many.
         attempts: u32,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use crate::backend::{Backend, Class, Request};
+use crate::backend::{Backend, Class, Outcome, Request};
 
 /// Where a call's answer goes; dropped by a caller that no longer wants it.
 pub(crate) type ReplySender<B> = oneshot::Sender<Result<<B as Backend>::Reply, <B as Backend>::Error>>;
@@ -23,8 +23,14 @@ pub(crate) struct Admitted<B: Backend> {
     /// Its number among all calls of the pool, by admission.
     pub(crate) order: u64,
     pub(crate) deadline: Option<Instant>,
-    /// How many workers died while it ran.
+    /// How many workers died after it had started in them.
     pub(crate) attempts: u32,
+    /// How many of them it may have ended.
+    pub(crate) suspected: u32,
+    /// Whether it must run alone in its worker, so that the worker's end tells its cause.
+    pub(crate) alone: bool,
+    /// How the last of them ended.
+    pub(crate) last_exit: Option<B::Exit>,
     /// `None` for a call whose sender wants no answer (`do_send`).
     pub(crate) reply: Option<ReplySender<B>>,
 }
@@ -60,5 +66,15 @@ impl<B: Backend> Job<B> {
 
     pub(crate) fn affinity(&self) -> Option<u64> {
         self.call.affinity()
+    }
+
+    /// How the call ends when `outcome` keeps it from a worker: a call that ran in part on a worker
+    /// that died is lost with that worker, whatever keeps it from the next one.
+    pub(crate) fn outcome(&self, outcome: Outcome<B>) -> Outcome<B> {
+        match (&self.last_exit, outcome) {
+            (Some(_), outcome @ Outcome::DeadlineExceeded { .. }) => outcome,
+            (Some(exit), _) => Outcome::WorkerLost { exit: exit.clone() },
+            (None, outcome) => outcome,
+        }
     }
 }

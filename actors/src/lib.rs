@@ -7,6 +7,7 @@ mod alarm;
 pub mod backend;
 pub mod id;
 mod job;
+mod panic;
 pub mod restart;
 pub mod router;
 pub mod supervisor;
@@ -14,7 +15,9 @@ pub mod supervisor;
 pub mod testing;
 pub mod worker;
 
-pub use crate::backend::{Backend, Class, KillReason, Link, LinkEvent, Outcome, Phase, Request};
+pub use crate::backend::{
+    Backend, Class, KillReason, Link, LinkEvent, Outcome, Panic, Phase, Request, Unsent,
+};
 pub use crate::id::{CallId, ClassId, Generation, SlotId};
 pub use crate::router::Router;
 pub use crate::supervisor::{RetireReason, Supervisor, WorkerEvent};

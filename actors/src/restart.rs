@@ -31,6 +31,8 @@ pub struct RestartPolicy {
     pub cooldown: Duration,
     /// How many starts may fail in a row, with no worker serving, before the breaker opens.
     pub max_start_failures: u32,
+    /// How far away the next start may be, with no worker serving, before the breaker opens.
+    pub hold: Duration,
 }
 
 impl Default for RestartPolicy {
@@ -45,6 +47,7 @@ impl Default for RestartPolicy {
             within: Duration::from_secs(60),
             cooldown: Duration::from_secs(10),
             max_start_failures: 3,
+            hold: Duration::from_secs(1),
         }
     }
 }
@@ -96,11 +99,20 @@ impl Restarts {
         if self.recent.len() > self.policy.max_restarts as usize {
             // One entry beyond the limit is enough to know that it is exceeded.
             self.recent.pop_front();
-            return Verdict::RestUntil(now + jittered(self.policy.cooldown, self.policy.jitter, unit));
+            return Verdict::RestUntil(later(now, jittered(self.policy.cooldown, self.policy.jitter, unit)));
         }
         let delay = self.backoff.next_backoff().expect("a backoff without a time limit never ends");
-        Verdict::RestartAt(now + jittered(delay, self.policy.jitter, unit))
+        Verdict::RestartAt(later(now, jittered(delay, self.policy.jitter, unit)))
     }
+}
+
+/// A time that no process lives to see, for durations that would be beyond the clock.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// `now + duration`, or a hundred years from now if the clock cannot tell such a time.
+#[must_use]
+pub fn later(now: Instant, duration: Duration) -> Instant {
+    now + duration.min(FAR)
 }
 
 /// `base * (1 ± share)`, where `unit` from 0 to 1 chooses the place in that range.

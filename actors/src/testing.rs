@@ -30,7 +30,7 @@ use futures::future::LocalBoxFuture;
 
 pub use self::process::ScriptedLink;
 pub use self::script::{Execution, Launch, Launched, Script};
-use crate::backend::{Backend, Class, KillReason, Outcome, Request};
+use crate::backend::{Backend, Class, KillReason, Outcome, Panic, Request};
 use crate::id::{CallId, ClassId, Generation, SlotId};
 use crate::restart::RestartPolicy;
 use crate::router::core::Limits;
@@ -60,6 +60,10 @@ pub enum Then {
     Unknown,
     /// The process cannot take it: [`ScriptedError::Refused`].
     Unsendable,
+    /// The backend panics at its admission.
+    PanicAtAdmission,
+    /// The link panics when it ends.
+    PanicAtEnd,
 }
 
 /// A call that says how it will go.
@@ -72,6 +76,7 @@ pub struct ScriptedCall {
     timeout: Option<Duration>,
     idempotent: bool,
     affinity: Option<u64>,
+    size: usize,
 }
 
 impl ScriptedCall {
@@ -86,6 +91,7 @@ impl ScriptedCall {
             timeout: None,
             idempotent: false,
             affinity: None,
+            size: 0,
         }
     }
 
@@ -131,6 +137,13 @@ impl ScriptedCall {
         self
     }
 
+    /// The length of its arguments.
+    #[must_use]
+    pub const fn size(mut self, bytes: usize) -> Self {
+        self.size = bytes;
+        self
+    }
+
     /// Calls with the same key go to the same worker.
     #[must_use]
     pub const fn affinity(mut self, key: u64) -> Self {
@@ -142,6 +155,10 @@ impl ScriptedCall {
 impl Request for ScriptedCall {
     fn timeout(&self) -> Option<Duration> {
         self.timeout
+    }
+
+    fn size(&self) -> usize {
+        self.size
     }
 
     fn idempotent(&self) -> bool {
@@ -232,6 +249,8 @@ pub enum ScriptedExit {
     Signalled,
     /// The actors killed it.
     Killed(KillReason),
+    /// Its actor panicked.
+    Unobserved,
 }
 
 /// Starts simulated processes, as its [`Script`] says.
@@ -259,6 +278,8 @@ impl Backend for ScriptedBackend {
     fn classify(&self, call: &ScriptedCall) -> Result<Class, ScriptedError> {
         match call.then {
             Then::Unknown => Err(ScriptedError::Refused),
+            Then::PanicAtAdmission => panic!("scripted"),
+            _ if !self.script.knows(call.class.id) => Err(ScriptedError::Refused),
             _ => Ok(call.class),
         }
     }
@@ -272,8 +293,9 @@ impl Backend for ScriptedBackend {
         let script = self.script.clone();
         Box::pin(async move {
             match launch {
-                Some(Launch { after, result }) => {
+                Some(Launch { after, result, panics }) => {
                     tokio::time::sleep(after).await;
+                    assert!(!panics, "scripted");
                     result.map(|()| script.started(slot, generation))
                 }
                 None => std::future::pending().await,
@@ -292,6 +314,22 @@ impl Backend for ScriptedBackend {
             ScriptedError::Unavailable { .. } => "unavailable",
             ScriptedError::ShuttingDown => "shutting_down",
         }
+    }
+
+    fn crashed(_: &ScriptedExit) -> &'static str {
+        "crashed"
+    }
+
+    fn stopped() -> &'static str {
+        "stopped"
+    }
+
+    fn panicked(_: &Panic) -> &'static str {
+        "panicked"
+    }
+
+    fn unobserved(_: u32) -> ScriptedExit {
+        ScriptedExit::Unobserved
     }
 
     fn reload(&self) {
@@ -349,6 +387,8 @@ impl ScriptedPool {
 pub const fn limits() -> Limits {
     Limits {
         max_queue: 10_000,
+        max_queue_bytes: usize::MAX,
+        max_abandoned: None,
         pipeline_budget: Duration::from_millis(1),
         max_concurrent: 100,
         select: Select::LeastLoaded,

@@ -327,7 +327,7 @@ async fn a_deaf_call_is_killed_after_the_grace_and_its_neighbours_go_on_elsewher
     let slot = execution(&pool, 0).slot;
     let heard = listen(&pool);
     sleep(SECOND).await;
-    assert_eq!(names(&heard), ["exited", "restarting", "started"]);
+    assert_eq!(names(&heard), ["exited", "started"]);
     let exited = heard.borrow()[0].0 - sent;
     assert!((MS * 504..MS * 515).contains(&exited), "{exited:?}");
     let last = slots(&pool).await.into_iter().find(|row| row.slot == slot).and_then(|row| row.last_exit);
@@ -474,4 +474,87 @@ async fn a_small_table_is_never_overfilled() {
     replies(spawn_all(&pool, (0..100).map(|seq| call(seq).takes(US))), 0).await;
     replies(spawn_all(&pool, (100..120).map(|seq| call(seq).overlapping().takes(MS))), 100).await;
     assert_eq!(status(&pool).await.requeued, 0);
+}
+
+#[actix::test]
+async fn a_call_without_any_time_ends_at_its_deadline_and_never_runs() {
+    let pool = ready_pool(limits(), settings(1)).await;
+    let (result, _) = answer(spawn(&pool, call(1).timeout(std::time::Duration::ZERO))).await;
+    let expected = ScriptedError::DeadlineExceeded { started: false };
+    assert_eq!(result.expect_err("it ends with an error"), expected);
+    assert_eq!(runs(&pool, 1), 0);
+}
+
+// Workers that were not yet replaced said that there is no such function: most calls of it failed during a reload.
+#[actix::test]
+async fn calls_of_a_function_that_only_new_workers_have_go_to_those() {
+    let pool = ready_pool(limits(), settings(3)).await;
+    pool.script.set_lacks(0, 7);
+    pool.script.set_lacks(1, 7);
+    let calls = spawn_all(&pool, (0..60).map(|seq| call(seq).class(7).takes(MS)));
+    for reply in replies(calls, 0).await {
+        assert_eq!(reply.slot.0, 2);
+    }
+    let others = replies(spawn_all(&pool, (60..90).map(|seq| call(seq).takes(MS))), 60).await;
+    assert!(others.iter().any(|reply| reply.slot.0 != 2), "the other workers still serve");
+    assert_each_ran_once(&pool, 0..90);
+}
+
+#[actix::test]
+async fn a_call_of_a_function_that_no_worker_has_waits_for_one_that_has_it_or_says_that_there_is_none() {
+    let pool = ready_pool(limits(), settings(2)).await;
+    (0..2).for_each(|slot| pool.script.set_lacks(slot, 7));
+    let first = spawn(&pool, call(0).class(7));
+    sleep(SECOND).await;
+    assert!(!first.is_finished());
+    replies(spawn_all(&pool, (1..5).map(|seq| call(seq))), 1).await;
+    pool.script.kill(0);
+    answer(first).await.0.expect("the next process has it");
+    pool.script.set_lacks(0, 7);
+    let last = spawn(&pool, call(5).class(7));
+    sleep(MS).await;
+    pool.script.forget(7);
+    pool.script.kill(1);
+    assert_eq!(answer(last).await.0.expect_err("it ends with an error"), ScriptedError::Refused);
+    assert_eq!(runs(&pool, 5), 0);
+}
+
+// A client with a short deadline on a function that cannot be interrupted took all workers from the others.
+#[actix::test]
+async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_and_cost_no_backoff() {
+    let pool = ready_pool(limits(), settings(2)).await;
+    let heard = listen(&pool);
+    let mut others = Vec::new();
+    for seq in 0..400 {
+        if seq % 4 == 0 {
+            drop(spawn(&pool, call(1000 + seq).class(1).then(Then::Deaf).timeout(MS * 30)));
+        }
+        others.push(spawn(&pool, call(seq).takes(MS).timeout(MS * 500)));
+        sleep(MS * 20).await;
+    }
+    replies(others, 0).await;
+    let kills: u64 = slots(&pool).await.iter().map(|slot| slot.kills).sum();
+    assert!(kills > 5, "{kills} workers were killed");
+    assert!(!names(&heard).contains(&"restarting") && !names(&heard).contains(&"opened"));
+}
+
+// It had left the table of calls in flight, and nobody looked at its deadline until the process was gone.
+#[actix::test]
+async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
+    let pool = ready_pool(limits(), settings(1)).await;
+    let start = now();
+    let timed = spawn(&pool, call(0).class(1).overlapping().then(Then::Hang).timeout(MS * 100));
+    let dropped = spawn(&pool, call(1).class(1).overlapping().then(Then::Hang));
+    let patient = spawn(&pool, call(2).class(1).overlapping().then(Then::Hang));
+    sleep(MS * 20).await;
+    pool.script.terminate(0, SECOND * 2);
+    dropped.abort();
+    let (result, at) = answer(timed).await;
+    assert_eq!(result.expect_err("it ends with an error"), ScriptedError::DeadlineExceeded { started: true });
+    assert_at(at, start + MS * 100);
+    assert_eq!(status(&pool).await.abandoned, 1);
+    let (result, at) = answer(patient).await;
+    let lost = ScriptedError::WorkerLost { exit: ScriptedExit::Signalled };
+    assert_eq!(result.expect_err("it ends with an error"), lost);
+    assert_at(at, start + MS * 2020);
 }

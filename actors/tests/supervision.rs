@@ -275,7 +275,7 @@ async fn a_crash_loop_under_load_exceeds_the_intensity_and_rests() {
     let restart = RestartPolicy { jitter: 0.0, max: MS * 100, max_restarts: 4, ..RestartPolicy::default() };
     let pool = ready_pool(limits(), Settings { restart, ..settings(1) }).await;
     let heard = listen(&pool);
-    // A start that failed before is not the cause.
+    // A start that failed before is not the cause; the crash is.
     pool.script.expect_launches([Launch::fails(MS, "once")]);
     pool.script.expect_launches([Launch::ready(MS); 4]);
     for _ in 0..4 {
@@ -284,7 +284,9 @@ async fn a_crash_loop_under_load_exceeds_the_intensity_and_rests() {
     }
     sleep(MS).await;
     let refused = pool.call(call(1)).await.expect_err("it ends with an error");
-    let ScriptedError::Unavailable { cause: None, retry_after } = refused else { panic!("{refused:?}") };
+    let ScriptedError::Unavailable { cause: Some("crashed"), retry_after } = refused else {
+        panic!("{refused:?}")
+    };
     assert!(retry_after > MS * 9_900, "{retry_after:?}");
     assert_eq!(pool.script.launched().len(), 5);
     sleep(SECOND * 11).await;
@@ -474,4 +476,88 @@ async fn a_process_that_drains_too_long_is_killed() {
             assert_at(at, asked + MS * 1003);
         }
     }
+}
+
+// The call ended as Unavailable, which says that it did not run.
+#[actix::test]
+async fn a_retried_call_that_no_worker_takes_again_is_lost_with_the_worker_it_ran_on() {
+    let lost = ScriptedError::WorkerLost { exit: ScriptedExit::Signalled };
+    let pool = ready_pool(limits(), settings(1)).await;
+    pool.script.expect_launches([Launch::fails(MS, "broken"); 4]);
+    let retried = spawn(&pool, call(0).idempotent().then(Then::Hang));
+    sleep(MS * 20).await;
+    pool.script.kill(0);
+    assert_eq!(answer(retried).await.0.expect_err("it ends with an error"), lost);
+
+    let pool = ready_pool_with(Script::new(), limits(), settings(1)).await;
+    let retried = spawn(&pool, call(0).idempotent().then(Then::Hang));
+    sleep(MS * 20).await;
+    pool.script.kill(0);
+    sleep(MS * 5).await;
+    soon(pool.shutdown(Duration::ZERO)).await;
+    assert_eq!(answer(retried).await.0.expect_err("it ends with an error"), lost);
+}
+
+// 99 coroutines beside one that crashes were quarantined with it.
+#[actix::test]
+async fn only_the_call_that_kills_its_workers_is_quarantined() {
+    let pool = ready_pool(limits(), settings(2)).await;
+    let bystanders = (0..99).map(|seq| call(seq).class(1).overlapping().idempotent().takes(MS * 50));
+    let bystanders = spawn_all(&pool, bystanders);
+    let poison = call(99).class(1).overlapping().idempotent().takes(MS * 20).then(Then::Crash);
+    let poison = spawn(&pool, poison);
+    replies(bystanders, 0).await;
+    let quarantined = ScriptedError::Quarantined { attempts: 3, exit: CRASHED };
+    assert_eq!(answer(poison).await.0.expect_err("it ends with an error"), quarantined);
+}
+
+#[actix::test]
+async fn coroutines_that_wait_while_a_function_kills_their_worker_are_not_blamed_for_it() {
+    let settings = Settings { max_attempts: 1, ..settings(1) };
+    let pool = ready_pool(limits(), settings).await;
+    let waits = spawn(&pool, call(0).class(1).overlapping().idempotent().takes(SECOND));
+    sleep(MS).await;
+    let kills = spawn(&pool, call(1).idempotent().then(Then::CrashAtStart));
+    assert!(matches!(answer(waits).await.0, Err(ScriptedError::WorkerLost { exit: CRASHED })));
+    assert!(matches!(answer(kills).await.0, Err(ScriptedError::Quarantined { attempts: 1, .. })));
+}
+
+// Nobody was told: each start had succeeded, and all workers never served at once.
+#[actix::test]
+async fn workers_that_become_ready_and_crash_in_a_loop_are_an_error_of_the_start() {
+    tokio::time::pause();
+    let script = Script::new();
+    script.expect_launches([Launch::ready(MS * 5), Launch::ready(SECOND * 3600)]);
+    script.expect_launches([Launch::ready(MS * 5); 3]);
+    let restart = RestartPolicy { max: MS * 100, max_restarts: 3, ..settings(2).restart };
+    let pool = ScriptedPool::start_with(script.clone(), limits(), Settings { restart, ..settings(2) });
+    let waiting = actix_rt::spawn(ready_of(&pool));
+    for _ in 0..4 {
+        while slots(&pool).await[0].generation.is_none() {
+            assert!(!waiting.is_finished());
+            sleep(MS).await;
+        }
+        script.kill(0);
+        sleep(MS * 10).await;
+    }
+    assert_eq!(soon(waiting).await.expect("the task lives"), Err("crashed"));
+}
+
+#[actix::test]
+async fn those_who_wait_for_workers_of_a_pool_that_stops_hear_that_it_stopped() {
+    let pool = ready_pool(limits(), settings(2)).await;
+    pool.script.expect_launches([Launch::ready(SECOND * 10); 4]);
+    let reload = actix_rt::spawn(reload_of(&pool));
+    let resize = actix_rt::spawn(pool.supervisor.send(actix_pyproc_actors::supervisor::Resize::new(4)));
+    let ready = actix_rt::spawn(ready_of(&pool));
+    sleep(MS).await;
+    soon(pool.shutdown(Duration::ZERO)).await;
+    assert_eq!(soon(reload).await.expect("the task lives"), Err("stopped"));
+    assert_eq!(soon(resize).await.expect("the task lives").expect("it was answered"), Err("stopped"));
+    assert_eq!(soon(ready).await.expect("the task lives"), Err("stopped"));
+}
+
+fn ready_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<(), &'static str>> {
+    let asked = pool.supervisor.send(AwaitReady::new(None));
+    async { asked.await.expect("the supervisor lives") }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use actix_pyproc_actors::backend::{KillReason, Link, LinkEvent, Phase};
+use actix_pyproc_actors::backend::{KillReason, Link, LinkEvent, Phase, Unsent};
 use actix_pyproc_actors::id::{CallId, SlotId};
 use bytes::{Bytes, BytesMut};
 use futures::future::{FutureExt as _, LocalBoxFuture};
@@ -234,18 +234,13 @@ impl Link<PythonBackend> for PythonLink {
         self.config.max_in_flight
     }
 
-    fn send(&mut self, id: CallId, call: &Call, deadline: Option<Instant>) -> Result<(), CallError> {
-        let Some(function) = call.class().and_then(|class| self.functions.get(class)) else {
-            return Err(CallError::UnknownFunction {
-                function: call.function().into(),
-                known: self.names.clone(),
-            });
-        };
+    fn send(&mut self, id: CallId, call: &Call, deadline: Option<Instant>) -> Result<(), Unsent<CallError>> {
+        let function = call.class().and_then(|class| self.functions.get(class)).ok_or(Unsent::NoFunction)?;
         let header = Header { kind: Kind::Call, codec: call.codec_byte(), function, call: id.bits() };
         self.table.arm(id.index(), deadline);
         if call.has_metadata() {
             let mut block = BytesMut::new();
-            call.put_metadata(&mut block)?;
+            call.put_metadata(&mut block).map_err(Unsent::Refused)?;
             self.connection.stage(header, &block, call.payload());
         } else {
             self.connection.stage(header, &[], call.payload());

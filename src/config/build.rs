@@ -19,6 +19,8 @@ impl Default for PoolConfig {
             cwd: None,
             select: Select::default(),
             max_queue: 4096,
+            max_queue_bytes: 256 << 20,
+            max_abandoned: 0,
             call_timeout: Some(30 * SECOND),
             pipeline_budget: Duration::from_millis(1),
             max_in_flight: MAX_IN_FLIGHT,
@@ -52,6 +54,7 @@ impl Default for RestartConfig {
             within: 60 * SECOND,
             cooldown: 10 * SECOND,
             max_start_failures: 3,
+            hold: SECOND,
         }
     }
 }
@@ -93,6 +96,10 @@ impl PoolConfig {
         select: Select => select;
         /// Sets [`PoolConfig::max_queue`](#structfield.max_queue).
         max_queue: usize => max_queue;
+        /// Sets [`PoolConfig::max_queue_bytes`](#structfield.max_queue_bytes).
+        max_queue_bytes: usize => max_queue_bytes;
+        /// Sets [`PoolConfig::max_abandoned`](#structfield.max_abandoned).
+        max_abandoned: usize => max_abandoned;
         /// Sets [`PoolConfig::call_timeout`](#structfield.call_timeout); `None` is for no deadline.
         call_timeout: impl Into<Option<Duration>> => call_timeout.into();
         /// Sets [`PoolConfig::pipeline_budget`](#structfield.pipeline_budget).
@@ -171,6 +178,8 @@ mod tests {
             cwd = "/srv"
             select = "round-robin"
             max_queue = 10
+            max_queue_bytes = 4096
+            max_abandoned = 2
             call_timeout = "none"
             pipeline_budget = "2ms"
             max_in_flight = 64
@@ -186,7 +195,7 @@ mod tests {
             log_level = "debug"
             stderr_tail_lines = 7
             thread = "dedicated"
-            restart = { initial = "1ms", multiplier = 1.5, max = "1s", jitter = 0.0, reset_after = "2s", max_restarts = 4, within = "9s", cooldown = "8s", max_start_failures = 6 }
+            restart = { initial = "1ms", multiplier = 1.5, max = "1s", jitter = 0.0, reset_after = "2s", max_restarts = 4, within = "9s", cooldown = "8s", max_start_failures = 6, hold = "2s" }
             recycle = { max_calls = 100, max_lifetime = "1h", max_rss = 1000000, jitter = 0.5 }
         "#;
         let secs = Duration::from_secs;
@@ -201,6 +210,7 @@ mod tests {
                 within: secs(9),
                 cooldown: secs(8),
                 max_start_failures: 6,
+                hold: secs(2),
             },
             recycle: RecycleConfig {
                 max_calls: Some(100),
@@ -216,6 +226,8 @@ mod tests {
         .cwd("/srv")
         .select(Select::RoundRobin)
         .max_queue(10)
+        .max_queue_bytes(4096)
+        .max_abandoned(2)
         .call_timeout(None)
         .pipeline_budget(Duration::from_millis(2))
         .max_in_flight(64)

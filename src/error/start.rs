@@ -92,7 +92,21 @@ pub enum StartError {
         /// What differs, function by function, with both sides.
         problems: Box<[String]>,
     },
-    /// The pool stopped, or its arbiter did, before it had started.
+    /// Workers became ready and ended soon after, again and again.
+    #[error("keep the workers running: the last one was ready and then {exit}")]
+    Crashed {
+        /// How the last one ended; the last lines of its standard error are in it.
+        exit: Arc<Exit>,
+    },
+    /// An actor of the pool panicked, which is a defect of this crate: the pool never serves again.
+    #[error("run the pool: its {actor} panicked: {message}")]
+    Panicked {
+        /// Which actor: `router`, `supervisor` or `worker`.
+        actor: &'static str,
+        /// What the panic said.
+        message: Arc<str>,
+    },
+    /// The pool stopped, or its arbiter did, before it had started or had changed as it was to.
     #[error("start the pool: it was stopped")]
     Stopped,
 }
@@ -109,7 +123,8 @@ impl StartError {
             Self::Failed { exit, .. }
             | Self::Exited { exit }
             | Self::TimedOut { exit, .. }
-            | Self::Protocol { exit, .. } => Some(exit),
+            | Self::Protocol { exit, .. }
+            | Self::Crashed { exit } => Some(exit),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! The router as an actor: it performs what [`Core`] decides. The main structure is [`Router`].
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
@@ -14,9 +15,13 @@ use tokio::sync::oneshot;
 use super::core::{Availability, Core, Entry, Limits, Refusal, Swept, WorkerKey};
 use super::stats::{RouterStatus, Stats, WorkerStatus};
 use crate::alarm::{now, Alarm};
-use crate::backend::{Backend, Class, Outcome, Request};
+use crate::backend::{Backend, Class, KillReason, Outcome, Panic, Request};
 use crate::job::{Admitted, Job, ReplySender};
-use crate::worker::{Assigned, Desks, Dismiss, News, SharedDesk, Worker};
+use crate::panic::{self, caught};
+use crate::worker::{Assigned, Desks, Dismiss, KillWorker, News, SharedDesk, Worker};
+
+/// When a pool that is broken is worth another try, as its callers are told: its process has to start again.
+const NEVER: Duration = Duration::from_secs(3600);
 
 /// The pool's address: it takes the calls.
 ///
@@ -34,11 +39,13 @@ pub struct Router<B: Backend> {
     /// How many calls have come.
     admitted: u64,
     cause: Option<B::StartError>,
+    /// Why the pool takes no calls any more: an actor of it panicked.
+    broken: Option<B::StartError>,
     drained: Vec<oneshot::Sender<()>>,
 }
 
 /// Calls that came in since the mailbox was last looked at.
-type Inbox<B> = Rc<RefCell<Vec<(<B as Backend>::Call, Option<ReplySender<B>>)>>>;
+type Inbox<B> = Rc<RefCell<VecDeque<(<B as Backend>::Call, Option<ReplySender<B>>)>>>;
 
 struct WorkerEntry<B: Backend> {
     key: WorkerKey,
@@ -69,13 +76,11 @@ impl<B: Backend> Router<B> {
             stats: Stats::new(),
             admitted: 0,
             cause: None,
+            broken: None,
             drained: Vec::new(),
         };
-        Self::create(|ctx| {
-            // 0 is unbounded. A bounded mailbox parks senders, and a parked `Request` registers no waker; the bound is our queue.
-            ctx.set_mailbox_capacity(0);
-            router
-        })
+        let desks = router.desks.clone();
+        panic::start(router, move |payload| desks.report_panic("router", payload))
     }
 
     /// The backend that judges the calls.
@@ -91,7 +96,8 @@ impl<B: Backend> Router<B> {
     /// Takes in the calls that came since it was last asked to.
     fn admit_inbox(&mut self, now: Instant) {
         let inbox = Rc::clone(&self.inbox);
-        for (call, reply) in inbox.borrow_mut().drain(..) {
+        // One by one: should the backend panic over a call, the others still have their answers.
+        while let Some((call, reply)) = { inbox.borrow_mut().pop_front() } {
             self.admit(call, reply, now);
         }
     }
@@ -111,11 +117,27 @@ impl<B: Backend> Router<B> {
         let deadline = call.timeout().or(self.default_timeout).and_then(|timeout| now.checked_add(timeout));
         let order = self.admitted;
         self.admitted += 1;
-        let job = Job::new(Admitted { call, class, admitted: now, order, deadline, attempts: 0, reply });
-        if self.core.is_full() {
+        let job = Job::new(Admitted {
+            call,
+            class,
+            admitted: now,
+            order,
+            deadline,
+            attempts: 0,
+            suspected: 0,
+            alone: false,
+            last_exit: None,
+            reply,
+        });
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            self.end(job, Outcome::DeadlineExceeded { started: false });
+            return;
+        }
+        let entry = entry(job);
+        if self.core.is_full(entry.size) {
             self.stage();
         }
-        if let Err((entry, refusal)) = self.core.admit(entry(job), now) {
+        if let Err((entry, refusal)) = self.core.admit(entry, now) {
             self.refuse(entry.job, refusal);
         }
     }
@@ -123,12 +145,15 @@ impl<B: Backend> Router<B> {
     fn refuse(&mut self, job: Job<B>, refusal: Refusal) {
         let outcome = match refusal {
             Refusal::Overloaded { retry_after } => Outcome::Overloaded { retry_after },
-            Refusal::Unavailable { retry_after } => {
-                Outcome::Unavailable { cause: self.cause.clone(), retry_after }
-            }
+            Refusal::Unavailable { retry_after } => self.unavailable(retry_after),
             Refusal::ShuttingDown => Outcome::ShuttingDown,
         };
         self.end(job, outcome);
+    }
+
+    fn unavailable(&self, retry_after: Duration) -> Outcome<B> {
+        let cause = self.broken.as_ref().or(self.cause.as_ref()).cloned();
+        Outcome::Unavailable { cause, retry_after }
     }
 
     /// Gives out what fits.
@@ -163,14 +188,32 @@ impl<B: Backend> Router<B> {
         if !desk.has_news() {
             return;
         }
-        let News { mut done, requeue, stalled } = desk.take_news(std::mem::take(&mut self.spare));
+        let News { mut done, requeue, lacking, stalled, abandoned } =
+            desk.take_news(std::mem::take(&mut self.spare));
         drop(desk);
         self.core.worker_stalled(key, stalled);
+        self.core.worker_occupied(key, abandoned);
         self.workers[index].calls += self.settle(key, &mut done);
         self.spare = done;
         if !requeue.is_empty() {
             self.requeue(requeue, now);
         }
+        if !lacking.is_empty() {
+            lacking.iter().for_each(|job| self.core.worker_lacks(key, job.class.id));
+            self.judge_again(lacking, now);
+        }
+    }
+
+    /// Puts calls back whose function some worker does not have, if there still is such a function.
+    fn judge_again(&mut self, jobs: Vec<Job<B>>, now: Instant) {
+        let mut known = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match self.backend.classify(&job.call) {
+                Ok(_) => known.push(job),
+                Err(error) => self.end_with(job, error),
+            }
+        }
+        self.requeue(known, now);
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -186,7 +229,20 @@ impl<B: Backend> Router<B> {
     }
 
     fn end(&mut self, job: Job<B>, outcome: Outcome<B>) {
-        let error = B::Error::from(outcome);
+        let error = B::Error::from(job.outcome(outcome));
+        self.answer(job, error);
+    }
+
+    /// Ends a call with an error of the backend's own.
+    fn end_with(&mut self, job: Job<B>, error: B::Error) {
+        let error = match job.last_exit.clone() {
+            Some(exit) => B::Error::from(Outcome::WorkerLost { exit }),
+            None => error,
+        };
+        self.answer(job, error);
+    }
+
+    fn answer(&mut self, job: Job<B>, error: B::Error) {
         let (kind, class) = (B::kind(&error), job.class.id);
         if job.settle(Err(error)) {
             self.stats.failed(Some(class), kind);
@@ -231,6 +287,51 @@ impl<B: Backend> Router<B> {
         }
     }
 
+    /// Runs a step, unless the pool is broken. A step that panics breaks it.
+    fn step<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> Option<R> {
+        if self.broken.is_some() {
+            return None;
+        }
+        caught(|| step(self)).map_err(|payload| self.desks.report_panic("router", &*payload)).ok()
+    }
+
+    /// Ends what waits, kills the workers and refuses what comes, for good: an actor panicked, so nothing that the actors
+    /// know of each other is certain any more.
+    fn break_down(&mut self, panic: &Panic) {
+        self.broken = Some(B::panicked(panic));
+        let mut jobs = self.core.set_availability(Availability::Unavailable { retry_at: now() + NEVER });
+        for worker in &mut self.workers {
+            jobs.extend(worker.staged.drain(..).map(|assigned| assigned.job));
+            worker.addr.do_send(KillWorker(KillReason::Shutdown));
+        }
+        for job in jobs {
+            self.end(job, self.unavailable(NEVER));
+        }
+    }
+
+    /// What the router still does for a broken pool: every call has an answer.
+    fn refuse_all(&mut self) {
+        for (_, reply) in std::mem::take(&mut *self.inbox.borrow_mut()) {
+            let error = B::Error::from(self.unavailable(NEVER));
+            self.stats.failed(None, B::kind(&error));
+            if let Some(reply) = reply {
+                // The caller may have dropped its future.
+                let _ = reply.send(Err(error));
+            }
+        }
+        for index in 0..self.workers.len() {
+            let News { mut done, requeue, lacking, .. } =
+                self.workers[index].desk.borrow_mut().take_news(Vec::new());
+            done.iter_mut().for_each(|done| done.release = None);
+            self.settle(self.workers[index].key, &mut done);
+            for job in requeue.into_iter().chain(lacking) {
+                self.end(job, self.unavailable(NEVER));
+            }
+        }
+        // Those who wait for a drain have nothing to wait for.
+        self.drained.clear();
+    }
+
     fn tell_drained(&mut self) {
         if !self.drained.is_empty() && self.core.queued() == 0 && self.core.in_flight() == 0 {
             for waiting in self.drained.drain(..) {
@@ -242,7 +343,15 @@ impl<B: Backend> Router<B> {
 }
 
 fn entry<B: Backend>(job: Job<B>) -> Entry<Job<B>> {
-    Entry { class: job.class, affinity: job.affinity(), deadline: job.deadline, order: job.order, job }
+    Entry {
+        class: job.class,
+        affinity: job.affinity(),
+        deadline: job.deadline,
+        order: job.order,
+        size: job.call.size(),
+        alone: job.alone,
+        job,
+    }
 }
 
 impl<B: Backend> Actor for Router<B> {
@@ -267,25 +376,42 @@ impl<B: Backend> ActorFuture<Router<B>> for Pump {
         ctx: &mut Context<Router<B>>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        let now = now();
         router.desks.listen(cx.waker());
-        router.hear(now);
-        router.admit_inbox(now);
-        if self.alarm.is_due(now, cx) {
-            router.sweep(now);
-        }
-        router.stage();
-        if router.send_staged(now) {
-            cx.waker().wake_by_ref();
-        }
-        router.tell_drained();
+        router.step(|router| router.turn(&mut self.alarm, cx));
+        router.see_panic();
         if !ctx.connected() {
             // Nobody can ask any more; each worker holds an address, so there is none, and none can come.
             router.give_up();
             return Poll::Ready(());
         }
-        self.alarm.set(router.core.next_sweep(now), cx);
         Poll::Pending
+    }
+}
+
+impl<B: Backend> Router<B> {
+    /// One turn: what came is admitted, what fits is given out.
+    fn turn(&mut self, alarm: &mut Alarm, cx: &mut TaskContext<'_>) {
+        let now = now();
+        self.hear(now);
+        self.admit_inbox(now);
+        if alarm.is_due(now, cx) {
+            self.sweep(now);
+        }
+        self.stage();
+        if self.send_staged(now) {
+            cx.waker().wake_by_ref();
+        }
+        self.tell_drained();
+        alarm.set(self.core.next_sweep(now), cx);
+    }
+
+    /// Looks whether an actor has panicked, this one or another.
+    fn see_panic(&mut self) {
+        if self.broken.is_none() {
+            let Some(panic) = self.desks.breakdown().panic() else { return };
+            self.break_down(&panic);
+        }
+        self.refuse_all();
     }
 }
 
@@ -301,7 +427,7 @@ where
     M: Message<Result = Result<B::Reply, B::Error>>,
 {
     fn handle(self, _: &mut Context<Router<B>>, reply: Option<ReplySender<B>>) {
-        self.inbox.borrow_mut().push((self.call, reply));
+        self.inbox.borrow_mut().push_back((self.call, reply));
     }
 }
 
@@ -322,8 +448,16 @@ impl<B: Backend> Handler<WorkerUp<B>> for Router<B> {
         let Some(desk) = self.desks.take(key) else {
             unreachable!("a worker has a desk before it is told of");
         };
-        self.core.worker_up(key, capacity);
+        if self.broken.is_some() {
+            addr.do_send(KillWorker(KillReason::Shutdown));
+        }
         self.workers.push(WorkerEntry { key, addr, desk, staged: Vec::new(), calls: 0 });
+        self.step(|this| {
+            this.core.worker_up(key, capacity);
+            // The new worker may have functions that the others lack, or may say that there is no such function.
+            let held = this.core.take_held();
+            this.judge_again(held, now());
+        });
     }
 }
 
@@ -338,7 +472,7 @@ impl<B: Backend> Handler<WorkerDraining> for Router<B> {
     type Result = ();
 
     fn handle(&mut self, draining: WorkerDraining, _: &mut Context<Self>) {
-        self.core.worker_draining(draining.key);
+        self.step(|this| this.core.worker_draining(draining.key));
     }
 }
 
@@ -382,10 +516,13 @@ impl<B: Backend> Handler<WorkerDown> for Router<B> {
 
     fn handle(&mut self, down: WorkerDown, _: &mut Context<Self>) {
         let index = self.workers.iter().position(|worker| worker.key == down.key);
-        if let Some(index) = index {
-            self.hear_of(index, now());
-        }
-        self.core.worker_down(down.key);
+        self.step(|this| {
+            if let Some(index) = index {
+                this.hear_of(index, now());
+            }
+            this.core.worker_down(down.key);
+        });
+        self.see_panic();
         if let Some(index) = index {
             let worker = self.workers.swap_remove(index);
             worker.addr.do_send(Dismiss);
@@ -407,14 +544,16 @@ impl<B: Backend> Handler<SetAvailability<B>> for Router<B> {
     type Result = ();
 
     fn handle(&mut self, message: SetAvailability<B>, _: &mut Context<Self>) {
-        self.cause = message.cause;
-        for job in self.core.set_availability(message.availability) {
-            let retry_after = match message.availability {
-                Availability::Unavailable { retry_at } => retry_at.saturating_duration_since(now()),
-                Availability::Open | Availability::ShuttingDown | Availability::Over => Duration::ZERO,
-            };
-            self.end(job, Outcome::Unavailable { cause: self.cause.clone(), retry_after });
-        }
+        self.step(|this| {
+            this.cause = message.cause;
+            for job in this.core.set_availability(message.availability) {
+                let retry_after = match message.availability {
+                    Availability::Unavailable { retry_at } => retry_at.saturating_duration_since(now()),
+                    Availability::Open | Availability::ShuttingDown | Availability::Over => Duration::ZERO,
+                };
+                this.end(job, this.unavailable(retry_after));
+            }
+        });
     }
 }
 
@@ -431,17 +570,19 @@ impl<B: Backend> Handler<Drain> for Router<B> {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, drain: Drain, _: &mut Context<Self>) -> Self::Result {
-        // What was sent before is in.
-        self.admit_inbox(now());
-        let waiting = self.core.set_availability(Availability::ShuttingDown);
-        debug_assert!(waiting.is_empty(), "a drain gives nothing back");
-        if drain.now {
-            self.give_up();
-        }
-        // Nothing stays staged between two polls.
-        self.send_staged(now());
         let (tell, told) = oneshot::channel();
-        self.drained.push(tell);
+        self.step(|this| {
+            // What was sent before is in.
+            this.admit_inbox(now());
+            let waiting = this.core.set_availability(Availability::ShuttingDown);
+            debug_assert!(waiting.is_empty(), "a drain gives nothing back");
+            if drain.now {
+                this.give_up();
+            }
+            // Nothing stays staged between two polls.
+            this.send_staged(now());
+            this.drained.push(tell);
+        });
         Box::pin(async move {
             // The router is gone: so are its calls.
             let _ = told.await;
@@ -458,7 +599,7 @@ impl<B: Backend> Handler<GetStatus> for Router<B> {
     type Result = MessageResult<GetStatus>;
 
     fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
-        self.hear(now());
+        self.step(|this| this.hear(now()));
         let workers = self.workers.iter().map(|worker| WorkerStatus {
             slot: worker.key.slot.0,
             generation: worker.key.generation.0,

@@ -16,6 +16,10 @@ pub(crate) const TICK: Duration = Duration::from_millis(5);
 pub struct Limits {
     /// How many calls may wait.
     pub max_queue: usize,
+    /// How many bytes of arguments may wait; a single call may exceed it.
+    pub max_queue_bytes: usize,
+    /// How many workers the abandoned calls of one function may occupy; `None` for all but one.
+    pub max_abandoned: Option<usize>,
     /// A worker with this much estimated work on its socket gets no more.
     pub pipeline_budget: Duration,
     /// How many overlapping calls one worker may have.
@@ -79,6 +83,10 @@ pub struct Entry<J> {
     pub deadline: Option<Instant>,
     /// Its place among all calls: those with lower numbers go first.
     pub order: u64,
+    /// The length of its arguments, in bytes.
+    pub size: usize,
+    /// Whether it must run alone in its worker.
+    pub alone: bool,
 }
 
 /// A call that goes to a worker now.
@@ -111,8 +119,23 @@ struct Load<J> {
     backlog: u64,
     stalled: bool,
     draining: bool,
+    reserved: Reserved,
+    /// Functions that its process does not have.
+    lacks: Vec<ClassId>,
+    /// The function whose abandoned call occupies it.
+    abandoned: Option<ClassId>,
     /// Calls bound to this worker by affinity that wait for room.
     waiting: VecDeque<Entry<J>>,
+}
+
+/// Whether a worker is kept for calls that must run alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reserved {
+    No,
+    /// It gets no other call, so that it becomes idle.
+    Clearing,
+    /// It runs one.
+    Occupied,
 }
 
 /// The router's decisions.
@@ -123,6 +146,15 @@ pub struct Core<J> {
     /// Calls that go one after another and overlapping calls: where one kind has no room, the other may have.
     lanes: [VecDeque<Entry<J>>; 2],
     bound: usize,
+    /// Calls that must run alone.
+    alone: VecDeque<Entry<J>>,
+    /// Calls that let others pass: see [`Core::is_held`].
+    held: VecDeque<Entry<J>>,
+    /// Whether some worker lacks a function or is occupied by an abandoned call.
+    restricted: bool,
+    /// Whether something has changed that may let held calls go on: room, or a worker.
+    recheck: bool,
+    queued_bytes: usize,
     loads: Vec<Load<J>>,
     candidates: Vec<Candidate>,
     estimates: Estimates,
@@ -139,6 +171,11 @@ impl<J> Core<J> {
             availability: Availability::Open,
             lanes: [VecDeque::new(), VecDeque::new()],
             bound: 0,
+            alone: VecDeque::new(),
+            held: VecDeque::new(),
+            restricted: false,
+            recheck: false,
+            queued_bytes: 0,
             loads: Vec::new(),
             candidates: Vec::new(),
             estimates: Estimates::default(),
@@ -152,26 +189,38 @@ impl<J> Core<J> {
     /// # Errors
     /// The entry that was not taken, with the reason.
     pub fn admit(&mut self, entry: Entry<J>, now: Instant) -> Result<(), (Entry<J>, Refusal)> {
-        match self.refusal(now) {
+        let refusal = self.refusal(now).or_else(|| {
+            self.is_full(entry.size).then(|| Refusal::Overloaded { retry_after: self.time_for_queue() })
+        });
+        match refusal {
             Some(refusal) => Err((entry, refusal)),
             None => {
                 self.note_deadline(&entry);
+                self.queued_bytes += entry.size;
                 self.lanes[lane(entry.class)].push_back(entry);
                 Ok(())
             }
         }
     }
 
-    /// Whether the queue has reached its bound.
+    /// Whether a call with arguments of `size` bytes is beyond the queue's bounds.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub fn is_full(&self, size: usize) -> bool {
+        let bytes = self.queued_bytes.saturating_add(size);
         self.queued() >= self.limits.max_queue
+            || (bytes > self.limits.max_queue_bytes && self.queued_bytes > 0)
     }
 
     /// How many calls wait.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.lanes.iter().map(VecDeque::len).sum::<usize>() + self.bound
+        self.lanes.iter().map(VecDeque::len).sum::<usize>() + self.bound + self.alone.len() + self.held.len()
+    }
+
+    /// How many bytes of arguments wait.
+    #[must_use]
+    pub const fn queued_bytes(&self) -> usize {
+        self.queued_bytes
     }
 
     /// How many calls are with workers.
@@ -192,7 +241,10 @@ impl<J> Core<J> {
     pub fn requeue(&mut self, entries: Vec<Entry<J>>) -> Vec<J> {
         match self.availability {
             Availability::Open | Availability::ShuttingDown => {
-                entries.into_iter().for_each(|entry| self.put_back(entry));
+                for entry in entries {
+                    self.queued_bytes += entry.size;
+                    self.put_back(entry);
+                }
                 Vec::new()
             }
             Availability::Unavailable { .. } | Availability::Over => {
@@ -203,8 +255,8 @@ impl<J> Core<J> {
 
     fn put_back(&mut self, entry: Entry<J>) {
         self.note_deadline(&entry);
-        let lane = &mut self.lanes[lane(entry.class)];
-        lane.insert(lane.partition_point(|other| other.order < entry.order), entry);
+        let queue = if entry.alone { &mut self.alone } else { &mut self.lanes[lane(entry.class)] };
+        queue.insert(queue.partition_point(|other| other.order < entry.order), entry);
     }
 
     /// A worker serves.
@@ -218,16 +270,22 @@ impl<J> Core<J> {
             backlog: 0,
             stalled: false,
             draining: false,
+            reserved: Reserved::No,
+            lacks: Vec::new(),
+            abandoned: None,
             waiting: VecDeque::new(),
         });
+        self.recheck = true;
     }
 
     /// A worker gets no more calls; those it has go on.
     pub fn worker_draining(&mut self, key: WorkerKey) {
         if let Some(load) = self.load_mut(key) {
             load.draining = true;
+            load.reserved = Reserved::No;
             let waiting = std::mem::take(&mut load.waiting);
             self.unbind(waiting);
+            self.recheck = true;
         }
     }
 
@@ -236,11 +294,45 @@ impl<J> Core<J> {
         if let Some(index) = self.loads.iter().position(|load| load.key == key) {
             let load = self.loads.swap_remove(index);
             self.unbind(load.waiting);
+            self.note_restrictions();
         }
+    }
+
+    /// A worker has given back a call of a function that its process does not have.
+    pub fn worker_lacks(&mut self, key: WorkerKey, class: ClassId) {
+        if let Some(load) = self.load_mut(key).filter(|load| !load.lacks.contains(&class)) {
+            load.lacks.push(class);
+            // Calls of that function that are bound to it go elsewhere.
+            let waiting = std::mem::take(&mut load.waiting);
+            self.unbind(waiting);
+            self.note_restrictions();
+        }
+    }
+
+    /// The function whose abandoned call occupies a worker: a call without a caller that does not end.
+    pub fn worker_occupied(&mut self, key: WorkerKey, abandoned: Option<ClassId>) {
+        if let Some(load) = self.load_mut(key).filter(|load| load.abandoned != abandoned) {
+            load.abandoned = abandoned;
+            self.note_restrictions();
+        }
+    }
+
+    fn note_restrictions(&mut self) {
+        self.restricted = self.loads.iter().any(|load| !load.lacks.is_empty() || load.abandoned.is_some());
+        self.recheck = true;
+    }
+
+    /// Takes out the calls of functions that no worker had so far, to be judged again and put back.
+    #[must_use]
+    pub fn take_held(&mut self) -> Vec<J> {
+        let held = std::mem::take(&mut self.held);
+        self.queued_bytes -= held.iter().map(|entry| entry.size).sum::<usize>();
+        held.into_iter().map(|entry| entry.job).collect()
     }
 
     /// A worker is done with a call, however it ended.
     pub fn settled(&mut self, key: WorkerKey, class: Class, charge: u32, service: Option<Duration>) {
+        self.recheck = true;
         if let Some(service) = service {
             self.estimates.measured(class.id, service);
         }
@@ -248,6 +340,9 @@ impl<J> Core<J> {
             load.in_flight -= 1;
             load.overlapping -= u32::from(class.overlapping);
             load.backlog -= u64::from(charge);
+            if load.reserved == Reserved::Occupied && load.in_flight == 0 {
+                load.reserved = Reserved::No;
+            }
         }
     }
 
@@ -255,13 +350,14 @@ impl<J> Core<J> {
     pub fn worker_stalled(&mut self, key: WorkerKey, stalled: bool) {
         if let Some(load) = self.load_mut(key) {
             load.stalled = stalled;
+            self.recheck = true;
         }
     }
 
     /// The next call that can go to a worker, and where it goes.
     pub fn next_dispatch(&mut self) -> Option<Dispatch<J>> {
-        if self.bound > 0 {
-            if let Some(dispatch) = self.next_bound() {
+        if self.bound + self.alone.len() + self.held.len() > 0 {
+            if let Some(dispatch) = self.next_special() {
                 return Some(dispatch);
             }
         }
@@ -281,10 +377,16 @@ impl<J> Core<J> {
     fn next_of(&mut self, lane: usize) -> Option<Dispatch<J>> {
         loop {
             let head = self.lanes[lane].front()?;
-            let index = match head.affinity {
-                None => self.choose(head.class)?,
-                Some(key) => self.home(key)?,
+            let (class, affinity) = (head.class, head.affinity);
+            let index = match affinity {
+                None => self.choose(class),
+                Some(key) => self.home(class, key),
             };
+            if self.is_held(class) {
+                self.held.extend(self.lanes[lane].pop_front());
+                continue;
+            }
+            let index = index?;
             let entry = self.lanes[lane].pop_front()?;
             if entry.affinity.is_some() && !self.loads[index].has_room(entry.class, &self.limits) {
                 self.loads[index].waiting.push_back(entry);
@@ -297,7 +399,7 @@ impl<J> Core<J> {
 
     /// Takes out the calls whose deadline has passed or whose caller is gone.
     pub fn sweep(&mut self, now: Instant, gone: impl Fn(&J) -> bool) -> Vec<(J, Swept)> {
-        let mut swept = Vec::new();
+        let mut swept: Vec<(J, usize, Swept)> = Vec::new();
         let mut next_deadline = None;
         let mut judge = |entries: &mut VecDeque<Entry<J>>| {
             let verdict = |entry: &Entry<J>| match entry.deadline {
@@ -308,7 +410,7 @@ impl<J> Core<J> {
             if entries.iter().any(|entry| verdict(entry).is_some()) {
                 for entry in std::mem::take(entries) {
                     match verdict(&entry) {
-                        Some(why) => swept.push((entry.job, why)),
+                        Some(why) => swept.push((entry.job, entry.size, why)),
                         None => entries.push_back(entry),
                     }
                 }
@@ -317,14 +419,16 @@ impl<J> Core<J> {
                 next_deadline = Some(next_deadline.map_or(deadline, |next: Instant| next.min(deadline)));
             }
         };
-        self.lanes.iter_mut().for_each(&mut judge);
+        self.lanes.iter_mut().chain([&mut self.alone, &mut self.held]).for_each(&mut judge);
         for load in &mut self.loads {
             let before = load.waiting.len();
             judge(&mut load.waiting);
             self.bound -= before - load.waiting.len();
         }
         self.next_deadline = next_deadline;
-        swept
+        self.queued_bytes -= swept.iter().map(|(_, size, _)| size).sum::<usize>();
+        self.release_reserved();
+        swept.into_iter().map(|(job, _, why)| (job, why)).collect()
     }
 
     /// When [`Core::sweep`] is due.
@@ -354,8 +458,11 @@ impl<J> Core<J> {
     fn take_queue(&mut self) -> Vec<J> {
         let bound = self.loads.iter_mut().flat_map(|load| load.waiting.drain(..));
         let waiting = self.lanes.iter_mut().flat_map(|lane| lane.drain(..));
-        let jobs = bound.chain(waiting).map(|entry| entry.job).collect();
+        let special = self.alone.drain(..).chain(self.held.drain(..));
+        let jobs = bound.chain(waiting).chain(special).map(|entry| entry.job).collect();
         self.bound = 0;
+        self.queued_bytes = 0;
+        self.release_reserved();
         jobs
     }
 
@@ -365,16 +472,13 @@ impl<J> Core<J> {
         self.availability
     }
 
-    /// Why a call would not be let in now.
+    /// Why no call is let in now, if that is not for the length of the queue.
     #[must_use]
     pub fn refusal(&self, now: Instant) -> Option<Refusal> {
         match self.availability {
             Availability::ShuttingDown | Availability::Over => Some(Refusal::ShuttingDown),
             Availability::Unavailable { retry_at } => {
                 Some(Refusal::Unavailable { retry_after: retry_at.saturating_duration_since(now) })
-            }
-            Availability::Open if self.is_full() => {
-                Some(Refusal::Overloaded { retry_after: self.time_for_queue() })
             }
             Availability::Open => None,
         }
@@ -391,6 +495,49 @@ impl<J> Core<J> {
         total.clamp(Duration::from_millis(1), Duration::from_secs(10))
     }
 
+    /// The next of the calls that are not simply in their lane.
+    fn next_special(&mut self) -> Option<Dispatch<J>> {
+        if std::mem::take(&mut self.recheck) {
+            for entry in std::mem::take(&mut self.held) {
+                if self.is_held(entry.class) {
+                    self.held.push_back(entry);
+                } else {
+                    self.put_back(entry);
+                }
+            }
+        }
+        self.next_alone().or_else(|| self.next_bound())
+    }
+
+    /// Keeps one worker for the calls that must run alone, and gives it the next when it is idle.
+    fn next_alone(&mut self) -> Option<Dispatch<J>> {
+        let class = self.alone.front()?.class.id;
+        let usable = |load: &Load<J>| !load.draining && !load.stalled && !load.lacks.contains(&class);
+        let kept = self.loads.iter().position(|load| load.reserved != Reserved::No && usable(load));
+        let index = kept.or_else(|| {
+            let usable = self.loads.iter().enumerate().filter(|(_, load)| usable(load));
+            usable.min_by_key(|(_, load)| (load.backlog, load.in_flight)).map(|(index, _)| index)
+        })?;
+        let load = &mut self.loads[index];
+        if load.in_flight > 0 {
+            if load.reserved == Reserved::No {
+                load.reserved = Reserved::Clearing;
+            }
+            return None;
+        }
+        load.reserved = Reserved::Occupied;
+        let entry = self.alone.pop_front()?;
+        Some(self.dispatch(index, entry))
+    }
+
+    /// A worker is not kept for calls that are gone.
+    fn release_reserved(&mut self) {
+        if self.alone.is_empty() {
+            let clearing = self.loads.iter_mut().filter(|load| load.reserved == Reserved::Clearing);
+            clearing.for_each(|load| load.reserved = Reserved::No);
+        }
+    }
+
     fn next_bound(&mut self) -> Option<Dispatch<J>> {
         let index = self.loads.iter().position(|load| {
             load.waiting.front().is_some_and(|entry| load.has_room(entry.class, &self.limits))
@@ -400,8 +547,22 @@ impl<J> Core<J> {
         Some(self.dispatch(index, entry))
     }
 
+    /// Whether calls of a function have to wait although a worker has room, so that those behind them go first: the workers
+    /// with room lack the function, or its abandoned calls occupy as many workers as they may.
+    fn is_held(&self, class: Class) -> bool {
+        if !self.restricted {
+            return false;
+        }
+        let serving = || self.loads.iter().filter(|load| !load.draining);
+        let lacking = serving().any(|load| load.lacks.contains(&class.id));
+        let occupied = serving().filter(|load| load.abandoned == Some(class.id)).count();
+        let most = self.limits.max_abandoned.unwrap_or(serving().count().saturating_sub(1)).max(1);
+        occupied >= most || lacking && !serving().any(|load| load.has_room(class, &self.limits))
+    }
+
     fn dispatch(&mut self, index: usize, entry: Entry<J>) -> Dispatch<J> {
         let charge = self.charge(entry.class);
+        self.queued_bytes -= entry.size;
         let load = &mut self.loads[index];
         load.in_flight += 1;
         load.overlapping += u32::from(entry.class.overlapping);
@@ -438,10 +599,11 @@ impl<J> Core<J> {
         self.loads.iter().position(|load| load.key.slot == slot && load.has_room(class, &self.limits))
     }
 
-    fn home(&self, key: u64) -> Option<usize> {
-        let serving = || self.loads.iter().filter(|load| !load.draining);
-        let slot = pinned(key, serving().map(|load| load.key.slot))?;
-        self.loads.iter().position(|load| load.key.slot == slot && !load.draining)
+    fn home(&self, class: Class, key: u64) -> Option<usize> {
+        let serves = |load: &Load<J>| !load.draining && !load.lacks.contains(&class.id);
+        let slots = self.loads.iter().filter(|load| serves(load)).map(|load| load.key.slot);
+        let slot = pinned(key, slots)?;
+        self.loads.iter().position(|load| load.key.slot == slot && serves(load))
     }
 
     fn unbind(&mut self, waiting: VecDeque<Entry<J>>) {
@@ -470,6 +632,8 @@ impl<J> Load<J> {
     fn has_room(&self, class: Class, limits: &Limits) -> bool {
         !self.draining
             && !self.stalled
+            && self.reserved == Reserved::No
+            && !self.lacks.contains(&class.id)
             && self.in_flight < self.capacity
             && (self.backlog == 0 || u128::from(self.backlog) < limits.pipeline_budget.as_nanos())
             && (!class.overlapping || self.overlapping < limits.max_concurrent)

@@ -17,7 +17,14 @@ const SYNC: Class = Class { id: ClassId(0), overlapping: false };
 const ASYNC: Class = Class { id: ClassId(9), overlapping: true };
 
 fn limits() -> Limits {
-    Limits { max_queue: 20, pipeline_budget: MS, max_concurrent: 3, select: Select::LeastLoaded }
+    Limits {
+        max_queue: 20,
+        max_queue_bytes: 1000,
+        max_abandoned: None,
+        pipeline_budget: MS,
+        max_concurrent: 3,
+        select: Select::LeastLoaded,
+    }
 }
 
 fn key(slot: u32) -> WorkerKey {
@@ -25,7 +32,7 @@ fn key(slot: u32) -> WorkerKey {
 }
 
 fn entry(job: u64, class: Class) -> Entry<u64> {
-    Entry { job, class, affinity: None, deadline: None, order: job }
+    Entry { job, class, affinity: None, deadline: None, order: job, size: 0, alone: false }
 }
 
 /// A core with workers in the slots below `workers`, whose class 0 takes `service`.
@@ -134,7 +141,7 @@ fn the_bound_counts_calls_that_wait_for_their_own_worker() {
         result.is_ok()
     });
     assert_eq!(admitted.count(), 21);
-    assert!(matches!(core.refusal(Instant::now()), Some(Refusal::Overloaded { .. })));
+    assert!(core.is_full(0));
     core.worker_down(key(0));
     assert_eq!(core.queued(), 20);
 }
@@ -196,6 +203,81 @@ fn sweep_takes_out_the_expired_and_the_abandoned_wherever_they_wait() {
     assert_eq!(core.next_sweep(now), None);
 }
 
+#[test]
+fn the_queue_is_bounded_in_bytes_and_one_call_may_exceed_it() {
+    let mut core = Core::new(limits());
+    let sized = |job, size| Entry { size, ..entry(job, SYNC) };
+    let now = Instant::now();
+    let refused = |result| matches!(result, Err((_, Refusal::Overloaded { .. })));
+    core.admit(sized(1, 5000), now).expect("nothing else waits");
+    assert!(refused(core.admit(sized(2, 1), now)));
+    core.worker_up(key(0), CAPACITY);
+    assert_eq!(jobs(&mut core), [(1, 0)]);
+    admit(&mut core, [sized(3, 600), sized(4, 400)]);
+    assert!(refused(core.admit(sized(5, 1), now)));
+    admit(&mut core, [sized(6, 0)]);
+    assert_eq!(core.queued_bytes(), 1000);
+    assert_eq!(core.set_availability(Availability::Over).len(), 3);
+    assert_eq!(core.queued_bytes(), 0);
+}
+
+// A worker of the old code answered that there is no such function, although others had it.
+#[test]
+fn calls_of_a_function_that_a_worker_lacks_go_to_others_and_wait_for_one_that_has_it() {
+    let mut core = core(2, MS / 10);
+    core.worker_lacks(key(0), ClassId(0));
+    admit(&mut core, (1..5).map(|job| entry(job, SYNC)));
+    admit(&mut core, [Entry { affinity: Some(1), ..entry(5, SYNC) }]);
+    assert_eq!(jobs(&mut core), [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]);
+    core.worker_lacks(key(1), ClassId(0));
+    let other = Class { id: ClassId(1), overlapping: false };
+    admit(&mut core, [entry(6, SYNC), entry(7, other)]);
+    assert_eq!(jobs(&mut core), [(7, 0)]);
+    core.worker_up(key(2), CAPACITY);
+    assert_eq!(jobs(&mut core), [(6, 2)]);
+}
+
+// One client that gave up early took the whole pool from the others.
+#[test]
+fn abandoned_calls_of_one_function_leave_a_worker_to_the_others() {
+    let mut core = core(3, MS * 20);
+    let other = Class { id: ClassId(1), overlapping: false };
+    admit(&mut core, (1..3).map(|job| entry(job, SYNC)));
+    let stuck: Vec<u32> = jobs(&mut core).into_iter().map(|(_, slot)| slot).collect();
+    for &slot in &stuck {
+        core.worker_occupied(key(slot), Some(ClassId(0)));
+    }
+    admit(&mut core, [entry(3, SYNC), entry(4, SYNC), entry(5, other)]);
+    assert_eq!(jobs(&mut core).iter().map(|&(job, _)| job).collect::<Vec<_>>(), [5]);
+    assert_eq!(core.queued(), 2);
+    core.worker_occupied(key(stuck[0]), None);
+    core.settled(key(stuck[0]), SYNC, 20_000_000, None);
+    assert_eq!(jobs(&mut core), [(3, stuck[0])]);
+}
+
+#[test]
+fn a_call_that_must_run_alone_has_its_worker_for_itself_and_the_others_go_on() {
+    let mut core = core(2, MS / 10);
+    admit(&mut core, (1..5).map(|job| entry(job, SYNC)));
+    assert_eq!(jobs(&mut core), [(1, 1), (2, 0), (3, 1), (4, 0)]);
+    assert!(core.requeue(vec![Entry { alone: true, ..entry(5, SYNC) }]).is_empty());
+    admit(&mut core, (6..8).map(|job| entry(job, SYNC)));
+    let charge = 100_000;
+    // One worker is kept free until it is idle.
+    let slots: Vec<u32> = jobs(&mut core).into_iter().map(|(_, slot)| slot).collect();
+    assert_eq!((slots.len(), slots.iter().all(|slot| *slot == slots[0])), (2, true));
+    let kept = 1 - slots[0];
+    core.settled(key(kept), SYNC, charge, None);
+    assert_eq!(jobs(&mut core), []);
+    core.settled(key(kept), SYNC, charge, None);
+    assert_eq!(jobs(&mut core), [(5, kept)]);
+    admit(&mut core, [entry(8, SYNC)]);
+    assert_eq!(jobs(&mut core), [(8, slots[0])]);
+    core.settled(key(kept), SYNC, charge, None);
+    admit(&mut core, [entry(9, SYNC)]);
+    assert_eq!(jobs(&mut core), [(9, kept)]);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Admit { class: u32, affinity: Option<u64>, timeout: Option<u32> },
@@ -206,6 +288,8 @@ enum Op {
     Draining { which: usize },
     Down { which: usize },
     Stall { which: usize, stalled: bool },
+    Lacks { which: usize, class: u32 },
+    Occupied { which: usize, class: Option<u32> },
     Sweep { ms: u32 },
     Door { open: bool },
 }
@@ -223,7 +307,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Up),
         1 => which.clone().prop_map(|which| Op::Draining { which }),
         1 => which.clone().prop_map(|which| Op::Down { which }),
-        2 => (which, any::<bool>()).prop_map(|(which, stalled)| Op::Stall { which, stalled }),
+        2 => (which.clone(), any::<bool>()).prop_map(|(which, stalled)| Op::Stall { which, stalled }),
+        1 => (which.clone(), 0..4_u32).prop_map(|(which, class)| Op::Lacks { which, class }),
+        2 => (which, prop::option::of(0..4_u32)).prop_map(|(which, class)| Op::Occupied { which, class }),
         2 => (0..20_u32).prop_map(|ms| Op::Sweep { ms }),
         1 => any::<bool>().prop_map(|open| Op::Door { open }),
     ]
@@ -234,12 +320,29 @@ struct Job {
     class: Class,
     affinity: Option<u64>,
     deadline: Option<Instant>,
+    alone: bool,
     /// Where it is, and what it was charged; `None` while it waits.
     at: Option<(WorkerKey, u32)>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+impl Job {
+    fn entry(&self, id: u64) -> Entry<u64> {
+        let Self { class, affinity, deadline, alone, .. } = *self;
+        Entry { job: id, class, affinity, deadline, order: id, size: size(id), alone }
+    }
+}
+
+/// The length of a call's arguments: some are longer than the whole queue may be.
+fn size(job: u64) -> usize {
+    usize::try_from(job * 37 % 290).expect("it is small") * if job % 20 == 7 { 10 } else { 1 }
+}
+
+#[derive(Clone, Debug, Default)]
 struct Load {
+    lacks: Vec<u32>,
+    occupied_by: Option<u32>,
+    /// Whether it runs a call that must run alone.
+    alone: bool,
     in_flight: u32,
     overlapping: u32,
     backlog: u64,
@@ -309,6 +412,18 @@ impl World {
                     self.load(slot).stalled = stalled;
                 }
             }
+            Op::Lacks { which, class } => {
+                if let Some(slot) = self.slot(which) {
+                    self.core.worker_lacks(key(slot), ClassId(class));
+                    self.load(slot).lacks.push(class);
+                }
+            }
+            Op::Occupied { which, class } => {
+                if let Some(slot) = self.slot(which) {
+                    self.core.worker_occupied(key(slot), class.map(ClassId));
+                    self.load(slot).occupied_by = class;
+                }
+            }
             Op::Sweep { ms } => {
                 self.now += MS * ms;
                 for (job, why) in self.core.sweep(self.now, |job| job % 17 == 16) {
@@ -335,11 +450,14 @@ impl World {
         let deadline = timeout.map(|ms| self.now + MS * ms);
         let job = self.next_job;
         self.next_job += 1;
-        let full = self.core.is_full();
-        match self.core.admit(Entry { job, class, affinity, deadline, order: job }, self.now) {
+        let (calls, bytes) = self.waiting();
+        let full = calls >= 20 || (bytes > 0 && bytes + size(job) > 1000);
+        assert_eq!(self.core.is_full(size(job)), full);
+        let new = Job { class, affinity, deadline, alone: false, at: None };
+        match self.core.admit(new.entry(job), self.now) {
             Ok(()) => {
                 assert!(!full);
-                self.jobs.insert(job, Job { class, affinity, deadline, at: None });
+                self.jobs.insert(job, new);
             }
             Err((entry, Refusal::Overloaded { .. })) => assert!(full && entry.job == job),
             Err((entry, _)) => assert_eq!(entry.job, job),
@@ -353,24 +471,55 @@ impl World {
             let load = self.load(to.slot.0);
             assert!(!load.draining && !load.stalled && load.in_flight < CAPACITY, "{load:?}");
             assert!(load.backlog < u64::from(BUDGET), "{load:?} is beyond the budget");
+            assert!(!load.lacks.contains(&queued.class.id.0), "{load:?} has no such function");
+            assert!(!load.alone, "{load:?} runs a call that must run alone");
+            assert!(!queued.alone || load.in_flight == 0, "{load:?} is not idle");
+            load.alone = queued.alone;
             assert!(!queued.class.overlapping || load.overlapping < 3, "{load:?}");
             load.in_flight += 1;
             load.overlapping += u32::from(queued.class.overlapping);
             load.backlog += u64::from(charge);
             let earlier = self.jobs.range(..job).find(|(_, other)| {
-                other.at.is_none() && other.class == queued.class && other.affinity.is_none()
+                other.at.is_none() && other.class == queued.class && other.affinity.is_none() && !other.alone
             });
-            assert!(queued.affinity.is_some() || earlier.is_none(), "{earlier:?} waits behind {job}");
+            assert!(
+                queued.affinity.is_some() || queued.alone || earlier.is_none(),
+                "{earlier:?} waits behind {job}"
+            );
+            assert!(queued.alone || queued.affinity.is_some() || !self.is_held(queued.class.id.0));
             self.jobs.get_mut(&job).expect("it was there").at = Some((to, charge));
         }
         let idle = |load: &Load| load.in_flight == 0 && !load.draining && !load.stalled;
-        let waits = self.jobs.values().any(|job| job.at.is_none() && job.affinity.is_none());
-        assert!(!(waits && self.loads.values().any(idle)), "an idle worker was given no call");
+        let waits = |job: &Job| {
+            job.at.is_none() && (job.alone || job.affinity.is_none() && !self.is_held(job.class.id.0))
+        };
+        for job in self.jobs.values().filter(|job| waits(job)) {
+            // A worker that is kept for a call that must run alone may be idle for another reason.
+            let kept = self.jobs.values().any(|job| job.alone && job.at.is_none());
+            let mut able = self.loads.values().filter(|load| !load.lacks.contains(&job.class.id.0));
+            assert!(kept || !able.any(idle), "an idle worker was given no call");
+        }
+        let all_idle = self.loads.values().all(|load| idle(load) && load.lacks.is_empty());
+        let waiting = self.jobs.values().any(waits);
+        assert!(!(waiting && all_idle && !self.loads.is_empty()), "idle workers were given no call");
+    }
+
+    fn is_held(&self, class: u32) -> bool {
+        let serving: Vec<&Load> = self.loads.values().filter(|load| !load.draining).collect();
+        let occupied = serving.iter().filter(|load| load.occupied_by == Some(class)).count();
+        let lacking = serving.iter().filter(|load| load.lacks.contains(&class)).count();
+        lacking == serving.len() || occupied >= serving.len().saturating_sub(1).max(1)
+    }
+
+    /// How many calls wait, and how many bytes.
+    fn waiting(&self) -> (usize, usize) {
+        let waiting = self.jobs.iter().filter(|(_, job)| job.at.is_none());
+        waiting.fold((0, 0), |(calls, bytes), (&id, _)| (calls + 1, bytes + size(id)))
     }
 
     fn check(&self) {
-        let waiting = self.jobs.values().filter(|job| job.at.is_none()).count();
-        assert_eq!(self.core.queued(), waiting);
+        let (waiting, bytes) = self.waiting();
+        assert_eq!((self.core.queued(), self.core.queued_bytes()), (waiting, bytes));
         assert_eq!(self.core.in_flight(), self.jobs.len() - waiting);
         for (&slot, load) in &self.loads {
             assert_eq!(self.core.in_flight_of(key(slot)), load.in_flight);
@@ -383,8 +532,8 @@ impl World {
         for id in back {
             let job = self.jobs.get_mut(&id).expect("it is in flight");
             job.at = None;
-            let Job { class, affinity, deadline, .. } = *job;
-            entries.push(Entry { job: id, class, affinity, deadline, order: id });
+            job.alone = id % 5 == 0;
+            entries.push(job.entry(id));
         }
         for refused in self.core.requeue(entries) {
             self.jobs.remove(&refused);
@@ -397,6 +546,7 @@ impl World {
         load.in_flight -= 1;
         load.overlapping -= u32::from(class.overlapping);
         load.backlog -= u64::from(charge);
+        load.alone = false;
         class
     }
 
@@ -424,6 +574,7 @@ impl World {
             self.apply(&Op::Settle { which: 0, service: 1000 });
             for which in 0..self.loads.len() {
                 self.apply(&Op::Stall { which, stalled: false });
+                self.apply(&Op::Occupied { which, class: None });
             }
         }
         assert!(self.jobs.is_empty(), "calls were lost: {:?}", self.jobs);

@@ -1,7 +1,9 @@
 //! The supervisor as an actor: it performs what [`Core`] decides. The main structure is [`Supervisor`].
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::fut::WrapFuture;
@@ -11,12 +13,13 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-use super::core::{Action, Core, Event, SlotState};
+use super::core::{Action, Cause, Core, Event, SlotState};
 use super::events::{RetireReason, WorkerEvent};
 use crate::alarm::now;
-use crate::backend::{Backend, KillReason, Link};
+use crate::backend::{Backend, KillReason, Link, Panic};
 use crate::id::{CallId, Generation, SlotId};
-use crate::restart::{jittered, RestartPolicy};
+use crate::panic;
+use crate::restart::{jittered, later, RestartPolicy};
 use crate::router::core::{Availability, WorkerKey};
 use crate::router::{Drain, Router, SetAvailability, WorkerDraining, WorkerUp};
 use crate::worker::core::Patience;
@@ -59,7 +62,7 @@ pub struct Supervisor<B: Backend> {
     workers: Vec<Owned<B>>,
     /// A link that has become ready, until the core says what to do with it.
     arrived: Option<(WorkerKey, B::Link, Duration)>,
-    subscribers: Vec<Recipient<WorkerEvent<B>>>,
+    subscribers: Subscribers<B>,
     last_exit: Vec<(SlotId, B::Exit)>,
     last_error: Option<B::StartError>,
     ready_waits: Vec<(usize, Tell<B>)>,
@@ -68,6 +71,9 @@ pub struct Supervisor<B: Backend> {
     stopped_waits: Vec<oneshot::Sender<()>>,
     wake: Option<(Instant, SpawnHandle)>,
 }
+
+/// Shared with what runs after a panic of the supervisor.
+type Subscribers<B> = Rc<RefCell<Vec<Recipient<WorkerEvent<B>>>>>;
 
 type Tell<B> = oneshot::Sender<Result<(), <B as Backend>::StartError>>;
 
@@ -93,6 +99,8 @@ impl<B: Backend> Supervisor<B> {
         desks: Desks<B>,
         settings: Settings,
     ) -> Addr<Self> {
+        let subscribers = Subscribers::<B>::default();
+        let (heard, panics) = (Rc::clone(&subscribers), desks.clone());
         let supervisor = Self {
             backend,
             router,
@@ -103,7 +111,7 @@ impl<B: Backend> Supervisor<B> {
             launches: Vec::new(),
             workers: Vec::new(),
             arrived: None,
-            subscribers: Vec::new(),
+            subscribers,
             last_exit: Vec::new(),
             last_error: None,
             ready_waits: Vec::new(),
@@ -112,9 +120,10 @@ impl<B: Backend> Supervisor<B> {
             stopped_waits: Vec::new(),
             wake: None,
         };
-        Self::create(|ctx| {
-            ctx.set_mailbox_capacity(0);
-            supervisor
+        panic::start(supervisor, move |payload| {
+            // The router kills the workers.
+            panics.report_panic("supervisor", payload);
+            panics.breakdown().panic().iter().for_each(|panic| announce_panic(&heard, panic));
         })
     }
 
@@ -125,7 +134,31 @@ impl<B: Backend> Supervisor<B> {
             self.perform(action, ctx);
         }
         self.tell_ready();
+        if self.core.is_failing() {
+            self.tell_failed();
+        }
         self.set_wake(ctx);
+    }
+
+    /// Those who wait for workers hear that they come and go.
+    fn tell_failed(&mut self) {
+        let Some(error) = &self.last_error else { return };
+        for tell in self.ready_waits.drain(..).map(|(_, tell)| tell).chain(self.resize_waits.drain(..)) {
+            // The caller may have dropped the receiver.
+            let _ = tell.send(Err(error.clone()));
+        }
+    }
+
+    /// An actor panicked: the processes end, and the pool with them.
+    fn on_panic(&mut self, panic: &Panic, ctx: &mut Context<Self>) {
+        self.last_error = Some(B::panicked(panic));
+        announce_panic(&self.subscribers, panic);
+        self.tell_failed();
+        tell_all(&mut self.reload_waits, &Err(B::panicked(panic)));
+        self.handle_event(Event::Shutdown, ctx);
+        for owned in &self.workers {
+            owned.addr.do_send(KillWorker(KillReason::Shutdown));
+        }
     }
 
     fn perform(&mut self, action: Action, ctx: &mut Context<Self>) {
@@ -190,13 +223,9 @@ impl<B: Backend> Supervisor<B> {
             }
             Err(error) => {
                 self.last_error = Some(error.clone());
-                self.announce(WorkerEvent::StartFailed { slot, generation, error: error.clone() });
+                self.announce(WorkerEvent::StartFailed { slot, generation, error });
                 self.handle_event(Event::StartFailed(slot, generation), ctx);
-                for (_, tell) in self.ready_waits.drain(..) {
-                    // Whoever asked may have stopped waiting.
-                    let _ = tell.send(Err(error.clone()));
-                }
-                tell_all(&mut self.resize_waits, &Err(error));
+                self.tell_failed();
             }
         }
     }
@@ -243,7 +272,7 @@ impl<B: Backend> Supervisor<B> {
         let max_calls = self.settings.max_calls.map(&mut scale);
         let max_rss = self.settings.max_rss.map(&mut scale);
         let lifetime = self.settings.max_lifetime.map(|life| jittered(life, jitter, self.random.f64()));
-        RetireLimits { max_calls, at: lifetime.map(|life| now() + life), max_rss }
+        RetireLimits { max_calls, at: lifetime.map(|life| later(now(), life)), max_rss }
     }
 
     fn drain(&mut self, key: WorkerKey, ctx: &mut Context<Self>) {
@@ -264,9 +293,7 @@ impl<B: Backend> Supervisor<B> {
     }
 
     fn announce(&self, event: WorkerEvent<B>) {
-        for subscriber in &self.subscribers {
-            subscriber.do_send(event.clone());
-        }
+        announce(&self.subscribers, &event);
     }
 
     fn tell_ready(&mut self) {
@@ -295,6 +322,16 @@ impl<B: Backend> Supervisor<B> {
     }
 }
 
+fn announce<B: Backend>(subscribers: &Subscribers<B>, event: &WorkerEvent<B>) {
+    for subscriber in &*subscribers.borrow() {
+        subscriber.do_send(event.clone());
+    }
+}
+
+fn announce_panic<B: Backend>(subscribers: &Subscribers<B>, panic: &Panic) {
+    announce(subscribers, &WorkerEvent::Panicked { actor: panic.actor, message: Arc::clone(&panic.message) });
+}
+
 fn tell_all<E: Clone>(waits: &mut Vec<oneshot::Sender<Result<(), E>>>, result: &Result<(), E>) {
     for waiting in waits.drain(..) {
         // Whoever asked may have stopped waiting.
@@ -306,6 +343,9 @@ impl<B: Backend> Actor for Supervisor<B> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        let breakdown = self.desks.breakdown().clone();
+        let panicked = async move { breakdown.reported().await };
+        ctx.spawn(panicked.into_actor(self).map(|panic, this, ctx| this.on_panic(&panic, ctx)));
         self.handle_event(Event::Start, ctx);
     }
 }
@@ -317,6 +357,8 @@ pub(crate) struct WorkerExited<B: Backend> {
     pub(crate) key: WorkerKey,
     pub(crate) pid: u32,
     pub(crate) exit: B::Exit,
+    /// Whether the pool killed it, because a call did not end or because it was stopped.
+    pub(crate) by_host: bool,
     pub(crate) lost_calls: usize,
     pub(crate) requeued: usize,
 }
@@ -325,13 +367,18 @@ impl<B: Backend> Handler<WorkerExited<B>> for Supervisor<B> {
     type Result = ();
 
     fn handle(&mut self, exited: WorkerExited<B>, ctx: &mut Context<Self>) {
-        let WorkerExited { key: WorkerKey { slot, generation }, pid, exit, lost_calls, requeued } = exited;
+        let WorkerExited { key: WorkerKey { slot, generation }, pid, exit, by_host, lost_calls, requeued } =
+            exited;
         let owned = self.workers.iter().position(|owned| owned.key == exited.key);
         let expected = owned.is_some_and(|index| self.workers.swap_remove(index).draining);
         self.last_exit.retain(|(of, _)| *of != slot);
         self.last_exit.push((slot, exit.clone()));
+        if self.core.is_serving(slot, generation) {
+            self.last_error = Some(B::crashed(&exit));
+        }
         self.announce(WorkerEvent::Exited { slot, generation, pid, exit, expected, lost_calls, requeued });
-        self.handle_event(Event::Exited(slot, generation), ctx);
+        let cause = if by_host { Cause::Pool } else { Cause::Itself };
+        self.handle_event(Event::Exited(slot, generation, cause), ctx);
     }
 }
 
@@ -353,7 +400,8 @@ impl<B: Backend> Handler<RetireWanted> for Supervisor<B> {
     }
 }
 
-/// Answers when this many workers serve, or with the error of the first start that fails before that.
+/// Answers when this many workers serve, or with the error of the first start that fails before that. Workers that become ready and
+/// end again and again are an error too, once the breaker opens or one of them rests.
 pub struct AwaitReady<B: Backend> {
     workers: Option<u32>,
     backend: PhantomData<fn() -> B>,
@@ -379,13 +427,15 @@ impl<B: Backend> Handler<AwaitReady<B>> for Supervisor<B> {
         let all = self.settings.workers;
         self.ready_waits.push((wait.workers.unwrap_or(all).min(all) as usize, tell));
         self.tell_ready();
-        answered(told)
+        answered::<B>(told)
     }
 }
 
-/// The answer, or success if the supervisor has gone: a pool that stops owes no more.
-fn answered<E: 'static>(told: oneshot::Receiver<Result<(), E>>) -> ResponseFuture<Result<(), E>> {
-    Box::pin(async move { told.await.unwrap_or(Ok(())) })
+/// The answer, or the error of a pool that has stopped before there was one.
+fn answered<B: Backend>(
+    told: oneshot::Receiver<Result<(), B::StartError>>,
+) -> ResponseFuture<Result<(), B::StartError>> {
+    Box::pin(async move { told.await.unwrap_or_else(|_| Err(B::stopped())) })
 }
 
 /// Replaces all workers one by one; each new one serves before the old one drains. Answers when all are replaced, or with the error of a
@@ -410,7 +460,7 @@ impl<B: Backend> Handler<ReloadAll<B>> for Supervisor<B> {
         self.reload_waits.push(tell);
         self.backend.reload();
         self.handle_event(Event::Reload, ctx);
-        answered(told)
+        answered::<B>(told)
     }
 }
 
@@ -440,7 +490,7 @@ impl<B: Backend> Handler<Resize<B>> for Supervisor<B> {
         self.resize_waits.push(tell);
         self.settings.workers = resize.workers;
         self.handle_event(Event::Resize(resize.workers), ctx);
-        answered(told)
+        answered::<B>(told)
     }
 }
 
@@ -472,8 +522,9 @@ impl<B: Backend> Handler<Subscribe<B>> for Supervisor<B> {
     type Result = ();
 
     fn handle(&mut self, subscribe: Subscribe<B>, _: &mut Context<Self>) {
-        self.subscribers.retain(Recipient::connected);
-        self.subscribers.push(subscribe.0);
+        let mut subscribers = self.subscribers.borrow_mut();
+        subscribers.retain(Recipient::connected);
+        subscribers.push(subscribe.0);
     }
 }
 
@@ -535,6 +586,8 @@ pub struct SlotStatus<B: Backend> {
     pub uptime: Option<Duration>,
     /// How often the slot's process was replaced after it had ended by itself.
     pub restarts: u64,
+    /// How often the slot's process was replaced after the pool had killed it.
+    pub kills: u64,
     /// How the slot's last process ended.
     pub last_exit: Option<B::Exit>,
 }
@@ -555,6 +608,7 @@ impl<B: Backend> Handler<GetSlots<B>> for Supervisor<B> {
             pid: view.serving.and_then(|(generation, _)| pid_of(view.slot, generation)),
             uptime: view.serving.map(|(_, since)| now.saturating_duration_since(since)),
             restarts: view.restarts,
+            kills: view.kills,
             last_exit: self
                 .last_exit
                 .iter()

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::id::{Generation, SlotId};
-use crate::restart::{RestartPolicy, Restarts, Verdict};
+use crate::restart::{later, RestartPolicy, Restarts, Verdict};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Event {
     /// A launch failed.
     StartFailed(SlotId, Generation),
     /// A process that was ready is gone.
-    Exited(SlotId, Generation),
+    Exited(SlotId, Generation, Cause),
     /// A process has served long enough.
     RetireWanted(SlotId, Generation),
     /// All workers are to be replaced, one by one.
@@ -26,6 +26,16 @@ pub enum Event {
     Shutdown,
     /// The time that [`Core::next_wake`] named has come.
     Tick,
+}
+
+/// Who ended a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It ended by itself, or somebody outside of the pool ended it.
+    Itself,
+    /// The pool killed it, because a call did not end or the process was stopped. The next process is
+    /// as good as this one was, so it starts at once.
+    Pool,
 }
 
 /// What the actor is to do.
@@ -103,6 +113,7 @@ struct Slot {
     wait: Wait,
     restarts: Restarts,
     restarted: u64,
+    killed: u64,
     /// Whether the slot is to go when its process has gone.
     leaving: bool,
 }
@@ -148,6 +159,8 @@ pub struct SlotView {
     pub serving: Option<(Generation, Instant)>,
     /// How often its process was replaced after it had ended by itself.
     pub restarts: u64,
+    /// How often its process was replaced after the pool had killed it.
+    pub kills: u64,
 }
 
 /// The supervisor's decisions.
@@ -190,7 +203,9 @@ impl Core {
             Event::StartFailed(slot, generation) => {
                 self.on_start_failed(slot, generation, now, random(), &mut actions)
             }
-            Event::Exited(slot, generation) => self.on_exited(slot, generation, now, random(), &mut actions),
+            Event::Exited(slot, generation, cause) => {
+                self.on_exited((slot, generation), cause, now, random(), &mut actions)
+            }
             Event::Shutdown if self.life == Life::Running => self.on_shutdown(&mut actions),
             // A pool that stops starts nothing and changes nothing.
             _ if self.life != Life::Running => {}
@@ -201,17 +216,18 @@ impl Core {
             Event::Resize(workers) => self.on_resize(workers, &mut actions),
             Event::Tick => self.on_tick(now, &mut actions),
         }
-        self.follow_up(&mut actions);
+        self.follow_up(now, &mut actions);
         actions
     }
 
     /// What is due whatever has happened, so that no event has to remember it.
-    fn follow_up(&mut self, actions: &mut Vec<Action>) {
+    fn follow_up(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.slots.retain(|slot| !(slot.leaving && slot.is_empty()));
         match self.life {
             Life::Running => {
                 self.reload_next(actions);
                 self.retire_next(actions);
+                self.check_prospects(now, actions);
                 self.probe(actions);
                 self.check_resized(actions);
             }
@@ -264,7 +280,15 @@ impl Core {
             state: slot.state(),
             serving: slot.serving.map(|serving| (serving.generation, serving.since)),
             restarts: slot.restarted,
+            kills: slot.killed,
         })
+    }
+
+    /// Whether the pool, or a slot of it, has given up for a while.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        matches!(self.breaker, Breaker::Open(_))
+            || self.slots.iter().any(|slot| matches!(slot.wait, Wait::Rest(_)))
     }
 
     fn on_ready(&mut self, id: SlotId, generation: Generation, now: Instant, actions: &mut Vec<Action>) {
@@ -319,8 +343,8 @@ impl Core {
 
     fn on_exited(
         &mut self,
-        id: SlotId,
-        generation: Generation,
+        (id, generation): (SlotId, Generation),
+        cause: Cause,
         now: Instant,
         unit: f64,
         actions: &mut Vec<Action>,
@@ -334,12 +358,16 @@ impl Core {
         else {
             return;
         };
-        slot.restarted += 1;
-        match &mut slot.launching {
+        match cause {
+            Cause::Itself => slot.restarted += 1,
+            Cause::Pool => slot.killed += 1,
+        }
+        match (&mut slot.launching, cause) {
             // Its replacement is on the way already.
-            Some((_, purpose @ Purpose::Retire)) => *purpose = Purpose::Fill,
-            Some(_) => {}
-            None => slot.postpone(now.saturating_duration_since(since), now, unit, actions),
+            (Some((_, purpose @ Purpose::Retire)), _) => *purpose = Purpose::Fill,
+            (Some(_), _) => {}
+            (None, Cause::Pool) => slot.launch(Purpose::Fill, &mut self.next_generation, actions),
+            (None, Cause::Itself) => slot.postpone(now.saturating_duration_since(since), now, unit, actions),
         }
         self.check_breaker(id, now, actions);
     }
@@ -444,21 +472,36 @@ impl Core {
         }
     }
 
-    /// After a failure of slot `id`, opens the breaker if nothing serves and nothing can be expected to.
+    /// After a failure of slot `id`, opens the breaker if starts fail and nothing serves.
     fn check_breaker(&mut self, id: SlotId, now: Instant, actions: &mut Vec<Action>) {
-        if self.slots.iter().any(|slot| slot.serving.is_some()) {
+        let fails = self.start_failures >= self.policy.max_start_failures;
+        if (fails || self.breaker == Breaker::HalfOpen) && self.nothing_serves_or_starts() {
+            let until = self.slot(id).and_then(Slot::wake).unwrap_or(now);
+            self.open_breaker(until, actions);
+        }
+    }
+
+    /// Opens the breaker if nothing serves and nothing is about to: calls are better refused at once than kept.
+    fn check_prospects(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.breaker != Breaker::Closed || !self.nothing_serves_or_starts() {
             return;
         }
-        let all_rest = (self.slots.iter().filter(|slot| !slot.leaving))
-            .all(|slot| matches!(slot.wait, Wait::Rest(_)) && slot.launching.is_none());
-        let fails = self.start_failures >= self.policy.max_start_failures;
-        // A launch that is still under way decides.
-        let launching = self.slots.iter().any(|slot| slot.launching.is_some());
-        if (all_rest || fails || self.breaker == Breaker::HalfOpen) && !launching {
-            let until = self.slot(id).and_then(Slot::wake).unwrap_or(now);
-            self.breaker = Breaker::Open(until);
-            actions.push(Action::OpenBreaker(until));
+        let next = self.slots.iter().filter_map(Slot::wake).min();
+        if next.is_none_or(|next| next > later(now, self.policy.hold)) {
+            // A pool without slots is looked at again in case it is resized.
+            let until = next.unwrap_or_else(|| later(now, self.policy.cooldown));
+            self.open_breaker(until, actions);
         }
+    }
+
+    /// Whether no slot has a process that serves or starts; a launch that is under way decides.
+    fn nothing_serves_or_starts(&self) -> bool {
+        self.slots.iter().all(|slot| slot.serving.is_none() && slot.launching.is_none())
+    }
+
+    fn open_breaker(&mut self, until: Instant, actions: &mut Vec<Action>) {
+        self.breaker = Breaker::Open(until);
+        actions.push(Action::OpenBreaker(until));
     }
 
     /// Starts those of the waiting slots.
@@ -501,6 +544,7 @@ impl Slot {
             wait: Wait::No,
             restarts: Restarts::new(policy),
             restarted: 0,
+            killed: 0,
             leaving: false,
         }
     }

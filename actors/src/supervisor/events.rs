@@ -1,6 +1,7 @@
 //! What subscribers hear. The main item in this module is [`WorkerEvent`].
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Message;
@@ -82,6 +83,14 @@ pub enum WorkerEvent<B: Backend> {
     BreakerHalfOpened,
     /// A worker serves again.
     BreakerClosed,
+    /// An actor of the pool panicked, which is a defect of this crate. All processes are killed, and the pool refuses calls for
+    /// good; only a new pool serves again.
+    Panicked {
+        /// Which actor: `router`, `supervisor` or `worker`.
+        actor: &'static str,
+        /// What the panic said.
+        message: Arc<str>,
+    },
 }
 
 impl<B: Backend> Clone for WorkerEvent<B> {
@@ -110,6 +119,7 @@ impl<B: Backend> Clone for WorkerEvent<B> {
             Self::BreakerOpened { retry_after } => Self::BreakerOpened { retry_after: *retry_after },
             Self::BreakerHalfOpened => Self::BreakerHalfOpened,
             Self::BreakerClosed => Self::BreakerClosed,
+            Self::Panicked { actor, message } => Self::Panicked { actor, message: Arc::clone(message) },
         }
     }
 }
@@ -144,6 +154,7 @@ where
             Self::BreakerOpened { retry_after } => write!(f, "BreakerOpened(retry after {retry_after:?})"),
             Self::BreakerHalfOpened => f.write_str("BreakerHalfOpened"),
             Self::BreakerClosed => f.write_str("BreakerClosed"),
+            Self::Panicked { actor, message } => write!(f, "Panicked({actor}: {message})"),
         }
     }
 }

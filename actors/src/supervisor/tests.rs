@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::core::{Action, Breaker, Core, Event, SlotState};
+use super::core::{Action, Breaker, Cause, Core, Event, SlotState};
 use crate::id::{Generation, SlotId};
 use crate::restart::RestartPolicy;
 
@@ -92,7 +92,11 @@ fn failed(slot: u32, generation: u32) -> Event {
 }
 
 fn exited(slot: u32, generation: u32) -> Event {
-    Event::Exited(SlotId(slot), Generation(generation))
+    Event::Exited(SlotId(slot), Generation(generation), Cause::Itself)
+}
+
+fn killed(slot: u32, generation: u32) -> Event {
+    Event::Exited(SlotId(slot), Generation(generation), Cause::Pool)
 }
 
 fn retire(slot: u32, generation: u32) -> Event {
@@ -458,7 +462,8 @@ fn shutdown_drains_what_serves_gives_up_what_starts_and_is_told_once() {
 fn shutdown_with_nothing_running_stops_at_once() {
     for workers in 0..3 {
         let mut table = Table::new(workers);
-        let launches = table.at(0, Event::Start).len();
+        let launches =
+            table.at(0, Event::Start).iter().filter(|action| matches!(action, Action::Launch(..))).count();
         let actions = table.at(1, Event::Shutdown);
         assert_eq!(actions.len(), launches + 1);
         assert_eq!(actions.last(), Some(&Action::Stopped));
@@ -480,4 +485,77 @@ fn shutdown_with_the_breaker_open_wakes_nobody() {
     }
     assert_eq!(table.at(at, Event::Shutdown), [Action::Stopped]);
     assert_eq!(table.wake(), None);
+}
+
+// One client with a short deadline on a long function in C took the whole pool out of service.
+#[test]
+fn a_process_that_the_pool_killed_is_replaced_at_once_and_is_no_restart() {
+    let mut table = Table::serving(1);
+    for generation in 1..50 {
+        assert_eq!(table.at(generation, killed(0, generation)), [launch(0, generation + 1)]);
+        assert_eq!(table.at(generation, ready(0, generation + 1)), [serve(0, generation + 1)]);
+    }
+    let view = table.core.slots().next().expect("there is one slot");
+    assert_eq!((view.restarts, view.kills), (0, 49));
+    // The backoff is still at its start.
+    assert_eq!(table.at(100, exited(0, 50)), [wait(0, 50)]);
+}
+
+#[test]
+fn a_backoff_beyond_the_hold_with_nothing_that_serves_opens_the_breaker() {
+    let policy = RestartPolicy { initial: MS * 400, max: MS * 5000, ..policy() };
+    let mut table = Table { core: Core::new(2, policy), start: Instant::now() };
+    table.at(0, Event::Start);
+    table.at(0, ready(0, 1));
+    table.at(0, ready(1, 2));
+    assert_eq!(table.at(0, exited(1, 2)), [wait(1, 400)]);
+    assert_eq!(table.at(400, Event::Tick), [launch(1, 3)]);
+    assert_eq!(table.at(400, ready(1, 3)), [serve(1, 3)]);
+    assert_eq!(table.at(500, exited(1, 3)), [wait(1, 800)]);
+    assert_eq!(table.at(1300, Event::Tick), [launch(1, 4)]);
+    assert_eq!(table.at(1300, ready(1, 4)), [serve(1, 4)]);
+    assert_eq!(table.at(1300, exited(1, 4)), [wait(1, 1600)]);
+    // The other slot still serves; when it dies, its own first delay is short.
+    assert_eq!(table.at(1400, exited(0, 1)), [wait(0, 400)]);
+    assert_eq!(table.core.breaker(), Breaker::Closed);
+    assert_eq!(table.at(1800, Event::Tick), [launch(0, 5)]);
+    assert_eq!(table.at(1800, ready(0, 5)), [serve(0, 5)]);
+    assert_eq!(table.at(1800, exited(0, 5)), [wait(0, 800)]);
+    assert_eq!(table.at(2600, Event::Tick), [launch(0, 6)]);
+    assert_eq!(table.at(2600, ready(0, 6)), [serve(0, 6)]);
+    assert_eq!(table.at(2910, Event::Tick), [launch(1, 7)]);
+    assert_eq!(table.at(2910, ready(1, 7)), [serve(1, 7)]);
+    assert_eq!(table.at(2910, exited(0, 6)), [wait(0, 1600)]);
+    assert_eq!(table.at(2920, exited(1, 7)), [wait(1, 3200), table.open(4510)]);
+    assert_eq!(table.wake(), Some(4510));
+}
+
+#[test]
+fn a_pool_that_was_resized_to_nothing_refuses_calls_until_it_grows() {
+    let mut table = Table::serving(1);
+    assert_eq!(table.at(0, Event::Resize(0)), [drain(0, 1), table.open(10_000), Action::Resized]);
+    assert_eq!(table.at(1, Event::Resize(1)), [launch(0, 2)]);
+    assert_eq!(table.at(2, ready(0, 2)), [serve(0, 2), Action::CloseBreaker, Action::Resized]);
+}
+
+#[test]
+fn delays_beyond_the_clock_are_waited_for_and_nothing_panics() {
+    let forever = RestartPolicy {
+        initial: Duration::MAX,
+        max: Duration::MAX,
+        reset_after: Duration::MAX,
+        within: Duration::MAX,
+        cooldown: Duration::MAX,
+        hold: Duration::MAX,
+        max_restarts: 1,
+        ..policy()
+    };
+    let mut table = Table { core: Core::new(1, forever), start: Instant::now() };
+    table.at(0, Event::Start);
+    table.at(0, ready(0, 1));
+    assert!(matches!(table.at(0, exited(0, 1))[..], [Action::Waiting(..)]));
+    assert!(table.wake() > Some(1_000_000_000));
+    table.at(0, Event::Reload);
+    table.at(0, ready(0, 2));
+    assert!(matches!(table.at(0, exited(0, 2))[..], [Action::Waiting(..)]));
 }

@@ -13,8 +13,8 @@ use tokio::time::Sleep;
 use super::script::Log;
 use super::{Execution, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedExit, ScriptedReply, Then};
 use crate::alarm::now;
-use crate::backend::{KillReason, Link, LinkEvent, Phase};
-use crate::id::{CallId, Generation, SlotId};
+use crate::backend::{KillReason, Link, LinkEvent, Phase, Unsent};
+use crate::id::{CallId, ClassId, Generation, SlotId};
 
 /// Replies are held back for this long while more calls run, as a worker does.
 const FLUSH: Duration = Duration::from_micros(200);
@@ -56,6 +56,7 @@ enum Life {
 pub(super) struct Process {
     pub(super) slot: SlotId,
     pub(super) rss: Option<u64>,
+    pub(super) lacks: Vec<ClassId>,
     generation: Generation,
     clock: Instant,
     life: Life,
@@ -79,6 +80,7 @@ impl Process {
         Self {
             slot,
             rss: None,
+            lacks: Vec::new(),
             generation,
             clock: now,
             life: Life::Running,
@@ -193,6 +195,11 @@ impl Process {
                 continue;
             }
             let then = self.flights[&id].call.then;
+            if then == Then::PanicAtEnd {
+                // Once: the process is looked at again.
+                self.flights.get_mut(&id).expect("it was just there").ends = None;
+                panic!("scripted");
+            }
             if then == Then::Crash {
                 self.die(ScriptedExit::Crashed, Duration::ZERO);
                 return;
@@ -250,6 +257,16 @@ impl Process {
     pub(super) fn end(&mut self, exit: ScriptedExit) {
         self.advance(now());
         self.die(exit, REAP);
+    }
+
+    pub(super) fn terminate(&mut self, after: Duration) {
+        self.advance(now());
+        for id in self.running.iter().chain(&self.overlapping).copied().collect::<Vec<_>>() {
+            self.ended(id);
+            self.gather(LinkEvent::Interrupted(id));
+        }
+        self.flush();
+        self.die(ScriptedExit::Signalled, after);
     }
 
     pub(super) fn stop(&mut self, now: Instant) {
@@ -316,11 +333,19 @@ impl Link<ScriptedBackend> for ScriptedLink {
         self.capacity
     }
 
-    fn send(&mut self, id: CallId, call: &ScriptedCall, _: Option<Instant>) -> Result<(), ScriptedError> {
+    fn send(
+        &mut self,
+        id: CallId,
+        call: &ScriptedCall,
+        _: Option<Instant>,
+    ) -> Result<(), Unsent<ScriptedError>> {
         if call.then == Then::Unsendable {
-            return Err(ScriptedError::Refused);
+            return Err(Unsent::Refused(ScriptedError::Refused));
         }
         let mut process = self.process.borrow_mut();
+        if process.lacks.contains(&call.class.id) {
+            return Err(Unsent::NoFunction);
+        }
         process.advance(now());
         let (call, started) = (call.clone(), process.clock);
         let overlapping = call.class.overlapping;

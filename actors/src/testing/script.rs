@@ -8,26 +8,33 @@ use std::time::{Duration, Instant};
 use super::process::{Process, ScriptedLink};
 use super::ScriptedExit;
 use crate::alarm::now;
-use crate::id::{CallId, Generation, SlotId};
+use crate::id::{CallId, ClassId, Generation, SlotId};
 
 /// How one launch goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch {
     pub(super) after: Duration,
     pub(super) result: Result<(), &'static str>,
+    pub(super) panics: bool,
 }
 
 impl Launch {
     /// The process is ready after this time.
     #[must_use]
     pub const fn ready(after: Duration) -> Self {
-        Self { after, result: Ok(()) }
+        Self { after, result: Ok(()), panics: false }
     }
 
     /// The launch fails after this time.
     #[must_use]
     pub const fn fails(after: Duration, error: &'static str) -> Self {
-        Self { after, result: Err(error) }
+        Self { after, result: Err(error), panics: false }
+    }
+
+    /// The launch panics after this time, and its supervisor with it.
+    #[must_use]
+    pub const fn panics(after: Duration) -> Self {
+        Self { after, result: Ok(()), panics: true }
     }
 }
 
@@ -78,6 +85,8 @@ struct State {
     processes: Vec<Rc<RefCell<Process>>>,
     log: Log,
     reloads: u32,
+    /// The functions that no process has.
+    unknown: Vec<ClassId>,
 }
 
 impl Script {
@@ -148,6 +157,11 @@ impl Script {
         self.process(slot).borrow_mut().end(ScriptedExit::Signalled);
     }
 
+    /// Tells the newest process of a slot to end, as SIGTERM does: it interrupts what runs, and is gone after this time.
+    pub fn terminate(&self, slot: u32, after: Duration) {
+        self.process(slot).borrow_mut().terminate(after);
+    }
+
     /// Stops the newest process of a slot, as SIGSTOP does.
     pub fn stop(&self, slot: u32) {
         self.process(slot).borrow_mut().stop(now());
@@ -161,6 +175,20 @@ impl Script {
     /// The memory that the newest process of a slot holds.
     pub fn set_rss(&self, slot: u32, bytes: u64) {
         self.process(slot).borrow_mut().rss = Some(bytes);
+    }
+
+    /// The newest process of a slot has no such function.
+    pub fn set_lacks(&self, slot: u32, class: u32) {
+        self.process(slot).borrow_mut().lacks.push(ClassId(class));
+    }
+
+    /// From now on the backend refuses calls of this class: there is no such function any more.
+    pub fn forget(&self, class: u32) {
+        self.0.borrow_mut().unknown.push(ClassId(class));
+    }
+
+    pub(super) fn knows(&self, class: ClassId) -> bool {
+        !self.0.borrow().unknown.contains(&class)
     }
 
     /// The newest process of a slot answers this id once more, whatever it is.

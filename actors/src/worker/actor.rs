@@ -1,6 +1,7 @@
 //! The worker as an actor: it minds the desk of one process. The main structure is [`Worker`].
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::fut::ActorFuture;
@@ -9,6 +10,7 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 use super::desk::{Desk, SharedDesk, WorkerSpec};
 use crate::alarm::Alarm;
 use crate::backend::{Backend, KillReason};
+use crate::panic;
 
 /// Moves calls between the router and one process.
 pub struct Worker<B: Backend> {
@@ -20,11 +22,9 @@ impl<B: Backend> Unpin for Worker<B> {}
 impl<B: Backend> Worker<B> {
     /// Starts the actor of a process that is ready; its desk waits for the router.
     pub(crate) fn start_with(spec: WorkerSpec<B>, link: B::Link) -> Addr<Self> {
-        let worker = Self { desk: Desk::start(spec, link) };
-        Self::create(|ctx| {
-            ctx.set_mailbox_capacity(0);
-            worker
-        })
+        let desk = Desk::start(spec, link);
+        let worker = Self { desk: Rc::clone(&desk) };
+        panic::start(worker, move |payload| desk.borrow_mut().break_down(payload))
     }
 }
 

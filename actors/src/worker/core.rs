@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::backend::{Class, Phase};
-use crate::id::CallId;
+use crate::id::{CallId, ClassId};
 
 /// How often calls in flight are looked over.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -64,6 +64,21 @@ pub enum End {
     Abandoned,
 }
 
+/// The part that a call had in the end of its process.
+///
+/// One thread runs all functions of a worker, so a function that runs one after another keeps every
+/// coroutine of its worker suspended: those cannot have been the cause. Which of several coroutines
+/// was at work cannot be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It had not started.
+    NotStarted,
+    /// It had started, and another call was at work.
+    Bystander,
+    /// It may have been the cause.
+    Suspect,
+}
+
 /// What the actor is to do.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -95,6 +110,8 @@ pub struct Core<J> {
     next_deadline: Option<Instant>,
     order: u64,
     stalled: bool,
+    /// The function of the abandoned call that occupies the process.
+    abandoned: Option<ClassId>,
     /// Since when the process runs nothing, and says nothing of a call that was cancelled.
     silent_since: Option<Instant>,
 }
@@ -111,6 +128,7 @@ impl<J> Core<J> {
             next_deadline: None,
             order: 0,
             stalled: false,
+            abandoned: None,
             silent_since: None,
         }
     }
@@ -151,7 +169,11 @@ impl<J> Core<J> {
         }
         let job = match flight.state {
             State::Live(job) => Some(job),
-            State::Ended | State::Cancelled { .. } => None,
+            State::Ended => None,
+            State::Cancelled { .. } => {
+                self.abandoned.take_if(|class| *class == flight.class.id);
+                None
+            }
         };
         Some(Ended { job, class: flight.class, charge: flight.charge, sent: flight.sent })
     }
@@ -166,6 +188,13 @@ impl<J> Core<J> {
     #[must_use]
     pub const fn is_stalled(&self) -> bool {
         self.stalled
+    }
+
+    /// The function of a call that was cancelled, still runs, and keeps all that would run after it
+    /// from their turn.
+    #[must_use]
+    pub const fn abandoned(&self) -> Option<ClassId> {
+        self.abandoned
     }
 
     /// When [`Core::sweep`] is due.
@@ -187,6 +216,7 @@ impl<J> Core<J> {
         let mut sync_running = None;
         let mut overlapping = false;
         let (mut runs, mut awaited) = (false, false);
+        self.abandoned = None;
         for (index, flight) in self.flights.iter_mut().enumerate() {
             let Some(flight) = flight else { continue };
             let id = self.ids[index];
@@ -196,6 +226,7 @@ impl<J> Core<J> {
             awaited |= matches!(flight.state, State::Cancelled { .. }) && !running;
             if !flight.class.overlapping && running {
                 sync_running = Some(id);
+                self.abandoned = flight.is_abandoned(now).then_some(flight.class.id);
             }
             if !flight.class.overlapping
                 && now.saturating_duration_since(flight.sent) >= self.patience.stall_after
@@ -229,7 +260,7 @@ impl<J> Core<J> {
             return false;
         }
         let since = *self.silent_since.get_or_insert(now);
-        now.saturating_duration_since(since) >= self.patience.kill_grace * SILENT_GRACES
+        now.saturating_duration_since(since) >= self.patience.kill_grace.saturating_mul(SILENT_GRACES)
     }
 
     /// After [`Action::Revoke`] was done, the calls that are certain not to start, in their order; the process keeps their places until it skips them.
@@ -282,23 +313,38 @@ impl<J> Core<J> {
         waiting.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Empties the table of a process that is gone: the calls whose callers wait, in their order, and whether each had started.
+    /// Empties the table of a process that is gone: the calls whose callers wait, in their order, and
+    /// the part of each in the end of the process.
     #[must_use]
-    pub fn lost(&mut self, phase: impl Fn(CallId) -> Phase) -> Vec<(J, bool)> {
-        let mut lost: Vec<(u64, J, bool)> = Vec::with_capacity(self.in_flight());
+    pub fn lost(&mut self, phase: impl Fn(CallId) -> Phase) -> Vec<(J, Part)> {
+        let blocking = self.running(&phase);
+        let phases = || self.flights.iter().zip(&self.ids).filter(|(flight, _)| flight.is_some());
+        let any_running = phases().any(|(_, &id)| phase(id) == Phase::Running);
+        let mut lost: Vec<(u64, J, Part)> = Vec::with_capacity(self.in_flight());
         for (index, flight) in self.flights.iter_mut().enumerate() {
             let id = self.ids[index];
             if let Some(Flight { state: State::Live(job), order, .. }) = flight.take() {
-                lost.push((order, job, phase(id) != Phase::Sent));
+                let part = match phase(id) {
+                    Phase::Sent => Part::NotStarted,
+                    Phase::Running if blocking.is_none_or(|blocking| blocking == id) => Part::Suspect,
+                    Phase::Finished if !any_running => Part::Suspect,
+                    Phase::Running | Phase::Finished => Part::Bystander,
+                };
+                lost.push((order, job, part));
             }
         }
         self.free = (0..self.flights.len()).rev().collect();
         lost.sort_unstable_by_key(|&(order, ..)| order);
-        lost.into_iter().map(|(_, job, started)| (job, started)).collect()
+        lost.into_iter().map(|(_, job, part)| (job, part)).collect()
     }
 }
 
 impl<J> Flight<J> {
+    /// Whether the call, which runs, has not answered to an interrupt.
+    fn is_abandoned(&self, now: Instant) -> bool {
+        matches!(self.state, State::Cancelled { since, .. } if now.saturating_duration_since(since) >= REPEAT)
+    }
+
     fn judge(
         &mut self,
         id: CallId,
@@ -483,7 +529,7 @@ mod tests {
         table.phase(b, Phase::Finished);
         let phases = table.phases.borrow().clone();
         let lost = table.core.lost(|id| phases.get(&id).copied().unwrap_or(Phase::Sent));
-        assert_eq!(lost, vec![("b", true), ("c", false), ("d", false)]);
+        assert_eq!(lost, vec![("b", Part::Suspect), ("c", Part::NotStarted), ("d", Part::NotStarted)]);
         assert_eq!(table.core.in_flight(), 0);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The router puts calls on it and takes from it what has ended, without a message: that would be a turn of the event loop more for each call.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -9,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use actix::Addr;
 
-use super::core::{Action, Core, End, Ended, Patience};
+use super::core::{Action, Core, End, Ended, Part, Patience, TICK};
 use crate::alarm::{now, Alarm};
-use crate::backend::{Backend, Class, KillReason, Link, LinkEvent, Outcome, Phase, Request};
-use crate::id::CallId;
+use crate::backend::{Backend, Class, KillReason, Link, LinkEvent, Outcome, Phase, Request, Unsent};
+use crate::id::{CallId, ClassId};
 use crate::job::Job;
+use crate::panic::{caught, Breakdown};
 use crate::router::core::WorkerKey;
 use crate::router::{Answer, Done, Release, Router, WorkerDown, WorkerDraining};
 use crate::supervisor::{RetireReason, RetireWanted, Supervisor, WorkerExited};
@@ -30,11 +32,16 @@ pub struct Desks<B: Backend>(Rc<Hall<B>>);
 struct Hall<B: Backend> {
     new: RefCell<Vec<(WorkerKey, SharedDesk<B>)>>,
     router: RefCell<Option<Waker>>,
+    breakdown: Breakdown,
 }
 
 impl<B: Backend> Default for Desks<B> {
     fn default() -> Self {
-        Self(Rc::new(Hall { new: RefCell::default(), router: RefCell::default() }))
+        Self(Rc::new(Hall {
+            new: RefCell::default(),
+            router: RefCell::default(),
+            breakdown: Breakdown::default(),
+        }))
     }
 }
 
@@ -57,6 +64,17 @@ impl<B: Backend> Desks<B> {
         set_waker(&mut self.0.router.borrow_mut(), waker);
     }
 
+    /// Records that an actor of the pool panicked.
+    pub(crate) fn report_panic(&self, actor: &'static str, payload: &(dyn Any + Send)) {
+        self.0.breakdown.report(actor, payload);
+        self.ring();
+    }
+
+    /// The first panic of the pool's actors.
+    pub(crate) fn breakdown(&self) -> &Breakdown {
+        &self.0.breakdown
+    }
+
     fn ring(&self) {
         if let Some(waker) = &*self.0.router.borrow() {
             waker.wake_by_ref();
@@ -75,7 +93,11 @@ fn set_waker(place: &mut Option<Waker>, waker: &Waker) {
 pub(crate) struct News<B: Backend> {
     pub(crate) done: Vec<Done>,
     pub(crate) requeue: Vec<Job<B>>,
+    /// Calls of functions that this process does not have.
+    pub(crate) lacking: Vec<Job<B>>,
     pub(crate) stalled: bool,
+    /// The function whose abandoned call occupies the process.
+    pub(crate) abandoned: Option<ClassId>,
 }
 
 /// The calls of one process, and its link.
@@ -85,13 +107,17 @@ pub(crate) struct Desk<B: Backend> {
     core: Core<Job<B>>,
     done: Vec<Done>,
     requeue: Vec<Job<B>>,
+    lacking: Vec<Job<B>>,
     /// Calls that were interrupted because the process is being ended; they are lost with it.
     cut_short: Vec<Job<B>>,
     told_stalled: bool,
+    told_abandoned: Option<ClassId>,
     calls: u64,
     inspect_at: Instant,
     stopped_since: Option<Instant>,
     stage: Stage,
+    /// Why the actors ended the process.
+    killed: Option<KillReason>,
     /// How the worker is told that there is something for it to do.
     waker: Option<Waker>,
     /// When the worker looks here next by itself.
@@ -146,12 +172,15 @@ impl<B: Backend> Desk<B> {
             link,
             done: Vec::new(),
             requeue: Vec::new(),
+            lacking: Vec::new(),
             cut_short: Vec::new(),
             told_stalled: false,
+            told_abandoned: None,
             calls: 0,
             inspect_at: now() + INSPECT,
             stopped_since: None,
             stage: Stage::Serving,
+            killed: None,
             waker: None,
             looks_at: None,
         }));
@@ -176,15 +205,19 @@ impl<B: Backend> Desk<B> {
     }
 
     pub(crate) fn has_news(&self) -> bool {
-        !self.done.is_empty() || !self.requeue.is_empty() || self.core.is_stalled() != self.told_stalled
+        !self.done.is_empty()
+            || !self.requeue.is_empty()
+            || !self.lacking.is_empty()
+            || self.core.is_stalled() != self.told_stalled
+            || self.core.abandoned() != self.told_abandoned
     }
 
     /// Takes the news, and leaves an empty buffer for the next.
     pub(crate) fn take_news(&mut self, buffer: Vec<Done>) -> News<B> {
-        let stalled = self.core.is_stalled();
-        self.told_stalled = stalled;
+        let (stalled, abandoned) = (self.core.is_stalled(), self.core.abandoned());
+        (self.told_stalled, self.told_abandoned) = (stalled, abandoned);
         let (done, requeue) = (std::mem::replace(&mut self.done, buffer), std::mem::take(&mut self.requeue));
-        News { done, requeue, stalled }
+        News { done, requeue, lacking: std::mem::take(&mut self.lacking), stalled, abandoned }
     }
 
     /// Settles what came, sends what is staged, minds the time, until the process is gone.
@@ -226,7 +259,11 @@ impl<B: Backend> Desk<B> {
         };
         match self.link.send(id, &job.call, deadline) {
             Ok(()) => self.core.sent(job, class, charge, deadline, now),
-            Err(error) => {
+            Err(Unsent::NoFunction) => {
+                self.lacking.push(job);
+                self.give_back(class, charge, None, Answer::None);
+            }
+            Err(Unsent::Refused(error)) => {
                 let answer = answer(job, Err(error), Some(now), now);
                 self.give_back(class, charge, None, answer);
             }
@@ -269,33 +306,67 @@ impl<B: Backend> Desk<B> {
     /// The process is gone: calls that had not started go on elsewhere, the others end.
     fn on_lost(&mut self, exit: B::Exit, now: Instant) {
         let mut lost_calls = 0;
-        let cut_short = std::mem::take(&mut self.cut_short).into_iter().map(|job| (job, true));
+        let cut_short = std::mem::take(&mut self.cut_short).into_iter().map(|job| (job, Part::Bystander));
         let lost = self.core.lost(|id| self.link.phase(id));
-        for (mut job, started) in cut_short.chain(lost) {
-            if !started {
+        let several = lost.iter().filter(|(_, part)| *part == Part::Suspect).count() > 1;
+        for (mut job, part) in cut_short.chain(lost) {
+            if part == Part::NotStarted {
                 self.requeue.push(job);
                 continue;
             }
             lost_calls += 1;
             job.attempts += 1;
-            let (class, attempts) = (job.class, job.attempts);
-            let outcome = if !job.call.idempotent() {
-                Outcome::WorkerLost { exit: exit.clone() }
-            } else if attempts < self.spec.max_attempts {
+            job.suspected += u32::from(part == Part::Suspect);
+            if job.call.idempotent() && job.attempts < self.spec.max_attempts {
+                job.last_exit = Some(exit.clone());
+                // The last attempt shows which of several calls ends its workers.
+                job.alone = several && job.attempts + 1 == self.spec.max_attempts;
                 self.requeue.push(job);
                 continue;
-            } else {
+            }
+            let (class, attempts) = (job.class, job.attempts);
+            let outcome = if job.call.idempotent() && job.suspected == attempts {
                 Outcome::Quarantined { attempts, exit: exit.clone() }
+            } else {
+                Outcome::WorkerLost { exit: exit.clone() }
             };
             let answer = answer(job, Err(outcome.into()), None, now);
             self.done.push(Done { class, release: None, answer });
         }
-        let requeued = self.requeue.len();
+        self.leave(exit, lost_calls);
+    }
+
+    /// The worker is done with its process.
+    fn leave(&mut self, exit: B::Exit, lost_calls: usize) {
+        let (key, requeued) = (self.spec.key, self.requeue.len());
+        let by_host = matches!(self.killed, Some(KillReason::Stuck | KillReason::Stopped));
         self.stage = Stage::Lost;
         // The router takes the news before it lets the desk go.
-        let key = self.spec.key;
         self.spec.router.do_send(WorkerDown { key });
-        self.spec.supervisor.do_send(WorkerExited { key, pid: self.link.pid(), exit, lost_calls, requeued });
+        let pid = self.link.pid();
+        self.spec.supervisor.do_send(WorkerExited { key, pid, exit, by_host, lost_calls, requeued });
+    }
+
+    /// The worker panicked: its calls end, and its process ends with the link, which nobody polls any more.
+    pub(super) fn break_down(&mut self, payload: &(dyn Any + Send)) {
+        self.spec.desks.report_panic("worker", payload);
+        if self.stage == Stage::Lost {
+            return;
+        }
+        let exit = B::unobserved(self.link.pid());
+        let cut_short = std::mem::take(&mut self.cut_short).into_iter().map(|job| (job, Part::Bystander));
+        // Should it be the link that panics, each call counts as started.
+        let lost = self.core.lost(|id| caught(|| self.link.phase(id)).unwrap_or(Phase::Running));
+        for (job, part) in cut_short.chain(lost) {
+            if part == Part::NotStarted {
+                self.requeue.push(job);
+            } else {
+                let class = job.class;
+                let answer = answer(job, Err(Outcome::WorkerLost { exit: exit.clone() }.into()), None, now());
+                self.done.push(Done { class, release: None, answer });
+            }
+        }
+        self.leave(exit, 0);
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -321,6 +392,24 @@ impl<B: Backend> Desk<B> {
                 Action::Kill => self.kill(KillReason::Stuck),
             }
         }
+        self.sweep_cut_short(now);
+    }
+
+    /// A process that somebody else ends may take its time; the callers of what it has cut short do not wait longer
+    /// than they would have otherwise.
+    fn sweep_cut_short(&mut self, now: Instant) {
+        let expired = |job: &Job<B>| job.deadline.is_some_and(|deadline| deadline <= now);
+        for job in self.cut_short.extract_if(.., |job| job.is_abandoned() || expired(job)) {
+            let class = job.class;
+            let outcome = Outcome::DeadlineExceeded { started: true };
+            let answer = answer(job, Err(outcome.into()), None, now);
+            self.done.push(Done { class, release: None, answer });
+        }
+    }
+
+    fn next_cut_short(&self, now: Instant) -> Option<Instant> {
+        let deadlines = self.cut_short.iter().filter_map(|job| job.deadline);
+        (!self.cut_short.is_empty()).then(|| deadlines.chain([now + TICK]).min()).flatten()
     }
 
     /// Takes back what has not started. It is certain only if the same call runs before and after, or the process stands still.
@@ -381,6 +470,7 @@ impl<B: Backend> Desk<B> {
             return;
         }
         self.stage = Stage::Killed;
+        self.killed = Some(reason);
         // It takes nothing more; told before the process is gone, lest calls go to and fro until then.
         self.spec.router.do_send(WorkerDraining { key: self.spec.key });
         self.link.kill(reason);
@@ -394,7 +484,7 @@ impl<B: Backend> Desk<B> {
             Stage::RetireAsked | Stage::Killed => None,
         };
         let inspect = inspect.or((self.core.in_flight() > 0).then_some(self.inspect_at));
-        [inspect, self.core.next_sweep(now)].into_iter().flatten().min()
+        [inspect, self.core.next_sweep(now), self.next_cut_short(now)].into_iter().flatten().min()
     }
 
     const fn retires(&self) -> bool {

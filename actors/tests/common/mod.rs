@@ -161,6 +161,7 @@ pub(crate) fn names(heard: &Rc<RefCell<Vec<(Instant, Event)>>>) -> Vec<&'static 
         WorkerEvent::BreakerOpened { .. } => "opened",
         WorkerEvent::BreakerHalfOpened => "half-opened",
         WorkerEvent::BreakerClosed => "closed",
+        WorkerEvent::Panicked { .. } => "panicked",
         _ => "unknown",
     };
     heard.borrow().iter().map(|(_, event)| name(event)).collect()

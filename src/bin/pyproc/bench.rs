@@ -93,7 +93,8 @@ async fn measure(session: &mut Session, call: &Call, args: &Args) -> Result<(), 
             load(&pool, call, args, Limit::Calls(args.warmup_calls), "warm-up").await;
         }
         let tally = load(&pool, call, args, limit, "calls").await;
-        (tally, pool.status().await.restarts)
+        let status = pool.status().await;
+        (tally, status.restarts + status.kills)
     };
     let ((tally, restarts), signal) = session.run(work).await?;
     let report = Report::new(&tally, restarts);

@@ -170,7 +170,8 @@ async fn storm(session: &mut Session, call: &Call, args: &Args) -> Result<(Run, 
         };
         let answers = actix_rt::time::timeout(args.seconds + last, load.finish());
         let (answers, faults) = tokio::join!(answers, faults);
-        let restarts = pool.status().await.restarts;
+        let status = pool.status().await;
+        let restarts = status.restarts + status.kills;
         let (figures, unanswered) = match answers {
             Ok(tally) => (Figures::new(&tally, restarts), tally.calls - tally.answered()),
             Err(_) => load.look(|tally| (Figures::new(tally, restarts), tally.calls - tally.answered())),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::super::core::{Action, Breaker, Core, Event};
+use super::super::core::{Action, Breaker, Cause, Core, Event};
 use super::{policy, MS};
 use crate::id::{Generation, SlotId};
 
@@ -14,6 +14,7 @@ enum Op {
     Ready { which: usize },
     Fail { which: usize },
     Exit { which: usize },
+    Kill { which: usize },
     Drained { which: usize },
     Retire { which: usize },
     Reload,
@@ -31,6 +32,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => which.clone().prop_map(|which| Op::Ready { which }),
         6 => which.clone().prop_map(|which| Op::Fail { which }),
         4 => which.clone().prop_map(|which| Op::Exit { which }),
+        2 => which.clone().prop_map(|which| Op::Kill { which }),
         4 => which.clone().prop_map(|which| Op::Drained { which }),
         3 => which.prop_map(|which| Op::Retire { which }),
         1 => Just(Op::Reload),
@@ -98,14 +100,21 @@ impl World {
             Op::Exit { which } => {
                 if let Some((slot, generation)) = nth(&self.serving, which) {
                     self.serving.remove(&slot);
-                    self.handle(Event::Exited(slot, generation));
+                    self.handle(Event::Exited(slot, generation, Cause::Itself));
+                }
+            }
+            Op::Kill { which } => {
+                if let Some((slot, generation)) = nth(&self.serving, which) {
+                    self.serving.remove(&slot);
+                    self.handle(Event::Exited(slot, generation, Cause::Pool));
+                    assert!(self.shutdown || self.launching.contains_key(&slot), "it is replaced at once");
                 }
             }
             Op::Drained { which } => {
                 let drained = self.draining.iter().nth(which % self.draining.len().max(1)).copied();
                 if let Some((slot, generation)) = drained {
                     self.draining.remove(&(slot, generation));
-                    self.handle(Event::Exited(slot, generation));
+                    self.handle(Event::Exited(slot, generation, Cause::Itself));
                 }
             }
             Op::Retire { which } => {
@@ -141,7 +150,9 @@ impl World {
                     assert_eq!(actions, [], "nobody waits for it");
                 }
             }
-            Op::UnknownExit { slot } => self.handle(Event::Exited(SlotId(slot), Generation(1_000_000))),
+            Op::UnknownExit { slot } => {
+                self.handle(Event::Exited(SlotId(slot), Generation(1_000_000), Cause::Itself))
+            }
             Op::Shutdown => {
                 self.shutdown = true;
                 self.handle(Event::Shutdown);

@@ -1,0 +1,97 @@
+//! An actor that panics, which is a defect of ours: every call still has an answer, and the pool says what happened.
+
+#[expect(dead_code, reason = "the helpers of the other test crates")]
+mod common;
+
+use actix_pyproc_actors::supervisor::ReplaceSlot;
+use actix_pyproc_actors::testing::{
+    limits, settings, Launch, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
+};
+use actix_pyproc_actors::{KillReason, SlotId, WorkerEvent};
+use common::*;
+use tokio::task::JoinHandle;
+
+const UNOBSERVED: ScriptedError = ScriptedError::WorkerLost { exit: ScriptedExit::Unobserved };
+const KILLED: ScriptedError = ScriptedError::WorkerLost { exit: ScriptedExit::Killed(KillReason::Shutdown) };
+
+fn call(seq: u64) -> ScriptedCall {
+    ScriptedCall::new(seq)
+}
+
+type Spawned = JoinHandle<(Answer, std::time::Instant)>;
+
+/// Two workers that run a call each, the first of which ends like this, and calls that wait.
+async fn busy_pool(first: Then) -> (ScriptedPool, Vec<Spawned>, Vec<Spawned>) {
+    let pool = ready_pool(limits(), settings(2)).await;
+    let calls = [call(0).takes(MS * 50).then(first), call(1).then(Then::Hang)];
+    let running = spawn_all(&pool, calls);
+    sleep(MS).await;
+    let waiting = spawn_all(&pool, (2..9).map(|seq| call(seq).takes(MS)));
+    sleep(MS).await;
+    (pool, running, waiting)
+}
+
+fn is_broken(answer: &Answer) -> bool {
+    matches!(answer, Err(ScriptedError::Unavailable { cause: Some("panicked"), .. }))
+}
+
+/// What waits ends as unavailable, and so does what comes; no process is left, and the event names the actor.
+async fn assert_broken(
+    pool: &ScriptedPool,
+    waiting: Vec<Spawned>,
+    heard: &std::rc::Rc<std::cell::RefCell<Vec<(std::time::Instant, Event)>>>,
+    actor: &str,
+) {
+    for waiting in waiting {
+        let (result, _) = answer(waiting).await;
+        assert!(is_broken(&result), "{result:?}");
+    }
+    for seq in 100..103 {
+        let refused = soon(pool.call(call(seq))).await;
+        assert!(is_broken(&refused), "{refused:?}");
+        sleep(SECOND * 100).await;
+    }
+    assert_eq!(pool.script.alive(), 0);
+    assert!((2..9).chain(100..103).all(|seq| runs(pool, seq) == 0));
+    let status = status(pool).await;
+    assert_eq!((status.queued, status.in_flight, status.admission), (0, 0, "unavailable"));
+    let named = |event: &Event| matches!(event, WorkerEvent::Panicked { actor: of, message } if *of == actor && &**message == "scripted");
+    assert_eq!(heard.borrow().iter().filter(|(_, event)| named(event)).count(), 1, "{:?}", heard.borrow());
+    soon(pool.shutdown(SECOND)).await;
+}
+
+#[actix::test]
+async fn a_router_that_panics_refuses_for_good_and_every_call_ends() {
+    let (pool, running, waiting) = busy_pool(Then::Hang).await;
+    let heard = listen(&pool);
+    let culprit = pool.router.send(call(50).then(Then::PanicAtAdmission));
+    let beside = spawn(&pool, call(51));
+    assert!(soon(culprit).await.is_err(), "it was dropped by the panic");
+    assert!(is_broken(&answer(beside).await.0));
+    for running in running {
+        assert_eq!(answer(running).await.0.expect_err("it ends with an error"), KILLED);
+    }
+    assert_broken(&pool, waiting, &heard, "router").await;
+}
+
+#[actix::test]
+async fn a_worker_that_panics_loses_what_ran_and_the_pool_refuses_for_good() {
+    let (pool, running, waiting) = busy_pool(Then::PanicAtEnd).await;
+    let heard = listen(&pool);
+    for (running, end) in running.into_iter().zip([UNOBSERVED, KILLED]) {
+        assert_eq!(answer(running).await.0.expect_err("it ends with an error"), end);
+    }
+    assert_broken(&pool, waiting, &heard, "worker").await;
+}
+
+#[actix::test]
+async fn a_supervisor_that_panics_takes_the_workers_with_it_and_every_call_ends() {
+    let (pool, running, waiting) = busy_pool(Then::Hang).await;
+    let heard = listen(&pool);
+    pool.script.expect_launches([Launch::panics(MS * 5)]);
+    assert!(pool.supervisor.send(ReplaceSlot(SlotId(0))).await.expect("it lives"));
+    for running in running {
+        assert_eq!(answer(running).await.0.expect_err("it ends with an error"), KILLED);
+    }
+    assert_broken(&pool, waiting, &heard, "supervisor").await;
+}
