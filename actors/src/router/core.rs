@@ -539,12 +539,17 @@ impl<J> Core<J> {
     }
 
     fn next_bound(&mut self) -> Option<Dispatch<J>> {
-        let index = self.loads.iter().position(|load| {
-            load.waiting.front().is_some_and(|entry| load.has_room(entry.class, &self.limits))
-        })?;
-        let entry = self.loads[index].waiting.pop_front()?;
-        self.bound -= 1;
-        Some(self.dispatch(index, entry))
+        loop {
+            let index = self.loads.iter().position(|load| {
+                load.waiting.front().is_some_and(|entry| load.has_room(entry.class, &self.limits))
+            })?;
+            let entry = self.loads[index].waiting.pop_front()?;
+            self.bound -= 1;
+            if !self.is_held(entry.class) {
+                return Some(self.dispatch(index, entry));
+            }
+            self.held.push_back(entry);
+        }
     }
 
     /// Whether calls of a function have to wait although a worker has room, so that those behind them go first: the workers

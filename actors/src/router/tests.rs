@@ -486,7 +486,7 @@ impl World {
                 queued.affinity.is_some() || queued.alone || earlier.is_none(),
                 "{earlier:?} waits behind {job}"
             );
-            assert!(queued.alone || queued.affinity.is_some() || !self.is_held(queued.class.id.0));
+            assert!(queued.alone || !self.is_held(queued.class.id.0));
             self.jobs.get_mut(&job).expect("it was there").at = Some((to, charge));
         }
         let idle = |load: &Load| load.in_flight == 0 && !load.draining && !load.stalled;
