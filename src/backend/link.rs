@@ -19,7 +19,7 @@ use crate::error::{CallError, Exit, ExitCause};
 use crate::process::body::Body;
 use crate::process::connection::{Connection, ConnectionError};
 use crate::process::stop::{end, End};
-use crate::process::table::{Mark, SlotTable, FINISHED, RUNNING};
+use crate::process::table::{Mark, SlotTable, FINISHED, RUNNING, SENT};
 use crate::wire::message::{ErrorCode, Failure, Incoming};
 use crate::wire::{Frame, Header, Kind};
 
@@ -281,16 +281,18 @@ impl Link<PythonBackend> for PythonLink {
 
     fn phase(&self, id: CallId) -> Phase {
         match self.table.phase(id.index()) {
+            SENT => Phase::Sent,
             RUNNING => Phase::Running,
             FINISHED => Phase::Finished,
-            _ => Phase::Sent,
+            // A byte that the protocol does not have may hide a function that ran: it must not run twice.
+            _ => Phase::Running,
         }
     }
 
     fn cancel(&mut self, id: CallId) {
         self.table.mark(id.index(), Mark::Cancel);
         // One that has not started is seen to be marked before it starts.
-        if self.table.phase(id.index()) == RUNNING {
+        if self.phase(id) == Phase::Running {
             self.body.interrupt();
         }
     }

@@ -21,6 +21,10 @@ const READ_CHUNK: usize = 64 * 1024;
 /// What the system is asked to hold of a socket.
 const SOCKET_BUFFER: usize = 1 << 20;
 
+/// How many reads may follow one another before other tasks have their turn. More would use up the task's budget in
+/// tokio, and then neither timers nor the end of the process would be seen while somebody floods the socket.
+const MAX_READS: u32 = 32;
+
 /// No socket buffer holds more; what comes after that much is not the dead worker's.
 const MAX_REST: usize = 16 << 20;
 
@@ -31,6 +35,8 @@ pub(crate) struct Connection {
     input: BytesMut,
     /// Nothing more is read; what is in `input` is still decoded.
     at_end: bool,
+    /// The reads since the socket was last empty.
+    reads: u32,
     outbox: Outbox,
 }
 
@@ -78,6 +84,7 @@ impl Connection {
             decoder: FrameDecoder::new(max_frame),
             input: BytesMut::new(),
             at_end: false,
+            reads: 0,
             outbox: Outbox::default(),
         })
     }
@@ -126,7 +133,17 @@ impl Connection {
                     return Poll::Ready(Err(error));
                 }
             }
-            match ready!(self.poll_read(cx)) {
+            if self.reads == MAX_READS {
+                self.reads = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let Poll::Ready(read) = self.poll_read(cx) else {
+                self.reads = 0;
+                return Poll::Pending;
+            };
+            self.reads += 1;
+            match read {
                 Ok(0) => self.at_end = true,
                 Ok(_) => {}
                 Err(error) => {

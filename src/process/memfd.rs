@@ -21,6 +21,11 @@ pub(super) fn with_content(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// Fixes the size of a file for good. Whoever has it mapped and reads beyond its end gets SIGBUS.
+pub(super) fn seal_size(fd: &OwnedFd) -> io::Result<()> {
+    Ok(fcntl_add_seals(fd, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW)?)
+}
+
 /// Makes a file read-only for everybody, for good.
 pub(super) fn seal(fd: &OwnedFd) -> io::Result<()> {
     Ok(fcntl_add_seals(fd, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?)
@@ -32,7 +37,8 @@ pub(super) fn read_tail(fd: &OwnedFd, limit: u64) -> io::Result<String> {
     let size = file.metadata()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(limit)))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    // A process that still writes must not make this read without end.
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -23,6 +23,8 @@ const MARKS: usize = PHASES + SLOTS;
 const DEADLINES: usize = PHASES + 2 * SLOTS;
 const LEN: usize = PHASES + 10 * SLOTS;
 
+/// The function of the call has not started.
+pub(crate) const SENT: u8 = 0;
 /// The function of the call runs.
 pub(crate) const RUNNING: u8 = 1;
 /// The function of the call has ended.
@@ -49,6 +51,7 @@ impl SlotTable {
     pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         let fd = memfd::create("pyproc-table")?;
         ftruncate(&fd, LEN as u64)?;
+        memfd::seal_size(&fd)?;
         // SAFETY: a new mapping at an address of the system's choice touches no memory that is in use.
         let map = unsafe {
             mmap(std::ptr::null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &fd, 0)?
@@ -66,7 +69,7 @@ impl SlotTable {
         let nanos = deadline.map_or(0, |deadline| self.clock.nanos(deadline));
         self.deadline(index).store(nanos, Ordering::Relaxed);
         self.byte(MARKS + index).store(0, Ordering::Relaxed);
-        self.byte(PHASES + index).store(0, Ordering::Release);
+        self.byte(PHASES + index).store(SENT, Ordering::Release);
     }
 
     /// Says what is wanted of a call. A phase that is read later is at least as new as what the worker saw before
@@ -80,7 +83,7 @@ impl SlotTable {
         self.byte(MARKS + index).load(Ordering::SeqCst) == Mark::Cancel as u8
     }
 
-    /// How far a call has come: 0 sent, [`RUNNING`] or [`FINISHED`].
+    /// How far a call has come: [`SENT`], [`RUNNING`], [`FINISHED`], or whatever else the worker has written.
     pub(crate) fn phase(&self, index: usize) -> u8 {
         self.byte(PHASES + index).load(Ordering::SeqCst)
     }
@@ -171,6 +174,18 @@ mod tests {
         }
         table.arm(7, None);
         assert_eq!(table.phase(7), 0);
+    }
+
+    #[test]
+    fn worker_cannot_change_the_length_of_the_table_nor_make_it_read_only() {
+        let (table, fd) = SlotTable::create().expect("the system has memory");
+        let worker = File::from(fd);
+        for length in [0, 1, 1 << 20] {
+            assert!(worker.set_len(length).is_err(), "{length}");
+        }
+        assert!(super::memfd::seal(&worker.into()).is_err());
+        table.mark(0, Mark::Cancel);
+        assert!(table.is_cancelled(0));
     }
 
     #[test]
