@@ -1,28 +1,59 @@
 //! What `/proc` tells of a process.
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
+use std::sync::OnceLock;
+
+use rustix::process::{pidfd_open, Pid, PidfdFlags};
 
 /// Whether the process is stopped (`SIGSTOP`, or by a debugger).
 pub(crate) fn is_stopped(pid: u32) -> bool {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = read(pid, "stat").unwrap_or_default();
     matches!(state(&stat), Some(b'T' | b't'))
 }
 
 /// The resident memory in bytes.
 pub(crate) fn rss(pid: u32) -> Option<u64> {
-    resident(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+    resident(&text(read(pid, "status")?))
 }
 
 /// The processor time that the process has used, user and system, in milliseconds.
 pub(crate) fn cpu_time(pid: u32) -> Option<u64> {
-    ticks(&fs::read(format!("/proc/{pid}/stat")).ok()?)
-        .map(|ticks| ticks * 1000 / rustix::param::clock_ticks_per_second())
+    ticks(&read(pid, "stat")?).map(|ticks| ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
 
 /// Whether the process has a handler for the signal.
 pub(crate) fn catches(pid: u32, signal: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    caught(&status).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+    let status = read(pid, "status").unwrap_or_default();
+    caught(&text(status)).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+fn read(pid: u32, file: &str) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{}/{file}", number(pid)?)).ok()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The number under which `/proc` has the process. It is another one if `/proc` belongs to an outer PID namespace
+/// (`unshare --pid` without `--mount-proc`), where ours is that of a stranger.
+fn number(pid: u32) -> Option<u32> {
+    static IS_OURS: OnceLock<bool> = OnceLock::new();
+    let own = std::process::id().to_string();
+    if *IS_OURS.get_or_init(|| fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == &*own)) {
+        return Some(pid);
+    }
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    let fd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    seen_as(&fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?)
+}
+
+/// What the system tells of a pidfd, in the numbers of `/proc`: 0 for a process that `/proc` does not have, -1 for one
+/// that was reaped.
+fn seen_as(fdinfo: &str) -> Option<u32> {
+    let line = fdinfo.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    line.trim().parse().ok().filter(|&number| number != 0)
 }
 
 /// The state's letter follows the name, which stands in parentheses and can hold anything.
@@ -52,7 +83,15 @@ fn caught(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{catches, caught, cpu_time, is_stopped, resident, rss, state, ticks};
+    use super::{catches, caught, cpu_time, is_stopped, resident, rss, seen_as, state, ticks};
+
+    #[test]
+    fn process_is_looked_up_under_the_number_that_proc_has_for_it() {
+        assert_eq!(seen_as("pos:\t0\nflags:\t02000002\nPid:\t4711\nNSpid:\t4711\t1\n"), Some(4711));
+        for unseen in ["Pid:\t0\n", "Pid:\t-1\n", "NSpid:\t7\n", ""] {
+            assert_eq!(seen_as(unseen), None, "{unseen}");
+        }
+    }
 
     #[test]
     fn state_is_found_behind_any_name() {
