@@ -3,16 +3,21 @@
 mod process;
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{symlink, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_pyproc::backend::PythonBackend;
-use actix_pyproc::{Call, ExitCause, ExitStatus, FunctionKind, PoolConfig, StartError};
+use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, FunctionKind, PoolConfig, StartError};
 use actix_pyproc_actors::backend::{Backend as _, Link as _};
 use actix_pyproc_actors::id::{Generation, SlotId};
 use process::{capped, children, gone, start_error, worker, Driver};
+
+fn basic() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/process/workers/basic.py"].iter().collect()
+}
 
 /// A program that stands in for an interpreter.
 fn fake_python(directory: &tempfile::TempDir, script: &str) -> PathBuf {
@@ -135,9 +140,51 @@ async fn what_is_missing_is_named_before_anything_is_started() {
 }
 
 #[actix_rt::test]
+async fn paths_need_not_be_utf_8() {
+    let directory = tempfile::tempdir().expect("the disk has room");
+    let odd = directory.path().join(std::ffi::OsString::from_vec(b"caf\xe9".to_vec()));
+    std::fs::create_dir(&odd).expect("the directory is ours");
+    let (script, python) = (odd.join("w\u{e9}rker.py"), odd.join("python"));
+    std::fs::copy(basic(), &script).expect("the disk has room");
+    let found =
+        std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let found =
+        String::from_utf8(found.expect("Python is there").stdout).expect("it is in an ordinary place");
+    symlink(found.trim(), &python).expect("the directory is ours");
+
+    let mut driver = Driver::start(PoolConfig::new(&script).python(&python).cwd(&odd)).await;
+    assert_eq!(driver.backend.python_executable(), python);
+    let reply = driver.call(Call::raw_json("fail", "\"x\"")).await.expect_err("it raises");
+    assert!(
+        matches!(&reply, CallError::Exception { traceback, .. } if traceback.contains("rker.py")),
+        "{reply:?}"
+    );
+
+    std::fs::write(&script, "def broken(:").expect("the disk has room");
+    let error = start_error(PoolConfig::new(&script)).await;
+    assert!(error.details().contains("def broken"), "{error:?}");
+}
+
+#[actix_rt::test]
+async fn what_no_process_can_be_given_is_an_error_of_the_start() {
+    let rows = [
+        PoolConfig::new("/tmp/a\0b.py"),
+        worker("basic.py").cwd("/tmp/a\0b"),
+        worker("basic.py").cwd("/nonexistent/directory"),
+        worker("basic.py").python("/tmp/a\0b"),
+        worker("basic.py").env("NAME", "a\0b"),
+        worker("basic.py").env("NA\0ME", "value"),
+        worker("basic.py").env("NAME", "x".repeat(1 << 20)),
+    ];
+    for config in rows {
+        println!("{:?}", start_error(config).await);
+    }
+}
+
+#[actix_rt::test]
 async fn interpreter_that_is_too_old_is_refused_with_its_version() {
     let directory = tempfile::tempdir().expect("the disk has room");
-    let report = r#"{"version": [3, 8, 20], "implementation": "cpython", "executable": "/opt/py38"}"#;
+    let report = r#"{"version": [3, 8, 20], "implementation": "cpython"}"#;
     let python = fake_python(&directory, &format!("echo '{report}' > /proc/self/fd/$PYPROC_REPORT_FD"));
     let error = start_error(worker("basic.py").python(python)).await;
     assert!(

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use actix_pyproc::wire::frame::{COUNTED_LEN, HEADER_LEN};
-use actix_pyproc::wire::message::{Hello, Ready, WorkerRef, PROTOCOL};
+use actix_pyproc::wire::message::{Hello, Ready, PROTOCOL};
 use actix_pyproc::wire::{Codec, Header, Kind};
 use bytes::BytesMut;
 use rustix::fs::MemfdFlags;
@@ -72,7 +72,7 @@ impl Floor {
             interrupt_signal: 23,
             stacks_signal: 0,
             log_level: "info".into(),
-            worker: WorkerRef::Path(script.to_owned()),
+            worker: script.to_owned().into(),
             faults: false,
             fault: None,
         };

@@ -39,7 +39,7 @@ def main():
                     "protocol": 1,
                     "python": "%d.%d.%d" % sys.version_info[:3],
                     "implementation": sys.implementation.name,
-                    "executable": sys.executable or "",
+                    "executable": os.fsencode(sys.executable or "").decode("utf-8", "replace"),
                     "pid": os.getpid(),
                 }
             ),
@@ -141,7 +141,8 @@ def _run(worker, target):
         if "module" in target:
             run_module(target["module"])
         else:
-            run_script(target["path"])
+            # The host sends bytes if the path is not UTF-8.
+            run_script(target["path"] if "path" in target else os.fsdecode(bytes(target["path_bytes"])))
     except CannotLoad as error:
         worker.fail(StartError(str(error)))
         return 1

@@ -1,7 +1,9 @@
 //! The Python interpreter of a pool, found and looked at once. The main structure is [`Interpreter`].
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -38,7 +40,9 @@ pub(crate) struct Interpreter {
 struct Report {
     version: [u32; 3],
     implementation: String,
-    executable: PathBuf,
+    /// Bytes, as a path need not be UTF-8.
+    #[serde(default)]
+    executable: Vec<u8>,
 }
 
 impl Interpreter {
@@ -84,7 +88,8 @@ async fn probe(path: &Path, limit: Duration) -> Result<Interpreter, StartError> 
         Ok(report) if status == ExitStatus::Code(0) => {
             memfd::seal(&package).map_err(io_error)?;
             let version = version(&report);
-            Ok(Interpreter { executable: report.executable, version, package })
+            let executable = OsString::from_vec(report.executable).into();
+            Ok(Interpreter { executable, version, package })
         }
         _ => Err(unusable(format!("{status}\n{said}").trim_end().to_owned())),
     }

@@ -79,7 +79,7 @@ impl Plan {
         config.validate()?;
         let worker = match &config.worker {
             WorkerSource::Module { module } => WorkerRef::Module(module.clone()),
-            WorkerSource::Path(path) => WorkerRef::Path(script(path)?),
+            WorkerSource::Path(path) => script(path)?.into(),
         };
         let interpreter = Interpreter::resolve(&config).await?;
         Ok(Self { config, interpreter, worker })

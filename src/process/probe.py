@@ -26,9 +26,10 @@ def main():
     report = {
         "version": list(sys.version_info[:3]),
         "implementation": sys.version_info >= (3, 3) and sys.implementation.name or "unknown",
-        "executable": sys.executable,
     }
     if sys.version_info >= (3, 9):
+        # A list of bytes: the path need not be UTF-8.
+        report["executable"] = list(os.fsencode(sys.executable))
         build(json.load(sys.stdin), os.fdopen(int(os.environ["PYPROC_PACKAGE_FD"]), "wb"))
     with os.fdopen(int(os.environ["PYPROC_REPORT_FD"]), "w") as out:
         json.dump(report, out)

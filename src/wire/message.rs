@@ -1,6 +1,7 @@
 //! What the frames of the handshake and of errors hold: JSON. The main structure is [`Incoming`].
 
 use std::borrow::Cow;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,9 +65,21 @@ pub struct FaultOrder {
 #[serde(rename_all = "lowercase")]
 pub enum WorkerRef {
     /// A script, by its absolute path.
-    Path(PathBuf),
+    Path(String),
+    /// The same, for a path that is not UTF-8.
+    #[serde(rename = "path_bytes")]
+    PathBytes(Vec<u8>),
     /// A module, as for `python -m`.
     Module(String),
+}
+
+impl From<PathBuf> for WorkerRef {
+    fn from(path: PathBuf) -> Self {
+        match path.into_os_string().into_string() {
+            Ok(path) => Self::Path(path),
+            Err(path) => Self::PathBytes(path.into_vec()),
+        }
+    }
 }
 
 /// The worker's first frame: what it runs on.
@@ -304,6 +317,9 @@ fn json<'a, T: Deserialize<'a>>(kind: Kind, payload: &'a [u8]) -> Result<T, Mess
 mod tests {
     use bytes::Bytes;
 
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::path::PathBuf;
+
     use super::{ErrorCode, Failure, FunctionKind, Hello, Incoming, MessageError, WorkerRef};
     use crate::wire::frame::{Frame, Header, Kind};
 
@@ -326,7 +342,9 @@ mod tests {
     #[test]
     fn hello_names_the_worker_as_the_protocol_page_does() {
         let json = |worker: WorkerRef| serde_json::to_string(&worker).expect("it has a JSON");
-        assert_eq!(json(WorkerRef::Path("/a/w.py".into())), r#"{"path":"/a/w.py"}"#);
+        assert_eq!(json(PathBuf::from("/a/w.py").into()), r#"{"path":"/a/w.py"}"#);
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(b"/\xff"));
+        assert_eq!(json(path.into()), r#"{"path_bytes":[47,255]}"#);
         assert_eq!(json(WorkerRef::Module("pkg.mod".into())), r#"{"module":"pkg.mod"}"#);
         let hello = r#"{"protocol": 1, "max_frame": 67108872, "slots": 1024, "slot": 0, "generation": 1, "flush_us": 200,
             "busy_poll_us": 0, "interrupt_signal": 23, "stacks_signal": 36, "log_level": "info",
