@@ -6,28 +6,31 @@ use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::process::{
-    kill_process_group, pidfd_send_signal, waitid, Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus,
+    kill_process_group, pidfd_send_signal, test_kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions,
+    WaitIdStatus,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 
-use super::spawner;
+use super::spawner::{self, Spawner};
 use crate::error::ExitStatus;
 
 /// A child process that leads a process group of its own.
 ///
-/// It is signalled through its pidfd, so a process that has its number later is never hit. Dropping it kills the
+/// It is signalled through its pidfd, so a process that has its number later is never hit. Dropping it kills it with its
 /// group and leaves the rest to the reaper thread.
 #[derive(Debug)]
 pub(crate) struct Child {
     pid: Pid,
     fd: OwnedFd,
     status: OnceLock<ExitStatus>,
+    /// The system takes the end of the thread that forked for the end of the host.
+    _spawner: Spawner,
 }
 
 impl Child {
-    pub(super) fn new(pid: Pid, fd: OwnedFd) -> Self {
-        Self { pid, fd, status: OnceLock::new() }
+    pub(super) fn new(pid: Pid, fd: OwnedFd, spawner: Spawner) -> Self {
+        Self { pid, fd, status: OnceLock::new(), _spawner: spawner }
     }
 
     /// The child with its end in the reactor's sight. It must be called on an arbiter.
@@ -48,9 +51,20 @@ impl Child {
         let _ = pidfd_send_signal(&self.fd, signal);
     }
 
-    /// Kills the process and all that it started in its group.
-    pub(crate) fn kill_group(&self) {
+    /// Kills the process, in whatever group it is, and all that it started in its own.
+    pub(crate) fn kill(&self) {
         if self.status.get().is_none() {
+            match pidfd_send_signal(&self.fd, Signal::KILL) {
+                Err(Errno::SRCH) => self.kill_rest(),
+                _ => kill_group(self.pid),
+            }
+        }
+    }
+
+    /// Kills the group after the system has reaped the process, as it does for a host that ignores SIGCHLD. A group that
+    /// still has members keeps its number from new processes; if there is one, nobody is left in the group.
+    fn kill_rest(&self) {
+        if test_kill_process(self.pid) == Err(Errno::SRCH) {
             kill_group(self.pid);
         }
     }
@@ -70,7 +84,10 @@ impl Child {
                 wait(options).ok().flatten().map_or(ExitStatus::Unknown, |status| read(&status))
             }
             Err(Errno::INTR) => return None,
-            Err(_) => ExitStatus::Unknown,
+            Err(_) => {
+                self.kill_rest();
+                ExitStatus::Unknown
+            }
         };
         Some(*self.status.get_or_init(|| status))
     }
@@ -78,8 +95,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
+        self.kill();
         if self.status.get().is_none() {
-            kill_group(self.pid);
             spawner::reap(self.pid);
         }
     }

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use rustix::fs::{access, Access};
 use serde::Deserialize;
+use tokio::time::{timeout_at, Instant};
 
 use super::body::exited;
 use super::command::{CommandLine, Inherited, Search};
-use super::{memfd, package, spawner};
+use super::spawner::Spawner;
+use super::{memfd, package};
 use crate::config::PoolConfig;
 use crate::error::{ExitStatus, StartError};
 
@@ -23,6 +25,9 @@ const OLDEST: [u32; 2] = [3, 9];
 
 /// How much of a probe's standard error is told.
 const STDERR_LIMIT: u64 = 8 * 1024;
+
+/// A probe's report is far shorter.
+const REPORT_LIMIT: u64 = 64 * 1024;
 
 /// An interpreter that is fit for workers, and the package `pyproc_worker` compiled for it.
 #[derive(Clone, Debug)]
@@ -47,19 +52,19 @@ struct Report {
 
 impl Interpreter {
     /// Finds the interpreter that the configuration or the environment names, and looks at it.
-    pub(crate) async fn resolve(config: &PoolConfig) -> Result<Self, StartError> {
+    pub(crate) async fn resolve(config: &PoolConfig, spawner: &Spawner) -> Result<Self, StartError> {
         let found = Search::of_host(config)
             .find(is_program)
             .map_err(|looked_for| StartError::InterpreterNotFound { looked_for: looked_for.into() })?;
         // A relative path would count from the working directory of the workers.
         let path = std::path::absolute(found).map_err(StartError::io("find the working directory"))?;
-        let interpreter = probe(&path, config.start_timeout).await?;
+        let interpreter = probe(&path, spawner, config.start_timeout).await?;
         tracing::debug!(executable = ?interpreter.executable, version = interpreter.version, "found the interpreter");
         Ok(interpreter)
     }
 }
 
-async fn probe(path: &Path, limit: Duration) -> Result<Interpreter, StartError> {
+async fn probe(path: &Path, spawner: &Spawner, limit: Duration) -> Result<Interpreter, StartError> {
     let unusable =
         |reason: String| StartError::InterpreterUnusable { path: path.to_owned(), reason: reason.into() };
     let io_error = |error: io::Error| unusable(error.to_string());
@@ -74,18 +79,20 @@ async fn probe(path: &Path, limit: Duration) -> Result<Interpreter, StartError> 
     let to_stderr = Stdio::from(stderr.try_clone().map_err(io_error)?);
     let command = CommandLine::probe(path, &inherited).into_command(sources.into(), Stdio::null(), to_stderr);
 
-    let child = spawner::spawn(command, inherited.into_fds()).await.map_err(io_error)?;
+    let deadline = Instant::now() + limit;
+    let child = spawner.spawn(command, inherited.into_fds(), deadline).await.map_err(io_error)?;
     let child = child.watch().map_err(io_error)?;
-    let status = tokio::time::timeout(limit, exited(&child)).await;
+    let status = timeout_at(deadline, exited(&child)).await;
     let status = status.map_err(|_| unusable(format!("it did not answer within {limit:?}")))?;
 
     let said = memfd::read_tail(&stderr, STDERR_LIMIT).map_err(io_error)?;
-    let report = memfd::read_tail(&report, u64::MAX).map_err(io_error)?;
+    let report = memfd::read_tail(&report, REPORT_LIMIT).map_err(io_error)?;
     match serde_json::from_str::<Report>(&report) {
         Ok(report) if report.version[..2] < OLDEST[..] => {
             Err(StartError::UnsupportedVersion { path: path.to_owned(), found: version(&report).into() })
         }
-        Ok(report) if status == ExitStatus::Code(0) => {
+        // The report comes last, so it is enough where the host ignores SIGCHLD and the status is lost.
+        Ok(report) if matches!(status, ExitStatus::Code(0) | ExitStatus::Unknown) => {
             memfd::seal(&package).map_err(io_error)?;
             let version = version(&report);
             let executable = OsString::from_vec(report.executable).into();

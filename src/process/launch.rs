@@ -19,10 +19,11 @@ use super::connection::{self, Connection};
 use super::handshake::{handshake, Refusal};
 use super::interpreter::Interpreter;
 use super::log::Source;
+use super::memfd;
 use super::output::{Output, Pipes};
+use super::spawner::Spawner;
 use super::stop::{end, End, STACKS_SIGNAL};
 use super::table::{SlotTable, SLOTS};
-use super::{memfd, spawner};
 use crate::config::{PoolConfig, WorkerSource};
 use crate::error::{ExitCause, StartError};
 use crate::wire::frame::COUNTED_LEN;
@@ -40,6 +41,7 @@ pub(crate) struct Plan {
     config: Arc<PoolConfig>,
     interpreter: Interpreter,
     worker: WorkerRef,
+    spawner: Spawner,
 }
 
 /// A worker that serves.
@@ -81,8 +83,9 @@ impl Plan {
             WorkerSource::Module { module } => WorkerRef::Module(module.clone()),
             WorkerSource::Path(path) => script(path)?.into(),
         };
-        let interpreter = Interpreter::resolve(&config).await?;
-        Ok(Self { config, interpreter, worker })
+        let spawner = Spawner::start().map_err(StartError::io("start a thread"))?;
+        let interpreter = Interpreter::resolve(&config, &spawner).await?;
+        Ok(Self { config, interpreter, worker, spawner })
     }
 
     pub(crate) fn config(&self) -> &Arc<PoolConfig> {
@@ -109,7 +112,7 @@ impl Plan {
     ) -> Result<Started, StartError> {
         let limit = self.config.start_timeout;
         let deadline = Instant::now() + limit;
-        let Launched { body, mut connection, table } = self.start_process(slot).await?;
+        let Launched { body, mut connection, table } = self.start_process(slot, deadline).await?;
         let hello = self.hello(slot, generation, fault);
         let answer = timeout_at(deadline, handshake(&mut connection, &body, &hello)).await;
         let gone = |how| async { Arc::new(end(Rc::clone(&body), how).await) };
@@ -136,12 +139,12 @@ impl Plan {
         })
     }
 
-    async fn start_process(&self, slot: u32) -> Result<Launched, StartError> {
+    async fn start_process(&self, slot: u32, deadline: Instant) -> Result<Launched, StartError> {
         let opened = open_channels(&self.interpreter.package);
         let (host, worker) = opened.map_err(StartError::io("open its channels"))?;
         let line = CommandLine::worker(&self.config, &self.interpreter.executable, slot, &worker.inherited);
         let command = line.into_command(Stdio::null(), worker.stdout.into(), worker.stderr.into());
-        let child = spawner::spawn(command, worker.inherited.into_fds()).await;
+        let child = self.spawner.spawn(command, worker.inherited.into_fds(), deadline).await;
         let child = child.map_err(StartError::io("start the interpreter"))?;
         let source = Source { slot, pid: child.pid() };
         let watch = || -> io::Result<Launched> {

@@ -97,7 +97,7 @@ async fn within_drain(body: &Body) -> ExitStatus {
 }
 
 async fn kill(body: &Body) -> ExitStatus {
-    body.child.get_ref().kill_group();
+    body.child.get_ref().kill();
     exited(&body.child).await
 }
 

@@ -1,0 +1,123 @@
+//! Hosts in unusual circumstances: they block or ignore signals, or see another PID namespace in `/proc`. Each test runs
+//! itself as such a host.
+
+mod process;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use actix_pyproc::{Call, CallError, ExitStatus, Pool, StartError};
+use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
+use process::{capped, gone, is_alive, start_error, worker, Driver};
+
+const HOST: &str = "PROCESS_HOST";
+
+/// Blocks all signals and ignores some, and becomes the program that it is given.
+const NO_SIGNALS: &str = "import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+for number in (signal.SIGURG, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+    signal.signal(number, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])";
+
+/// Runs a test of this file by way of another program; `None` if this process is run in that way.
+fn by_way_of(program: &[&str], test: &str) -> Option<Command> {
+    if std::env::var_os(HOST).is_some() {
+        return None;
+    }
+    let mut command = Command::new(program[0]);
+    command.args(&program[1..]).arg(std::env::current_exe().expect("it has a path"));
+    command.args(["--exact", test, "--nocapture"]).env(HOST, "1");
+    Some(command)
+}
+
+fn succeeds(mut command: Command) {
+    let output = command.output().expect("the program is there");
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{}\n{}", output.status, said.concat());
+}
+
+#[actix_rt::test]
+async fn workers_of_a_host_that_blocks_and_ignores_signals_have_them_all() {
+    let name = "workers_of_a_host_that_blocks_and_ignores_signals_have_them_all";
+    if let Some(command) = by_way_of(&["python3", "-c", NO_SIGNALS], name) {
+        return succeeds(command);
+    }
+    let pool = Pool::start(worker("hard_to_end.py").workers(1)).await.expect("the pool starts");
+    let [blocked, ignored]: [u64; 2] = pool.call("signals", &()).await.expect("it returns");
+    // Python itself ignores SIGPIPE and SIGXFSZ; 32 and 33 are the C library's own.
+    let of_libc = 1 << 31 | 1 << 32;
+    assert_eq!((blocked, ignored & !of_libc), (0, 1 << 12 | 1 << 24), "{blocked:x} {ignored:x}");
+    drop(pool);
+
+    let pool = Pool::start(worker("basic.py").workers(1)).await.expect("the pool starts");
+    let pid = pool.status().await.slots[0].pid;
+    let call = Call::raw_json("sleep", "60").timeout(Duration::from_millis(200));
+    let error = capped("the deadline", pool.send(call)).await.expect("the pool lives").map(drop);
+    assert!(matches!(error, Err(CallError::DeadlineExceeded { started: true })), "{error:?}");
+    assert_eq!(pool.call::<i32>("echo", &7).await.expect("it serves"), 7);
+    assert_eq!(
+        pool.status().await.slots[0].pid,
+        pid,
+        "the call was interrupted, and its worker was not killed"
+    );
+    pool.shutdown().await;
+}
+
+#[actix_rt::test]
+async fn host_that_ignores_sigchld_loses_the_exit_status_and_nothing_else() {
+    let name = "host_that_ignores_sigchld_loses_the_exit_status_and_nothing_else";
+    if let Some(command) = by_way_of(&["python3", "-c", NO_SIGNALS], name) {
+        return succeeds(command);
+    }
+    let mut driver = Driver::basic().await;
+    let reply = driver.call(Call::raw_json("grandchild", "false")).await.expect("it returns");
+    let grandchild: u32 = reply.json().expect("it is a process id");
+    assert!(is_alive(grandchild));
+    driver.send(&Call::raw_json("leave", "3"));
+    let exit = driver.lost().await;
+    assert_eq!((exit.status, &exit.stderr_tail[..]), (ExitStatus::Unknown, &["leaving".to_owned()][..]));
+    gone(grandchild).await;
+
+    // The standard library panics when `exec` fails and the child is not its own to reap.
+    let directory = tempfile::tempdir().expect("the disk has room");
+    let python = directory.path().join("python");
+    std::fs::write(&python, "#!/nonexistent/program\n").expect("the disk has room");
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    let error = start_error(worker("basic.py").python(python)).await;
+    assert!(matches!(&error, StartError::InterpreterUnusable { .. }), "{error}");
+    assert!(error.to_string().contains("exec failed"), "{error}");
+    let mut driver = Driver::basic().await;
+    driver.link.kill(KillReason::Stuck);
+    driver.lost().await;
+}
+
+#[actix_rt::test]
+async fn host_that_sees_another_pid_namespace_in_proc_watches_its_own_workers() {
+    let name = "host_that_sees_another_pid_namespace_in_proc_watches_its_own_workers";
+    let unshare = ["unshare", "--pid", "--fork"];
+    if let Some(command) = by_way_of(&unshare, name) {
+        // Where no namespace can be made, the test runs on the host's own.
+        if Command::new("unshare").args(["--pid", "--fork", "true"]).status().is_ok_and(|it| it.success()) {
+            succeeds(command);
+        }
+    }
+    let mut driver = Driver::basic().await;
+    assert!(driver.link.rss().expect("it lives") > 1 << 20);
+    assert!(!driver.link.is_stopped());
+    let id = driver.send(&Call::raw_json("kill", "19"));
+    driver.until(id, Phase::Running).await;
+    capped("the stop", async {
+        while !driver.link.is_stopped() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    driver.link.kill(KillReason::Stopped);
+    assert_eq!(driver.lost().await.status.signal(), Some(9));
+    assert_eq!(driver.link.rss(), None);
+    // The stacks come from a worker of which `/proc` says that it has a handler.
+    let mut driver = Driver::basic().await;
+    driver.link.kill(KillReason::Stuck);
+    assert!(driver.lost().await.stacks.is_some());
+}
