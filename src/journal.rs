@@ -123,6 +123,7 @@ const fn cause_name(cause: &ExitCause) -> &'static str {
         ExitCause::Shutdown => "shutdown",
         ExitCause::StartTimeout => "start_timeout",
         ExitCause::Disconnected => "disconnected",
+        ExitCause::Unkillable => "unkillable",
         ExitCause::Protocol(_) => "protocol",
     }
 }

@@ -29,9 +29,14 @@ impl Exit {
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.cause == ExitCause::Unkillable {
+            return f.write_str(
+                "did not die of SIGKILL in time: it waits in the kernel or is held by a debugger",
+            );
+        }
         self.status.fmt(f)?;
         match &self.cause {
-            ExitCause::Crashed | ExitCause::Drained => Ok(()),
+            ExitCause::Crashed | ExitCause::Drained | ExitCause::Unkillable => Ok(()),
             ExitCause::Stuck => f.write_str(" because a cancelled call did not end"),
             ExitCause::Stopped => f.write_str(" because it was stopped and did not go on"),
             ExitCause::DrainTimeout => f.write_str(" because it did not drain in time"),
@@ -55,7 +60,8 @@ pub enum ExitStatus {
         /// Whether it left a core file.
         core_dumped: bool,
     },
-    /// The program that hosts the pool has reaped it (it ignores `SIGCHLD`, or waits for any child).
+    /// The program that hosts the pool has reaped it (it ignores `SIGCHLD`, or waits for any child), or it has not ended
+    /// ([`ExitCause::Unkillable`]).
     Unknown,
 }
 
@@ -116,6 +122,9 @@ pub enum ExitCause {
     StartTimeout,
     /// The pool killed it: it closed its socket and lived on.
     Disconnected,
+    /// The pool sent SIGKILL and the process did not die within 5 s: it waits in the kernel (for a disk or a network file
+    /// system), or a debugger holds it. The pool goes on without it, and reaps it when it dies.
+    Unkillable,
     /// The pool killed it: what came from its socket breaks the protocol, in the way that is told.
     Protocol(Box<str>),
 }
@@ -162,6 +171,8 @@ mod tests {
         assert_eq!(exit(killed, ExitCause::Stuck), "killed by SIGKILL because a cancelled call did not end");
         let segv = ExitStatus::Signal { number: 11, core_dumped: true };
         assert_eq!(exit(segv, ExitCause::Crashed), "killed by SIGSEGV (core dumped)");
+        let held = exit(ExitStatus::Unknown, ExitCause::Unkillable);
+        assert!(held.starts_with("did not die of SIGKILL"), "{held}");
         let realtime = ExitStatus::Signal { number: 40, core_dumped: false };
         assert_eq!(exit(realtime, ExitCause::Crashed), "killed by signal 40");
     }

@@ -19,6 +19,10 @@ pub(crate) const STACKS_SIGNAL: i32 = 36;
 /// How long a worker that has closed its socket may take to exit: an interpreter closes it before it is done.
 const EXIT_GRACE: Duration = Duration::from_millis(100);
 
+/// How long a process may take to die of SIGKILL. One that waits in the kernel (a disk, a network file system), or that a
+/// debugger holds, can take for ever; one with much memory takes seconds.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
 /// How long after its death the host waits for a worker's last words: another process may hold the pipes open.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -47,7 +51,8 @@ pub(crate) enum End {
     KillWithStacks(ExitCause),
 }
 
-/// Ends a worker and all that it started, reaps it, and tells how it ended.
+/// Ends a worker and all that it started, reaps it, and tells how it ended. It takes at most the grace of `how` and
+/// [`KILL_LIMIT`].
 ///
 /// Cancellation safety: what was begun stays so; another end can be begun in its place.
 pub(crate) async fn end(body: Rc<Body>, how: End) -> Exit {
@@ -58,12 +63,12 @@ pub(crate) async fn end(body: Rc<Body>, how: End) -> Exit {
             Some(status @ ExitStatus::Code(0)) if drained => (status, ExitCause::Drained),
             Some(status) => (status, ExitCause::Crashed),
             // What drains has its time from the actors, and they end it.
-            None if drained => (within_drain(&body).await, ExitCause::Drained),
-            None => (kill(&body).await, ExitCause::Disconnected),
+            None if drained => within_drain(&body).await,
+            None => kill(&body, ExitCause::Disconnected).await,
         },
         End::Leaving(limit) => match within(limit, exited(&body.child)).await {
             Some(status) => (status, ExitCause::Crashed),
-            None => (kill(&body).await, ExitCause::Crashed),
+            None => kill(&body, ExitCause::Crashed).await,
         },
         End::Terminate(cause) => {
             // A stopped process would not hear of it.
@@ -71,13 +76,13 @@ pub(crate) async fn end(body: Rc<Body>, how: End) -> Exit {
             child.signal(Signal::TERM);
             match within(grace, exited(&body.child)).await {
                 Some(status) => (status, cause),
-                None => (kill(&body).await, cause),
+                None => kill(&body, cause).await,
             }
         }
-        End::Kill(cause) => (kill(&body).await, cause),
+        End::Kill(cause) => kill(&body, cause).await,
         End::KillWithStacks(cause) => {
             stacks = capture_stacks(&body).await;
-            (kill(&body).await, cause)
+            kill(&body, cause).await
         }
     };
     body.output.drained(LAST_WORDS).await;
@@ -89,16 +94,21 @@ async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T
 }
 
 /// The end of a worker that runs its teardown hooks after its socket was closed.
-async fn within_drain(body: &Body) -> ExitStatus {
+async fn within_drain(body: &Body) -> (ExitStatus, ExitCause) {
     match within(body.stop_grace, exited(&body.child)).await {
-        Some(status) => status,
-        None => kill(body).await,
+        Some(status) => (status, ExitCause::Drained),
+        None => kill(body, ExitCause::Drained).await,
     }
 }
 
-async fn kill(body: &Body) -> ExitStatus {
+/// Kills a worker. One that does not die is left to the reaper when its [`Body`] is dropped; its place in the pool goes
+/// to another.
+async fn kill(body: &Body, cause: ExitCause) -> (ExitStatus, ExitCause) {
     body.child.get_ref().kill();
-    exited(&body.child).await
+    match within(KILL_LIMIT, exited(&body.child)).await {
+        Some(status) => (status, cause),
+        None => (ExitStatus::Unknown, ExitCause::Unkillable),
+    }
 }
 
 /// The stacks of all threads, if the worker can tell them: it has a handler in C that needs no interpreter.

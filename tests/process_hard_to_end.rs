@@ -1,0 +1,123 @@
+//! Workers that a signal to their process group does not reach, or that do not die of SIGKILL.
+
+mod process;
+
+use std::io::BufRead as _;
+use std::time::Duration;
+
+use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, Pool};
+use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
+use process::{capped, gone, is_alive, worker, Driver};
+
+/// A process that is none of ours to reap, and is killed at the end of a test.
+struct Bystander(u32);
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.0).ok().and_then(rustix::process::Pid::from_raw);
+        let killed = rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::KILL);
+        assert!(killed.is_ok() || std::thread::panicking(), "it lives until now");
+    }
+}
+
+/// A worker that has left its group and runs in C, and the process whose group it has joined.
+async fn escaped(session: bool) -> (Driver, Bystander) {
+    let config = worker("hard_to_end.py").stop_grace(Duration::from_millis(100));
+    let mut driver = Driver::start(config).await;
+    let reply = driver.call(Call::json("leave_group", &session).expect("it is JSON")).await;
+    let bystander = Bystander(reply.expect("it returns").json().expect("it is a process id"));
+    let id = driver.send(&Call::raw_json("stick", "null"));
+    driver.until(id, Phase::Running).await;
+    (driver, bystander)
+}
+
+#[actix_rt::test]
+async fn worker_that_left_its_process_group_is_killed_as_any_other() {
+    for session in [false, true] {
+        for reason in [KillReason::Stuck, KillReason::Stopped, KillReason::DrainTimeout, KillReason::Shutdown]
+        {
+            let (mut driver, bystander) = escaped(session).await;
+            driver.link.kill(reason);
+            let exit = driver.lost().await;
+            assert_eq!(exit.status.signal(), Some(9), "{reason:?}: {exit:?}");
+            assert!(is_alive(bystander.0), "the pool kills no group that is not its own");
+        }
+        let (driver, _bystander) = escaped(session).await;
+        let pid = driver.link.pid();
+        drop(driver);
+        gone(pid).await;
+    }
+}
+
+#[actix_rt::test]
+async fn worker_that_left_its_process_group_dies_when_its_host_is_killed() {
+    const HOST: &str = "HARD_TO_END_IS_HOST";
+    let name = "worker_that_left_its_process_group_dies_when_its_host_is_killed";
+    if let Some(session) = std::env::var_os(HOST) {
+        let (driver, bystander) = escaped(session == "true").await;
+        println!("\npids {} {}", driver.link.pid(), bystander.0);
+        std::future::pending::<()>().await;
+    }
+    for session in ["false", "true"] {
+        // This test, in a process of its own, is the host.
+        let mut host = std::process::Command::new(std::env::current_exe().expect("it has a path"))
+            .args(["--exact", name, "--nocapture"])
+            .env(HOST, session)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("it can be started again");
+        let mut lines = std::io::BufReader::new(host.stdout.take().expect("it is piped")).lines();
+        let pids = lines.find_map(|line| line.ok()?.strip_prefix("pids ").map(str::to_owned));
+        let pids = pids.expect("the host starts a worker");
+        let (worker, bystander) = pids.split_once(' ').expect("there are two");
+        let (worker, bystander) = (worker.parse().expect("a number"), bystander.parse().expect("a number"));
+        let _bystander = Bystander(bystander);
+        assert!(is_alive(worker));
+        host.kill().expect("it is ours");
+        host.wait().expect("it is ours");
+        gone(worker).await;
+    }
+}
+
+#[actix_rt::test]
+async fn worker_that_does_not_die_of_sigkill_holds_up_nothing_and_is_reaped_when_it_dies() {
+    let mut driver = Driver::start(worker("hard_to_end.py")).await;
+    // A debugger that holds it stands for a disk or a network file system that does not answer.
+    let tracer = driver.call(Call::raw_json("be_held", "null")).await.expect("it returns");
+    let tracer = Bystander(tracer.json().expect("it is a process id"));
+    let pid = driver.link.pid();
+    driver.link.kill(KillReason::Stuck);
+    let exit = driver.lost().await;
+    assert_eq!((exit.status, &exit.cause), (ExitStatus::Unknown, &ExitCause::Unkillable));
+    assert!(exit.to_string().contains("did not die of SIGKILL"), "{exit}");
+    drop(driver);
+    assert!(is_alive(pid), "it is a zombie that only the debugger sees");
+    drop(tracer);
+    gone(pid).await;
+}
+
+#[actix_rt::test]
+async fn pool_replaces_a_worker_that_does_not_die_of_sigkill_and_shuts_down_without_it() {
+    let config = worker("hard_to_end.py").workers(1).kill_grace(Duration::from_millis(100));
+    let pool = Pool::start(config).await.expect("the pool starts");
+    let mut held = Vec::new();
+    for stuck in [true, false] {
+        let tracer = pool.call::<u32>("be_held", &()).await.expect("it returns");
+        let pid = pool.status().await.slots[0].pid.expect("it serves");
+        held.push((pid, Bystander(tracer)));
+        if stuck {
+            let call = Call::raw_json("stick", "null").timeout(Duration::from_millis(100));
+            let late = pool.send(call).await.expect("the pool lives").map(drop);
+            assert!(matches!(late, Err(CallError::DeadlineExceeded { started: true })), "{late:?}");
+            capped("the replacement", pool.call::<Vec<u64>>("signals", &()))
+                .await
+                .expect("another one serves");
+        }
+    }
+    capped("the shutdown", pool.shutdown_within(Duration::ZERO)).await;
+    for (pid, tracer) in held {
+        assert!(is_alive(pid), "it is a zombie that only the debugger sees");
+        drop(tracer);
+        gone(pid).await;
+    }
+}
