@@ -27,6 +27,18 @@ fn named(line: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
+fn every_test_that_the_security_page_names_exists() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("SECURITY.md")).expect("it is there");
+    let tests: Vec<_> = page.lines().flat_map(named).collect();
+    assert!(tests.len() >= 10, "{tests:?}");
+    for (prefix, name) in tests {
+        let path = file(prefix);
+        let code = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        assert!(code.contains(&format!("fn {name}()")), "{path:?} has no test {name}");
+    }
+}
+
+#[test]
 fn every_sentence_of_the_contract_names_a_test_that_exists() {
     let page = std::fs::read_to_string(Path::new(ROOT).join("docs/semantics.md")).expect("it is there");
     let (mut claims, mut tests) = (0, 0);
