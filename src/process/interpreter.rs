@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use rustix::fs::{access, Access};
 use serde::Deserialize;
-use tokio::time::{timeout_at, Instant};
+use tokio::time::timeout_at;
 
 use super::body::exited;
 use super::command::{CommandLine, Inherited, Search};
-use super::spawner::Spawner;
+use super::spawner::{self, Spawner};
 use super::{memfd, package};
 use crate::config::PoolConfig;
 use crate::error::{ExitStatus, StartError};
@@ -79,7 +79,7 @@ async fn probe(path: &Path, spawner: &Spawner, limit: Duration) -> Result<Interp
     let to_stderr = Stdio::from(stderr.try_clone().map_err(io_error)?);
     let command = CommandLine::probe(path, &inherited).into_command(sources.into(), Stdio::null(), to_stderr);
 
-    let deadline = Instant::now() + limit;
+    let deadline = spawner::deadline(limit);
     let child = spawner.spawn(command, inherited.into_fds(), deadline).await.map_err(io_error)?;
     let child = child.watch().map_err(io_error)?;
     let status = timeout_at(deadline, exited(&child)).await;

@@ -21,7 +21,7 @@ use super::interpreter::Interpreter;
 use super::log::Source;
 use super::memfd;
 use super::output::{Output, Pipes};
-use super::spawner::Spawner;
+use super::spawner::{self, Spawner};
 use super::stop::{end, End, STACKS_SIGNAL};
 use super::table::{SlotTable, SLOTS};
 use crate::config::{PoolConfig, WorkerSource};
@@ -111,7 +111,7 @@ impl Plan {
         fault: Option<FaultOrder>,
     ) -> Result<Started, StartError> {
         let limit = self.config.start_timeout;
-        let deadline = Instant::now() + limit;
+        let deadline = spawner::deadline(limit);
         let Launched { body, mut connection, table } = self.start_process(slot, deadline).await?;
         let hello = self.hello(slot, generation, fault);
         let answer = timeout_at(deadline, handshake(&mut connection, &body, &hello)).await;

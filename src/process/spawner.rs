@@ -45,6 +45,11 @@ struct Job {
     reply: oneshot::Sender<io::Result<Child>>,
 }
 
+/// When a start that may take `limit` has taken too long. A limit beyond the clock is a century.
+pub(super) fn deadline(limit: Duration) -> Instant {
+    Instant::now() + limit.min(Duration::from_secs(100 * 365 * 24 * 3600))
+}
+
 impl Spawner {
     pub(crate) fn start() -> io::Result<Self> {
         with_reaper(|_| ())?;
