@@ -127,10 +127,19 @@ impl ConfigLayers {
     /// # Errors
     /// Those of [`ConfigLayers::vars`].
     pub fn env(self) -> Result<Self, ConfigError> {
-        self.vars(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        )
+        let mut vars = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            // A name that is not UTF-8 is none of ours.
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => vars.push((name, value)),
+                Err(_) if name.starts_with(ENV_PREFIX) && !is_foreign(&name) => {
+                    return Err(ConfigError::Variable { name, message: "it is not UTF-8".to_owned() });
+                }
+                Err(_) => {}
+            }
+        }
+        self.vars(vars)
     }
 
     /// Overlays what variables set: `PYPROC_MAX_QUEUE` is `max_queue`, `PYPROC_RESTART_MAX_RESTARTS` is
@@ -138,8 +147,8 @@ impl ConfigLayers {
     /// stands in place of what was there.
     ///
     /// Left alone are variables that are not for the configuration: those of the protocol between host and worker
-    /// (`PYPROC_…_FD`), of the command line (`PYPROC_CONTROL_TOKEN`), of benchmarks and tests (`PYPROC_BENCH_…`,
-    /// `PYPROC_SOAK_…`), and those that Kubernetes sets in each pod near a service called `pyproc` (`PYPROC_PORT`, `PYPROC_SERVICE_HOST`, …).
+    /// (`PYPROC_…_FD`), the secrets of the command line (`PYPROC_TOKEN`, `PYPROC_CONTROL_TOKEN`), those of benchmarks
+    /// and tests (`PYPROC_BENCH_…`, `PYPROC_SOAK_…`), and those that Kubernetes sets in each pod near a service called `pyproc` (`PYPROC_PORT`, `PYPROC_SERVICE_HOST`, …).
     ///
     /// # Errors
     /// [`ConfigError::UnknownVariable`] if a variable names no field, [`ConfigError::Variable`] if a value does not
@@ -281,5 +290,6 @@ fn is_foreign(name: &str) -> bool {
         || name.ends_with("_PORT")
         || name.contains("_PORT_");
     let of_tests = name.starts_with("PYPROC_BENCH_") || name.starts_with("PYPROC_SOAK_");
-    name.ends_with("_FD") || name == "PYPROC_CONTROL_TOKEN" || of_tests || of_kubernetes
+    let is_secret = matches!(name, "PYPROC_TOKEN" | "PYPROC_CONTROL_TOKEN");
+    name.ends_with("_FD") || is_secret || of_tests || of_kubernetes
 }

@@ -80,7 +80,11 @@ impl Pyproc {
         self
     }
 
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(self, name: &str, value: &str) -> Self {
+        self.env_os(name, value.as_ref())
+    }
+
+    pub(crate) fn env_os(mut self, name: &str, value: &std::ffi::OsStr) -> Self {
         self.command.env(name, value);
         self
     }

@@ -5,6 +5,7 @@ mod call;
 mod chaos;
 mod check;
 mod harness;
+mod settings;
 mod signals;
 #[cfg(all(feature = "serve", feature = "top"))]
 mod top;

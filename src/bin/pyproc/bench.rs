@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use actix_pyproc::{Call, CallError, Pool};
+use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -71,8 +71,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     // The name lives as long as the command, and each call has its own copy of the reference.
     let function: &'static str = target.function.leak();
     let call = argument.into_call(function)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let config = args.pool.config(target.script.as_deref(), cores)?;
+    let config = args.pool.config(target.script.as_deref(), PoolConfig::default())?;
     let mut session = Session::start(config).await?;
     let result = measure(&mut session, &call, &args).await;
     if !matches!(result, Err(Failure::Signal(_))) {

@@ -48,7 +48,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         (None, None) => Argument::json("null", args.pool.codec)?,
     };
     let call = argument.into_call(target.function)?;
-    let config = args.pool.config(target.script.as_deref(), 1)?;
+    let config = args.pool.config_for_one(target.script.as_deref())?;
     let output = Output::open(args.out.as_deref(), args.json)?;
     let mut session = Session::start(config).await?;
     let result = one_call(&mut session, call).await;

@@ -8,7 +8,10 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use actix_pyproc::{Call, FaultInjector, FaultKind, PoolConfig, RestartConfig, StopFaults};
+use actix_pyproc::{
+    Call, ConfigError, ConfigLayers, ConfigOrigin, FaultInjector, FaultKind, PoolConfig, RestartConfig,
+    StopFaults,
+};
 use serde::Serialize;
 
 use crate::bench::{self, Report as Figures};
@@ -99,8 +102,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     // The name lives as long as the command, and each call has its own copy of the reference.
     let function: &'static str = target.function.leak();
     let call = argument.into_call(function)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let config = for_chaos(args.pool.config(target.script.as_deref(), cores)?);
+    let config = for_chaos(&args.pool.layers(target.script.as_deref(), defaults())?)?;
     // What a process opens once for its signals is no leak.
     drop(Signals::listen()?);
     let leaks = Leaks::before()?;
@@ -130,24 +132,32 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// The configuration with what suits a run in which workers die all the time, where nothing else was set.
-fn for_chaos(mut config: PoolConfig) -> PoolConfig {
+/// What suits a run in which workers die all the time: the lowest layer, so that whatever is set counts before it, also
+/// a value that is the usual default.
+fn defaults() -> PoolConfig {
     let usual = PoolConfig::default();
-    if config.restart == usual.restart {
-        config.restart = RestartConfig {
+    PoolConfig {
+        restart: RestartConfig {
             max: MAX_DELAY,
             max_restarts: u32::MAX,
             max_start_failures: u32::MAX,
             ..usual.restart
-        };
+        },
+        kill_grace: KILL_GRACE,
+        call_timeout: Some(CALL_TIMEOUT),
+        ..usual
     }
-    if config.kill_grace == usual.kill_grace {
-        config.kill_grace = KILL_GRACE;
+}
+
+/// The configuration of the run, checked.
+fn for_chaos(layers: &ConfigLayers) -> Result<PoolConfig, ConfigError> {
+    let mut config = layers.config().clone();
+    if layers.origin("restart.max") == ConfigOrigin::Default {
+        // A first delay that is set may be above the longest one that suits the run.
+        config.restart.max = config.restart.max.max(config.restart.initial);
     }
-    if config.call_timeout == usual.call_timeout {
-        config.call_timeout = Some(CALL_TIMEOUT);
-    }
-    config
+    config.validate()?;
+    Ok(config)
 }
 
 /// Calls and faults side by side; then calls only, until the last one has its answer.
@@ -212,5 +222,36 @@ impl Report {
         writeln!(out, "unanswered                 {:>6}", self.unanswered)?;
         writeln!(out, "processes left             {:>6}", self.leaked_processes)?;
         writeln!(out, "descriptors left           {:>6}", self.leaked_fds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_pyproc::{ConfigLayers, PoolConfig};
+
+    use super::{defaults, for_chaos, CALL_TIMEOUT, KILL_GRACE, MAX_DELAY};
+
+    /// The configuration of a run for which this TOML is set.
+    fn with(text: &str) -> PoolConfig {
+        let layers = ConfigLayers::new(defaults()).toml(text, None).expect("it is a configuration");
+        for_chaos(&layers).expect("it can be used")
+    }
+
+    #[test]
+    fn what_is_set_counts_also_if_it_is_the_usual_default() {
+        let usual = PoolConfig::default();
+        let config = with("");
+        assert_eq!((config.kill_grace, config.call_timeout), (KILL_GRACE, Some(CALL_TIMEOUT)));
+        assert_eq!((config.restart.max, config.restart.max_restarts), (MAX_DELAY, u32::MAX));
+
+        let config = with("kill_grace = \"1s\"\ncall_timeout = \"30s\"\n[restart]\nmax_restarts = 10");
+        assert_eq!((config.kill_grace, config.call_timeout), (usual.kill_grace, usual.call_timeout));
+        assert_eq!(config.restart.max_restarts, usual.restart.max_restarts);
+        assert_eq!(config.restart.max_start_failures, u32::MAX, "it is not set");
+
+        let config = with("[restart]\ninitial = \"2s\"");
+        assert_eq!(config.restart.max, Duration::from_secs(2));
     }
 }

@@ -44,7 +44,7 @@ struct Function<'a> {
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let mut config = args.pool.config(args.worker.as_deref(), 1)?;
+    let mut config = args.pool.config_for_one(args.worker.as_deref())?;
     // However many the pool is to have, one shows what they expose.
     (config.workers, config.min_ready) = (1, 0);
     let session = Session::start(config).await?;

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let text = if args.schema {
         format!("{:#}\n", PoolConfig::json_schema())
     } else {
-        let layers = args.pool.layers(args.worker.as_deref(), PoolConfig::default().workers)?;
+        let layers = args.pool.layers(args.worker.as_deref(), PoolConfig::default())?;
         let values = layers.values();
         // What is printed is what a pool would be started with.
         layers.finish()?;

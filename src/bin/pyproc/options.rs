@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actix_pyproc::{Codec, ConfigLayers, LogLevel, PoolConfig, Select, WorkerSource};
+use actix_pyproc::{Codec, ConfigLayers, ConfigOrigin, LogLevel, PoolConfig, Select, WorkerSource};
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, ValueEnum};
@@ -63,25 +63,33 @@ pub(crate) enum Log {
 }
 
 impl PoolOptions {
-    /// The configuration that file, environment and flags make together.
-    pub(crate) fn config(
-        &self,
-        script: Option<&Path>,
-        default_workers: usize,
-    ) -> Result<PoolConfig, Failure> {
-        Ok(self.layers(script, default_workers)?.finish()?)
+    /// The configuration that defaults, file, environment and flags make together.
+    pub(crate) fn config(&self, script: Option<&Path>, defaults: PoolConfig) -> Result<PoolConfig, Failure> {
+        Ok(self.layers(script, defaults)?.finish()?)
     }
 
-    /// The same, unchecked, with where each value comes from. The default number of workers is for those who bring no
-    /// file.
+    /// The same for a command that makes one call: it starts one worker, unless a number of workers is set.
+    pub(crate) fn config_for_one(&self, script: Option<&Path>) -> Result<PoolConfig, Failure> {
+        let layers = self.layers(script, PoolConfig::default().workers(1))?;
+        let mut config = layers.config().clone();
+        if layers.origin("workers") == ConfigOrigin::Default {
+            // How many must be ready was meant for the pool that the file is for.
+            config.min_ready = 0;
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration, unchecked, with where each value comes from.
     pub(crate) fn layers(
         &self,
         script: Option<&Path>,
-        default_workers: usize,
+        defaults: PoolConfig,
     ) -> Result<ConfigLayers, Failure> {
+        let layers = ConfigLayers::new(defaults);
         let layers = match &self.config {
-            Some(path) => ConfigLayers::new(PoolConfig::default()).file(path)?,
-            None => ConfigLayers::new(PoolConfig::default().workers(default_workers)),
+            Some(path) => layers.file(path)?,
+            None => layers,
         };
         let layers = self.overlay(layers.env()?);
         Ok(match script {

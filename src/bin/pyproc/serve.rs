@@ -59,7 +59,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let config = args.pool.config(args.worker.as_deref(), PoolConfig::default().workers)?;
+    let config = args.pool.config(args.worker.as_deref(), PoolConfig::default())?;
     if args.pool.codec != Codec::Json {
         note("--codec changes nothing here: the Content-Type of each request says how it is encoded");
     }
