@@ -5,7 +5,7 @@ use std::io::{Read, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -26,10 +26,23 @@ pub(crate) struct Pyproc {
 
 /// A run that has begun.
 pub(crate) struct Running {
-    child: Child,
+    child: Process,
     stdout: Stream,
     stderr: Stream,
     mark: String,
+    /// Lets standard error be read, if it is not read from the start.
+    reads_stderr: Option<mpsc::Sender<()>>,
+}
+
+/// A process that does not outlive a test that fails.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended, as it should.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// What comes from the run, while it comes.
@@ -103,24 +116,38 @@ impl Pyproc {
         self.start().end()
     }
 
-    pub(crate) fn start(mut self) -> Running {
+    pub(crate) fn start(self) -> Running {
+        self.start_reading(None)
+    }
+
+    /// Starts a run whose standard error is a pipe that nobody reads, until [`Running::read_stderr`].
+    #[cfg(feature = "serve")]
+    pub(crate) fn start_unread(self) -> Running {
+        let (go, may_read) = mpsc::channel();
+        let running = self.start_reading(Some(may_read));
+        Running { reads_stderr: Some(go), ..running }
+    }
+
+    fn start_reading(mut self, may_read: Option<mpsc::Receiver<()>>) -> Running {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the binary was built");
         let mut stdin = child.stdin.take().expect("it is piped");
         // One that does not read its standard input has gone, or will go, without it.
         let _ = stdin.write_all(&self.stdin);
         drop(stdin);
-        let stdout = Stream::read(child.stdout.take().expect("it is piped"));
-        let stderr = Stream::read(child.stderr.take().expect("it is piped"));
-        Running { child, stdout, stderr, mark: self.mark }
+        let stdout = Stream::read(child.stdout.take().expect("it is piped"), None);
+        let stderr = Stream::read(child.stderr.take().expect("it is piped"), may_read);
+        Running { child: Process(child), stdout, stderr, mark: self.mark, reads_stderr: None }
     }
 }
 
 impl Stream {
-    fn read(mut from: impl Read + Send + 'static) -> Self {
+    fn read(mut from: impl Read + Send + 'static, may_read: Option<mpsc::Receiver<()>>) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&bytes);
         let reader = thread::spawn(move || {
+            // A sender that is gone lets it read.
+            may_read.map(|may_read| may_read.recv());
             let mut chunk = vec![0; 1 << 16];
             while let Ok(read @ 1..) = from.read(&mut chunk) {
                 into.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..read]);
@@ -142,23 +169,29 @@ impl Stream {
 impl Running {
     /// Waits until this is on standard error.
     pub(crate) fn says(&mut self, text: &str) -> String {
-        has_written(&mut self.child, &self.stderr, text)
+        has_written(&mut self.child.0, &self.stderr, text)
     }
 
     /// Waits until a line with this is on standard output.
-    #[cfg(all(feature = "serve", feature = "top"))]
+    #[cfg(feature = "serve")]
     pub(crate) fn prints(&mut self, text: &str) -> String {
-        has_written(&mut self.child, &self.stdout, text)
+        has_written(&mut self.child.0, &self.stdout, text)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("it is a process id");
+        let pid = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw).expect("it is a process id");
         kill_process(pid, signal).expect("it runs");
+    }
+
+    /// Reads the standard error of a run that was started without that.
+    pub(crate) fn read_stderr(&mut self) {
+        self.reads_stderr = None;
     }
 
     /// Waits for the end of the run, and of all that it started.
     pub(crate) fn end(mut self) -> Ended {
-        let status = until("the command to end", || self.child.try_wait().expect("it is our child"));
+        let status = until("the command to end", || self.child.0.try_wait().expect("it is our child"));
+        self.read_stderr();
         until("what it started to end", || marked(&self.mark).is_empty().then_some(()));
         let stderr = String::from_utf8_lossy(&self.stderr.all()).into_owned();
         Ended { code: status.code(), stdout: self.stdout.all(), stderr }

@@ -5,6 +5,8 @@ mod call;
 mod chaos;
 mod check;
 mod harness;
+#[cfg(feature = "serve")]
+mod serve;
 mod settings;
 mod signals;
 #[cfg(all(feature = "serve", feature = "top"))]
