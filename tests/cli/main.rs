@@ -4,6 +4,7 @@ mod call;
 #[cfg(feature = "fault-injection")]
 mod chaos;
 mod check;
+mod console;
 mod harness;
 #[cfg(feature = "serve")]
 mod serve;

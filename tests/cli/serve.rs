@@ -54,6 +54,42 @@ impl Address {
     }
 }
 
+#[test]
+fn standard_error_that_nobody_reads_stops_neither_calls_nor_the_end() {
+    let mut running = serve(worker("prints_without_end.py"), &[]).start_unread();
+    let address = listening(&mut running);
+    // Far more than the pipe and the queue hold is printed meanwhile.
+    for _ in 0..50 {
+        assert_eq!(address.ask("GET", "/live", "").0, "HTTP/1.1 200 OK");
+        assert_eq!(address.call("answer"), "42");
+    }
+    running.signal(Signal::TERM);
+    running.end().exits(0);
+}
+
+#[test]
+fn output_that_is_dropped_is_counted_when_standard_error_is_read_again() {
+    let mut running = serve(worker("functions.py"), &["--log", "info"]).start_unread();
+    let address = listening(&mut running);
+    let text = format!("{:?}", "z".repeat(7000));
+    // Ten megabytes: the queue is full after a while, and no call waits for it.
+    for _ in 0..700 {
+        assert_eq!(address.ask("POST", "/call/say", &text).1, "null");
+    }
+    running.read_stderr();
+    running.says(" lines of output were dropped");
+    running.signal(Signal::TERM);
+    let ended = running.end().exits(0);
+    assert!(ended.stderr.contains("SIGTERM: waiting up to"), "{}", ended.stderr.len());
+}
+
+#[test]
+fn call_ends_with_its_result_though_nobody_reads_standard_error() {
+    let mut running = Pyproc::new().arg("call").arg(worker("prints_100_mb.py")).arg("answer").start_unread();
+    assert_eq!(running.prints("42\n"), "42\n");
+    running.end().exits(0);
+}
+
 fn code(version: impl std::fmt::Display) -> String {
     format!("from pyproc_worker import expose\n@expose\ndef version():\n    return {version}\n")
 }

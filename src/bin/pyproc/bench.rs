@@ -1,16 +1,17 @@
 //! `pyproc bench`: how many calls a second, and how long each takes.
 
+mod bar;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::call::argument::Argument;
-use crate::console::note;
+use crate::console::{note, stdout};
 use crate::failure::Failure;
 use crate::load::{Limit, Load, Tally};
 use crate::options::PoolOptions;
@@ -19,8 +20,6 @@ use crate::target::Target;
 
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
-/// What the bar counts in.
-const BAR_STEPS: u64 = 1000;
 
 /// Call one function as fast as it answers, and tell how fast that is
 #[derive(clap::Args)]
@@ -120,17 +119,11 @@ fn check(pool: &Pool, call: &Call) -> Result<(), Failure> {
 async fn load(pool: &Pool, call: &Call, args: &Args, limit: Limit, what: &'static str) -> Tally {
     let callers = usize::try_from(args.concurrency).expect("a number of callers fits");
     let mut load = Load::start(pool, call, callers, limit);
-    // It is not drawn where standard error is no terminal.
-    let bar = ProgressBar::new(BAR_STEPS).with_message(what);
-    let style = "{msg:<8} {bar:40} {percent:>3} %  {prefix}";
-    bar.set_style(ProgressStyle::with_template(style).expect("the template is right"));
-    if bar.is_hidden() {
-        return load.finish().await;
-    }
+    let Some(bar) = bar::bar(what) else { return load.finish().await };
     let mut ticks = actix_rt::time::interval(TICK);
     let tally = loop {
         bar.set_prefix(load.look(|tally| format!("{:.0} calls/s", tally.rate())));
-        bar.set_position((load.progress() * BAR_STEPS as f64) as u64);
+        bar.set_position((load.progress() * bar::STEPS as f64) as u64);
         if load.is_finished() {
             break load.finish().await;
         }
@@ -161,11 +154,11 @@ impl Report {
     fn tell_json(&self) -> io::Result<()> {
         let mut out = serde_json::to_vec(self)?;
         out.push(b'\n');
-        io::stdout().lock().write_all(&out)
+        stdout().write_all(&out)
     }
 
     pub(crate) fn tell_table(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         writeln!(out, "{:<10} {:>12.0}", "calls/s", self.rps)?;
         writeln!(out, "{:<10} {:>12} in {:.2} s", "calls", self.calls, self.seconds)?;
         for (name, us) in

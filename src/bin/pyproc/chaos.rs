@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::bench::{self, Report as Figures};
 use crate::call::argument::Argument;
-use crate::console::note;
+use crate::console::{note, stdout};
 use crate::failure::Failure;
 use crate::load::{Limit, Load};
 use crate::options::PoolOptions;
@@ -208,12 +208,12 @@ impl Report {
     fn tell_json(&self) -> io::Result<()> {
         let mut out = serde_json::to_vec(self)?;
         out.push(b'\n');
-        io::stdout().lock().write_all(&out)
+        stdout().write_all(&out)
     }
 
     fn tell_table(&self) -> io::Result<()> {
         self.figures.tell_table()?;
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         for (kind, count) in &self.faults {
             writeln!(out, "fault {kind:<20} {count:>6}")?;
         }

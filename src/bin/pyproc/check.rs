@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use actix_pyproc::{FunctionInfo, FunctionKind};
 use serde::Serialize;
 
-use crate::console::note;
+use crate::console::{note, stdout};
+use crate::escape;
 use crate::failure::Failure;
 use crate::options::PoolOptions;
 use crate::session::Session;
@@ -65,17 +66,17 @@ fn tell_json(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
         .collect();
     let mut out = serde_json::to_vec(&Report { python, functions })?;
     out.push(b'\n');
-    io::stdout().lock().write_all(&out)
+    stdout().write_all(&out)
 }
 
 fn tell_lines(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
     let heads: Vec<String> = functions.iter().map(head).collect();
     let width = heads.iter().map(|head| head.chars().count()).filter(|&width| width <= ALIGNED).max();
     let width = width.unwrap_or_default();
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     for (head, function) in heads.iter().zip(functions) {
         match function.doc.as_deref().filter(|doc| !doc.is_empty()) {
-            Some(doc) => writeln!(out, "{head:width$}  {}", one_line(doc))?,
+            Some(doc) => writeln!(out, "{head:width$}  {}", escape::line(doc))?,
             None => writeln!(out, "{head}")?,
         }
     }
@@ -93,10 +94,6 @@ fn head(function: &FunctionInfo) -> String {
         FunctionKind::Sync => "",
         FunctionKind::Async => "async ",
     };
-    format!("{kind}{name}{}", one_line(signature))
-}
-
-/// The text of a default value may have line breaks in it; a program reads one line per function.
-fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
+    // The text of a default value may have line breaks in it; a program reads one line per function.
+    escape::line(format_args!("{kind}{name}{signature}"))
 }

@@ -1,10 +1,11 @@
 //! `pyproc completions`: what a shell needs to complete our command lines.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
+use crate::console::stdout;
 use crate::failure::Failure;
 
 /// Print a script that lets a shell complete pyproc's command lines
@@ -21,5 +22,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut crate::Command::command(), "pyproc", &mut script);
-    Ok(io::stdout().lock().write_all(&script)?)
+    Ok(stdout().write_all(&script)?)
 }

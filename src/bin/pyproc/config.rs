@@ -1,12 +1,14 @@
 //! `pyproc config`: the configuration that counts, and where each value comes from.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use actix_pyproc::{ConfigValue, PoolConfig};
 use serde_json::{json, Map, Value};
 
+use crate::console::stdout;
+use crate::escape;
 use crate::failure::Failure;
 use crate::options::PoolOptions;
 
@@ -44,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             toml(&values)
         }
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    stdout().write_all(text.as_bytes())?;
     Ok(())
 }
 
@@ -77,8 +79,7 @@ fn toml(values: &[ConfigValue]) -> String {
             Value::Null => format!("# {name} is not set"),
             _ => format!("{} = {}", toml_key(name), toml_value(value)),
         };
-        writeln!(text, "{line:COMMENTS_AT$} # {}", one_line(&origin.to_string()))
-            .expect("a string takes everything");
+        writeln!(text, "{line:COMMENTS_AT$} # {}", escape::line(origin)).expect("a string takes everything");
     }
     text
 }
@@ -99,12 +100,17 @@ fn toml_value(value: &Value) -> String {
                 entries.iter().map(|(key, value)| format!("{} = {}", toml_key(key), toml_value(value)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
-        // JSON writes strings as TOML does, but for one character.
-        _ => value.to_string().replace('\u{7f}', "\\u007F"),
+        // JSON writes strings as TOML does, but for the controls that JSON leaves as they are.
+        _ => {
+            let mut text = String::new();
+            for c in value.to_string().chars() {
+                if escape::is_control(c) {
+                    write!(text, "\\u{:04X}", u32::from(c)).expect("a string takes everything");
+                } else {
+                    text.push(c);
+                }
+            }
+            text
+        }
     }
-}
-
-/// A path may have line breaks in it.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, "?")
 }

@@ -81,7 +81,7 @@ fn tell_call(error: &CallError, console: &Console) {
         }
         CallError::WorkerLost { exit, stderr_tail, .. } => {
             if !console.shows_worker_stderr() && !stderr_tail.is_empty() {
-                note(stderr_tail.join("\n"));
+                note(format_args!("the last lines of its standard error:\n{}", stderr_tail.join("\n")));
             }
             tell_stacks(exit);
         }
@@ -97,8 +97,7 @@ fn tell_call(error: &CallError, console: &Console) {
 
 fn tell_stacks(exit: &Exit) {
     if let Some(stacks) = &exit.stacks {
-        note("where it was:");
-        note(stacks.trim_end());
+        note(format_args!("where it was:\n{}", stacks.trim_end()));
     }
 }
 

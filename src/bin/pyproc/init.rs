@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::console::note;
+use crate::console::{note, stdout};
 use crate::failure::Failure;
 
 /// What the project has in it. `{{name}}` and `{{dependency}}` are filled in.
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let files: Vec<&str> = FILES.iter().map(|(file, _)| *file).collect();
     note(format_args!("made {} in {}; next:", files.join(", "), args.dir.display()));
     let next = format!("cd {}\ncargo run\n", shell_word(&args.dir));
-    io::stdout().lock().write_all(next.as_bytes())?;
+    stdout().write_all(next.as_bytes())?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod completions;
 mod config;
 mod console;
+mod escape;
 mod failure;
 mod init;
 mod load;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::console::Console;
+use crate::console::{Console, Overflow};
 use crate::failure::Failure;
 
 /// Tries out a Python worker.
@@ -64,16 +65,18 @@ SIGINT and SIGTERM let the running call end, within the drain timeout, then stop
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let console = Console::install(command.log(), command.several_workers());
+    let console = Console::install(command.log(), command.several_workers(), command.overflow());
     // The workers are gone when the system is: dropping it kills what is left of them.
     let result = actix_rt::System::new().block_on(command.run());
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell(&console);
             failure.exit_code()
         }
-    }
+    };
+    console::flush();
+    code
 }
 
 impl Command {
@@ -123,7 +126,17 @@ impl Command {
             #[cfg(feature = "fault-injection")]
             Self::Chaos(args) => args.pool.workers.is_none_or(|workers| workers > 1),
             #[cfg(feature = "serve")]
-            Self::Serve(args) => args.pool.workers != Some(1),
+            // A line of a log must say where it is from.
+            Self::Serve(_) => true,
+        }
+    }
+
+    /// A server must go on whatever its log does; of other commands all output is wanted.
+    fn overflow(&self) -> Overflow {
+        match self {
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => Overflow::Drop,
+            _ => Overflow::Wait,
         }
     }
 }

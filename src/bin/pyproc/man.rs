@@ -1,13 +1,13 @@
 //! `pyproc man`: the manual pages.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use clap_mangen::Man;
 
-use crate::console::note;
+use crate::console::{note, stdout};
 use crate::failure::Failure;
 
 /// Print the manual page of pyproc, or of one of its commands
@@ -49,5 +49,5 @@ fn write_all(all: &clap::Command, dir: &Path) -> Result<(), Failure> {
 fn print(command: &clap::Command) -> Result<(), Failure> {
     let mut page = Vec::new();
     Man::new(command.clone()).render(&mut page)?;
-    Ok(io::stdout().lock().write_all(&page)?)
+    Ok(stdout().write_all(&page)?)
 }

@@ -14,7 +14,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer};
 use tokio::sync::{oneshot, OnceCell};
 
-use crate::console::note;
+use crate::console::{note, stdout};
 use crate::failure::Failure;
 use crate::options::PoolOptions;
 use crate::session::Session;
@@ -83,10 +83,21 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     if let Some(token) = token {
         note(format_args!("the live page with its buttons: http://{address}/dashboard#token={token}"));
     }
-    writeln!(io::stdout(), "listening on http://{address}")?;
+    announce(format!("listening on http://{address}\n"))?;
     let _watch =
         args.reload.then(|| reload::watch(&session.pool, &args.reload_dir, args.pool.log)).transpose()?;
     serve(session, &gateway, &handle).await
+}
+
+/// Prints the one line on standard output, from a thread of its own: a reader that does not read must not keep signals
+/// from ending the gateway.
+fn announce(line: String) -> io::Result<()> {
+    let print = move || {
+        if let Err(error) = stdout().write_all(line.as_bytes()) {
+            note(format_args!("warning: failed to write to standard output: {error}"));
+        }
+    };
+    std::thread::Builder::new().name("stdout".to_owned()).spawn(print).map(drop)
 }
 
 /// What a gateway is made with.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use actix_pyproc::{CallError, Codec, Reply};
 use bytes::Bytes;
 
-use crate::console::note;
+use crate::console::{note, stdout};
 use crate::failure::Failure;
 
 /// Where the result of a call goes. It is opened before the call, so that no call runs whose result cannot be written.
@@ -96,7 +96,7 @@ fn as_json(reply: &Reply, raw: Option<Bytes>) -> Result<Vec<u8>, CallError> {
 
 /// A reader that has heard enough (`| head`) is no failure.
 fn to_stdout(bytes: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = stdout();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,

@@ -172,8 +172,8 @@ fn incident_is_opened_with_its_last_words_which_cannot_steer_the_terminal() {
             "slot 1, process 4712, 1 running call lost, 2 waiting calls moved on",
         ],
     );
-    has(&picture, &["22:13:08 UTC, 12s ago", "Last lines of standard error", "the last    words"]);
-    assert_eq!(picture.matches('x').count(), 200, "a long line is folded:\n{picture}");
+    has(&picture, &["22:13:08 UTC, 12s ago", "Last lines of standard error", "\\x1b[31mthe last    words"]);
+    assert_eq!(picture.matches('x').count(), 201, "a long line is folded:\n{picture}");
 }
 
 #[test]
@@ -230,6 +230,9 @@ fn snapshot_is_plain_text() {
         &text,
         &["   1  backoff           1     –  1m 2s  19 MiB          3  12,345         1  killed by SIGKILL\n"],
     );
-    has(&text, &["last incident: slot 1, process 4712, 1 running call lost", "    the last    words\n"]);
+    has(
+        &text,
+        &["last incident: slot 1, process 4712, 1 running call lost", "    \\x1b[31mthe last    words\n"],
+    );
     assert!(!text.contains('\u{1b}'));
 }
