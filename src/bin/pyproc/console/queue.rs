@@ -217,7 +217,8 @@ fn write_all(writer: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use std::io::{self, Write};
     use std::sync::mpsc;
-    use std::time::Duration;
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use super::{pieces, Queue, LIMIT, PIECE, RESERVE};
 
@@ -245,6 +246,18 @@ mod tests {
         (Queue::start(Pipe(writer), patience).expect("there is a thread"), reader)
     }
 
+    /// A queue whose thread waits for the reader already, so that what comes next stays in the queue.
+    fn stuck(patience: Duration) -> (Queue, mpsc::Receiver<Vec<u8>>) {
+        let (queue, reader) = queue(patience);
+        queue.push("first\n");
+        let begun = Instant::now();
+        while !queue.0.lock().text.is_empty() {
+            assert!(begun.elapsed() < CAP, "the thread takes what there is");
+            thread::yield_now();
+        }
+        (queue, reader)
+    }
+
     /// Reads until this has come in one piece.
     fn read_until(reader: &mpsc::Receiver<Vec<u8>>, text: &str) -> String {
         let mut all = String::new();
@@ -260,9 +273,8 @@ mod tests {
     #[test]
     fn lines_that_find_no_room_are_dropped_and_counted_where_they_would_stand() {
         for patience in [NONE, SHORT] {
-            let (queue, reader) = queue(patience);
+            let (queue, reader) = stuck(patience);
             let line = format!("{}\n", "x".repeat(999));
-            // The first may be taken by the thread, which then waits for the reader.
             let pushed = 3 * LIMIT / line.len();
             (0..pushed).for_each(|_| queue.push(&line));
             assert!(queue.refuses_line());
@@ -281,7 +293,7 @@ mod tests {
 
     #[test]
     fn message_of_the_program_has_room_when_workers_have_filled_the_queue() {
-        let (queue, reader) = queue(NONE);
+        let (queue, reader) = stuck(NONE);
         let line = format!("{}\n", "x".repeat(9999));
         (0..2 * LIMIT / line.len()).for_each(|_| queue.push(&line));
         queue.push_message("error: it failed\n");
@@ -295,7 +307,7 @@ mod tests {
         let (queue, reader) = queue(CAP);
         let line = format!("{}\n", "x".repeat(9999));
         let pushed = 3 * LIMIT / line.len();
-        let counts = std::thread::spawn(move || {
+        let counts = thread::spawn(move || {
             let mut count = 0;
             while count < pushed {
                 let piece = reader.recv_timeout(CAP).expect("more comes");

@@ -91,8 +91,8 @@ async fn follow(mut files: Files, mut reload: Reload) {
                 None => std::future::pending().await,
             }
         };
-        let changed = tokio::select! {
-            changed = files.changed() => changed,
+        let pending = tokio::select! {
+            pending = files.event() => pending,
             _ = look.tick() => files.have_moved(),
             result = &mut reload.running, if !reload.running.is_terminated() => {
                 reload.ended(result);
@@ -100,15 +100,13 @@ async fn follow(mut files: Files, mut reload: Reload) {
             }
             () = quiet => {
                 due = None;
-                // What changes from here on is seen; what has changed before is read by the reload.
-                files.watch_again();
-                if files.script_exists() {
+                if files.settle() {
                     reload.start();
                 }
                 false
             }
         };
-        if changed {
+        if pending {
             due = Some(Instant::now() + QUIET);
         }
     }

@@ -1,8 +1,9 @@
 //! The directories of the code, and what changes in them. The main structure is [`Files`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use actix_pyproc::{PoolConfig, WorkerSource};
 use notify::event::ModifyKind;
@@ -24,8 +25,8 @@ pub(super) struct Files {
     /// Where all of these led when they were looked at.
     places: Vec<Place>,
     armed: Armed,
-    /// Whether there are other directories than those that are watched.
-    outdated: bool,
+    /// Whether the code is not what was read last.
+    changed: bool,
 }
 
 /// A watch on directories. It sees nothing of what comes in their place.
@@ -33,6 +34,8 @@ struct Armed {
     watcher: RecommendedWatcher,
     events: mpsc::UnboundedReceiver<notify::Result<Event>>,
     watched: BTreeSet<PathBuf>,
+    /// The files in them, each with when it was written and its length.
+    code: BTreeMap<PathBuf, (SystemTime, u64)>,
 }
 
 impl Files {
@@ -51,7 +54,7 @@ impl Files {
         }
         let places = places(script.as_deref(), &named);
         let armed = Armed::start(script.as_deref(), &named)?;
-        Ok(Self { script, named, places, armed, outdated: false })
+        Ok(Self { script, named, places, armed, changed: false })
     }
 
     /// How many directories are watched.
@@ -59,18 +62,18 @@ impl Files {
         self.armed.watched.len()
     }
 
-    /// Waits for the next event; whether it is about code. Cancellation safety: none is lost.
-    pub(super) async fn changed(&mut self) -> bool {
+    /// Waits for the next event; whether [`Files::settle`] has something to do for it. Cancellation safety: none is lost.
+    pub(super) async fn event(&mut self) -> bool {
         match self.armed.events.recv().await {
             Some(Ok(event)) => {
-                let directories = self.armed.are_others(&event);
-                self.outdated |= directories;
-                directories || is_about_code(&event)
+                let seen = self.armed.judge(&event);
+                self.changed |= seen.code;
+                seen.directories || seen.code
             }
             Some(Err(error)) => {
                 note(format_args!("warning: failed to watch the files: {error}"));
                 // Something may have been missed.
-                self.outdated = true;
+                self.changed = true;
                 true
             }
             // The watcher lives as long as the other end of the channel.
@@ -82,24 +85,29 @@ impl Files {
     pub(super) fn have_moved(&mut self) -> bool {
         let places = places(self.script.as_deref(), &self.named);
         let moved = places != self.places;
-        self.outdated |= moved;
+        self.changed |= moved;
         self.places = places;
         moved
     }
 
-    /// Watches what there is now, if it has changed which directories there are.
-    pub(super) fn watch_again(&mut self) {
-        if !self.outdated {
-            return;
-        }
+    /// Watches what there is now; whether the code is to be read again. What changes from here on is an event, what has
+    /// changed before is read.
+    pub(super) fn settle(&mut self) -> bool {
         match Armed::start(self.script.as_deref(), &self.named) {
-            Ok(armed) => (self.armed, self.outdated) = (armed, false),
+            Ok(armed) => {
+                // What was written into a new directory before it was watched was no event.
+                self.changed |= armed.code != self.armed.code;
+                self.armed = armed;
+            }
             Err(error) => note(format_args!("warning: failed to watch the files: {error}")),
         }
+        let reads = self.changed && self.script_exists();
+        self.changed &= !reads;
+        reads
     }
 
     /// Whether there is something to run. A directory that is replaced may be gone for a moment.
-    pub(super) fn script_exists(&self) -> bool {
+    fn script_exists(&self) -> bool {
         self.script.as_ref().is_none_or(|script| script.exists())
     }
 }
@@ -116,7 +124,7 @@ impl Armed {
             let _ = tell.send(event);
         });
         let watcher = watcher.map_err(io::Error::other)?;
-        let mut armed = Self { watcher, events, watched: BTreeSet::new() };
+        let mut armed = Self { watcher, events, watched: BTreeSet::new(), code: BTreeMap::new() };
         let on_the_way = script.map(directories_on_the_way).unwrap_or_default();
         // Python imports from the directory that the script is really in.
         let last = on_the_way.last().cloned();
@@ -156,28 +164,112 @@ impl Armed {
             note(format_args!("warning: failed to watch {}: {error}", directory.display()));
             return false;
         }
-        self.watched.insert(directory.to_owned())
+        self.watched.insert(directory.to_owned());
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            // A link counts as what it leads to.
+            if let Ok(metadata) = std::fs::metadata(&path) {
+                if is_code(&path) {
+                    let written = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                    self.code.insert(path, (written, metadata.len()));
+                }
+            }
+        }
+        true
     }
 
-    /// Whether a directory of code has come, gone or was replaced, or events were lost.
-    fn are_others(&self, event: &Event) -> bool {
-        let kind = matches!(
+    fn judge(&self, event: &Event) -> Seen {
+        if event.need_rescan() {
+            return Seen { directories: true, code: true };
+        }
+        let names = matches!(
             event.kind,
             EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
         );
         let is_directory =
             |path: &PathBuf| self.watched.contains(path) || (path.is_dir() && !is_ignored(path));
-        event.need_rescan() || (kind && event.paths.iter().any(is_directory))
+        let had_code = |path: &PathBuf| self.code.keys().any(|file| file.starts_with(path));
+        let directories = names && event.paths.iter().any(is_directory);
+        let code =
+            !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| is_code(path));
+        Seen { directories, code: code || (directories && event.paths.iter().any(had_code)) }
     }
 }
 
-fn is_about_code(event: &Event) -> bool {
-    let is_code = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "py");
-    !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(is_code)
+/// What an event says.
+struct Seen {
+    /// A directory has come, gone or was replaced.
+    directories: bool,
+    /// Code is not what it was.
+    code: bool,
+}
+
+fn is_code(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "py")
 }
 
 /// Hidden, or known for other people's code. A virtual environment of any name has its mark in it.
 fn is_ignored(directory: &Path) -> bool {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with('.') || IGNORED.contains(&&*name) || directory.join("pyvenv.cfg").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use actix_pyproc::PoolConfig;
+    use tempfile::TempDir;
+
+    use super::Files;
+
+    /// How long an event may take.
+    const CAP: Duration = Duration::from_secs(60);
+
+    async fn event(files: &mut Files) {
+        let concerns = async { while !files.event().await {} };
+        tokio::time::timeout(CAP, concerns).await.expect("there is an event");
+    }
+
+    #[actix_rt::test]
+    async fn directory_is_a_change_only_if_there_is_code_in_it() {
+        let root = TempDir::new().expect("there is room");
+        let at = |name: &str| root.path().join(name);
+        fs::write(at("worker.py"), "").expect("there is room");
+        let mut files = Files::watch(&PoolConfig::new(at("worker.py")), &[]).expect("it is there");
+        assert_eq!(files.directories(), 1);
+        // A worker makes one at its start: that must not start the next worker.
+        fs::create_dir(at("cache")).expect("there is room");
+        event(&mut files).await;
+        assert!(!files.settle());
+        assert_eq!(files.directories(), 2);
+        fs::write(at("cache/data.txt"), "").expect("there is room");
+        fs::write(at("cache/module.py"), "").expect("there is room");
+        event(&mut files).await;
+        assert!(files.settle() && !files.settle());
+        // What was written before the directory was watched is no event.
+        fs::create_dir(at("package")).expect("there is room");
+        fs::write(at("package/module.py"), "").expect("there is room");
+        event(&mut files).await;
+        assert!(files.settle());
+        fs::remove_dir_all(at("package")).expect("it is there");
+        event(&mut files).await;
+        assert!(files.settle());
+    }
+
+    #[actix_rt::test]
+    async fn script_that_is_gone_is_read_when_it_is_back() {
+        let root = TempDir::new().expect("there is room");
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir(at("app")).expect("there is room");
+        fs::write(at("app/worker.py"), "").expect("there is room");
+        let mut files = Files::watch(&PoolConfig::new(at("app/worker.py")), &[]).expect("it is there");
+        assert!(!files.have_moved());
+        fs::rename(at("app"), at("gone")).expect("it is there");
+        assert!(files.have_moved() && !files.settle());
+        fs::rename(at("gone"), at("app")).expect("it is there");
+        assert!(files.have_moved() && files.settle());
+        assert!(!files.have_moved());
+    }
 }
