@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::field::{below, variable, Setting as _};
 use super::nearest::nearest;
-use super::{ConfigError, ConfigField, PoolConfig, ENV_PREFIX};
+use super::{ConfigError, ConfigField, PoolConfig, WorkerSource, ENV_PREFIX};
 
 /// The one key that the value of `worker` can have.
 const WORKER_MODULE: &str = "worker.module";
@@ -126,15 +126,15 @@ impl ConfigLayers {
     ///
     /// # Errors
     /// Those of [`ConfigLayers::vars`].
-    pub fn env(self) -> Result<Self, ConfigError> {
+    pub fn env(mut self) -> Result<Self, ConfigError> {
         let mut vars = Vec::new();
         for (name, value) in std::env::vars_os() {
             // A name that is not UTF-8 is none of ours.
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
                 Ok(value) => vars.push((name, value)),
-                Err(_) if name.starts_with(ENV_PREFIX) && !is_foreign(&name) => {
-                    return Err(ConfigError::Variable { name, message: "it is not UTF-8".to_owned() });
+                Err(value) if name.starts_with(ENV_PREFIX) && !is_foreign(&name) => {
+                    self.set_path(name, value.into())?;
                 }
                 Err(_) => {}
             }
@@ -215,6 +215,27 @@ impl ConfigLayers {
     pub fn finish(self) -> Result<PoolConfig, ConfigError> {
         self.config.validate()?;
         Ok(self.config)
+    }
+
+    /// Sets a field from a value that is not UTF-8, which only paths can be.
+    fn set_path(&mut self, name: String, path: PathBuf) -> Result<(), ConfigError> {
+        let key = match name.as_str() {
+            "PYPROC_WORKER" => {
+                self.config.worker = WorkerSource::Path(path);
+                "worker"
+            }
+            "PYPROC_PYTHON" => {
+                self.config.python = Some(path);
+                "python"
+            }
+            "PYPROC_CWD" => {
+                self.config.cwd = Some(path);
+                "cwd"
+            }
+            _ => return Err(ConfigError::Variable { name, message: "it is not UTF-8".to_owned() }),
+        };
+        self.origins.insert(key.to_owned(), ConfigOrigin::Variable { name });
+        Ok(())
     }
 
     /// A string field whose value looks like a number stays a string; one that takes both reads a number.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use serde_json::Value;
+use serde_json::{json, Value};
 use tempfile::TempDir;
 
 use crate::harness::{pyproc, Pyproc};
@@ -75,10 +75,16 @@ fn path_that_is_not_utf8_is_told_escaped_or_works_and_never_panics() {
 }
 
 #[test]
-fn variable_that_is_not_utf8_is_an_error_and_named() {
-    let mut run = Pyproc::new().args(&["config"]);
-    run = run.env_os("PYPROC_PYTHON", OsStr::from_bytes(b"/opt/\xff"));
-    run.run()
-        .exits(2)
-        .tells_once(&["error: the configuration cannot be used: read PYPROC_PYTHON: it is not UTF-8"]);
+fn variable_that_is_not_utf8_is_a_path_or_an_error() {
+    let with = |name: &str| {
+        Pyproc::new().args(&["config", "--json"]).env_os(name, OsStr::from_bytes(b"/opt/\xff")).run()
+    };
+    for name in ["PYPROC_PYTHON", "PYPROC_CWD", "PYPROC_WORKER"] {
+        let values: Value = serde_json::from_slice(&with(name).exits(0).stdout).expect("it is JSON");
+        let key = name.trim_start_matches("PYPROC_").to_lowercase();
+        let expected = json!({"value": "/opt/\u{fffd}", "source": format!("variable {name}")});
+        assert_eq!(values[key], expected);
+    }
+    let problem = "error: the configuration cannot be used: read PYPROC_MAX_QUEUE: it is not UTF-8";
+    with("PYPROC_MAX_QUEUE").exits(2).tells_once(&[problem]);
 }

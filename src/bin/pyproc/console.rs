@@ -41,6 +41,7 @@ pub(crate) enum Overflow {
     /// They wait, unless nothing at all is read: for commands that serve nobody else.
     Wait,
     /// They are dropped and counted.
+    #[cfg(feature = "serve")]
     Drop,
 }
 
@@ -64,6 +65,7 @@ impl Console {
     pub(crate) fn install(log: Option<Log>, tell_slot: bool, overflow: Overflow) -> Self {
         let patience = match overflow {
             Overflow::Wait => PATIENCE,
+            #[cfg(feature = "serve")]
             Overflow::Drop => Duration::ZERO,
         };
         start_queue(patience);
