@@ -1,9 +1,9 @@
 //! What callers send, and what they get. The main structure is [`Call`].
 
+mod affinity;
 mod reply;
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::error::CallError;
 use crate::wire::codec::{put_metadata, to_json, to_msgpack, CodecError, METADATA_BIT};
 use crate::wire::Codec;
 
+pub use affinity::AffinityKey;
 pub use reply::Reply;
 
 /// A call of a Python function: an actor message whose result is a [`Reply`] or a [`CallError`].
@@ -116,12 +117,10 @@ impl Call {
         self
     }
 
-    /// Sends calls with an equal key to the same worker while it lives.
+    /// Sends calls with an equal key to the same worker while it lives, whether they come from Rust or over HTTP.
     #[must_use]
-    pub fn affinity(mut self, key: impl Hash) -> Self {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        self.affinity = Some(hasher.finish());
+    pub fn affinity(mut self, key: impl AffinityKey) -> Self {
+        self.affinity = Some(affinity::hash(&key));
         self
     }
 

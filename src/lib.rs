@@ -54,7 +54,7 @@ pub mod wire;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use call::{Call, Reply};
+pub use call::{AffinityKey, Call, Reply};
 pub use config::{
     ActorThread, ConfigError, ConfigField, ConfigLayers, ConfigOrigin, ConfigValue, LogLevel, PoolConfig,
     RecycleConfig, RestartConfig, Select, WorkerSource, ENV_PREFIX, MAX_IN_FLIGHT,

@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::hash::Hash;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Call, CallError, Pool, Reply};
+use crate::{AffinityKey, Call, CallError, Pool, Reply};
 
 /// A call whose result is a `T`, made by a method that [`functions!`](crate::functions) declared. It is sent when it is awaited.
 ///
@@ -45,7 +44,7 @@ impl<'a, T: DeserializeOwned> TypedCall<'a, T> {
     }
 
     /// As [`Call::affinity`].
-    pub fn affinity(self, key: impl Hash) -> Self {
+    pub fn affinity(self, key: impl AffinityKey) -> Self {
         self.map(|call| call.affinity(key))
     }
 
