@@ -9,17 +9,22 @@
 //! | `GET /metrics` | the pool's figures in Prometheus' text format |
 //! | `GET /dashboard` | a live page |
 //!
-//! `docs/gateway.md` tells of the headers and of the outcomes' status codes.
+//! `HEAD` answers as `GET` does, without a body. `docs/gateway.md` describes the headers, the status codes, and who may ask what.
 
+mod admission;
 mod annotation;
+mod body;
 mod call;
 mod control;
 mod dashboard;
 mod gateway;
 mod health;
+mod host;
 mod monitor;
 mod openapi;
+mod origin;
 mod problem;
 mod prometheus;
+mod secret;
 
 pub use gateway::{routes, Gateway};

@@ -143,6 +143,7 @@ fn unknown_keys_and_variables_are_refused_and_the_nearest_known_one_is_told() {
 fn variables_that_others_set_are_left_alone() {
     let others = [
         ("PYPROC_SOCKET_FD", "3"),
+        ("PYPROC_TOKEN", "x"),
         ("PYPROC_CONTROL_TOKEN", "x"),
         ("PYPROC_BENCH_QUICK", "1"),
         ("PYPROC_SOAK_SECONDS", "1"),

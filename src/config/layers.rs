@@ -14,6 +14,9 @@ use super::{ConfigError, ConfigField, PoolConfig, WorkerSource, ENV_PREFIX};
 /// The one key that the value of `worker` can have.
 const WORKER_MODULE: &str = "worker.module";
 
+/// Secrets of the command line.
+const TOKENS: [&str; 2] = ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN"];
+
 /// A configuration that is put together from layers, each of which counts before those that came earlier; as a rule
 /// defaults, a TOML file, `PYPROC_…` variables, and flags. It knows where each value comes from.
 ///
@@ -311,6 +314,5 @@ fn is_foreign(name: &str) -> bool {
         || name.ends_with("_PORT")
         || name.contains("_PORT_");
     let of_tests = name.starts_with("PYPROC_BENCH_") || name.starts_with("PYPROC_SOAK_");
-    let is_secret = matches!(name, "PYPROC_TOKEN" | "PYPROC_CONTROL_TOKEN");
-    name.ends_with("_FD") || is_secret || of_tests || of_kubernetes
+    name.ends_with("_FD") || TOKENS.contains(&name) || of_tests || of_kubernetes
 }

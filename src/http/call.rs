@@ -5,11 +5,11 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{web, HttpRequest, HttpResponse};
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use bytes::Bytes;
 
-use super::problem::{only_post, Problem};
-use super::Gateway;
+use super::admission::Allowed;
+use super::body;
+use super::problem::Problem;
 use crate::{Call, Codec, Reply};
 
 const TIMEOUT: &str = "x-pyproc-timeout-ms";
@@ -19,19 +19,20 @@ const AFFINITY: &str = "x-pyproc-affinity";
 const CARRIED: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
 pub(super) async fn call(
+    Allowed(gateway): Allowed,
     request: HttpRequest,
     payload: web::Payload,
-    gateway: web::Data<Gateway>,
 ) -> HttpResponse {
     if request.method() != Method::POST {
-        return only_post(&request);
+        return Problem::method_not_allowed(request.method(), "POST").into_response();
     }
+    let options = gateway.options();
     let answer = async {
         let function = name(request.match_info().unprocessed());
         let codec = codec(request.headers())?;
-        let body = read_body(payload, request.headers(), gateway.body_limit_bytes()).await?;
-        let call = make_call(function, codec, body, request.headers())?;
-        gateway.pool().request(call).await.map_err(|error| Problem::of(error, gateway.tells_tracebacks()))
+        let body = body::read(payload, request.headers(), options.bounds(), gateway.bodies()).await?;
+        let call = make_call(function, codec, body, request.headers(), options.min_timeout)?;
+        gateway.pool().request(call).await.map_err(|error| Problem::of(error, options.tracebacks))
     };
     let mut response = match answer.await {
         Ok(reply) => respond(&reply),
@@ -102,6 +103,7 @@ fn make_call(
     codec: Option<Codec>,
     body: Bytes,
     headers: &HeaderMap,
+    min_timeout: Duration,
 ) -> Result<Call, Problem> {
     let mut call = match codec {
         // No argument is null: `curl -X POST` is enough for a function that takes none.
@@ -112,7 +114,7 @@ fn make_call(
         Some(Codec::Bytes) => Call::bytes(function, body),
     };
     if let Some(value) = headers.get(TIMEOUT) {
-        call = call.timeout(timeout(value)?);
+        call = call.timeout(timeout(value)?.max(min_timeout));
     }
     if let Some(value) = headers.get(IDEMPOTENT) {
         match value.as_bytes() {
@@ -140,35 +142,6 @@ fn timeout(value: &HeaderValue) -> Result<Duration, Problem> {
     }
 }
 
-/// Reads the body. One that came in one piece, as small ones do, is not copied.
-async fn read_body(mut payload: web::Payload, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: usize| length > limit) {
-        return Err(Problem::body_too_large(declared, limit));
-    }
-    let Some(first) = payload.next().await else {
-        return Ok(Bytes::new());
-    };
-    let first = first.map_err(|error| Problem::body_broken(&error))?;
-    if first.len() > limit {
-        return Err(Problem::body_too_large(None, limit));
-    }
-    if declared == Some(first.len()) {
-        return Ok(first);
-    }
-    // `limit` bounds what a client can make us reserve.
-    let mut body = BytesMut::with_capacity(declared.unwrap_or(2 * first.len()));
-    body.extend_from_slice(&first);
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| Problem::body_broken(&error))?;
-        if body.len() + chunk.len() > limit {
-            return Err(Problem::body_too_large(None, limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -181,13 +154,15 @@ mod tests {
     use super::{codec, make_call, name};
     use crate::{Call, Codec};
 
+    const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let request = pairs.iter().fold(TestRequest::default(), |request, &pair| request.insert_header(pair));
         request.to_http_request().headers().clone()
     }
 
     fn call(pairs: &[(&str, &str)]) -> Result<Call, u16> {
-        make_call("f".to_owned(), Some(Codec::Json), Bytes::from_static(b"1"), &headers(pairs))
+        make_call("f".to_owned(), Some(Codec::Json), Bytes::from_static(b"1"), &headers(pairs), MIN_TIMEOUT)
             .map_err(|problem| problem.status().as_u16())
     }
 
@@ -205,8 +180,8 @@ mod tests {
         {
             assert!(codec(&headers(&[("content-type", refused)])).is_err(), "{refused}");
         }
-        assert!(make_call("f".to_owned(), None, Bytes::from_static(b"1"), &headers(&[])).is_err());
-        let empty = make_call("f".to_owned(), None, Bytes::new(), &headers(&[])).ok();
+        assert!(make_call("f".to_owned(), None, Bytes::from_static(b"1"), &headers(&[]), MIN_TIMEOUT).is_err());
+        let empty = make_call("f".to_owned(), None, Bytes::new(), &headers(&[]), MIN_TIMEOUT).ok();
         assert_eq!(&empty.expect("no body is no argument").payload()[..], b"null");
     }
 
@@ -240,9 +215,19 @@ mod tests {
         ])
         .expect("it is valid");
         assert_eq!(Request::timeout(&call), Some(Duration::from_millis(250)));
-        assert!(call.is_idempotent() && Request::affinity(&call).is_some());
+        assert!(call.is_idempotent());
+        let same = Call::raw_json("f", "1").affinity("customer 7");
+        assert_eq!(Request::affinity(&call), Request::affinity(&same));
         assert_eq!(call.metadata_value("traceparent"), Some("00-1"));
         assert_eq!(call.metadata_value("tracestate"), Some("a=b"));
+    }
+
+    #[test]
+    fn a_deadline_below_the_floor_is_raised_to_it() {
+        let of = |ms| Request::timeout(&call(&[("x-pyproc-timeout-ms", ms)]).expect("it is valid"));
+        assert_eq!(of("1"), Some(MIN_TIMEOUT));
+        assert_eq!(of("100"), Some(MIN_TIMEOUT));
+        assert_eq!(of("101"), Some(Duration::from_millis(101)));
     }
 
     #[test]

@@ -1,39 +1,45 @@
 //! The live page: one HTML file, its scripts and style, and the events that fill it. Nothing comes from elsewhere.
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{web, HttpResponse, HttpResponseBuilder};
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures::{stream, StreamExt as _};
 use serde_json::json;
 use tokio::sync::broadcast;
 
+use super::admission::{Allowed, Open};
+use super::problem::Problem;
 use super::{openapi, Gateway};
 
 const POLICY: &str =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(super) async fn page() -> HttpResponse {
-    asset("text/html; charset=utf-8", include_str!("assets/dashboard.html"))
+pub(super) async fn page(Open(gateway): Open) -> HttpResponse {
+    asset(&gateway, "text/html; charset=utf-8", include_str!("assets/dashboard.html"))
 }
 
-pub(super) async fn script() -> HttpResponse {
-    asset("text/javascript; charset=utf-8", include_str!("assets/dashboard.js"))
+pub(super) async fn script(Open(gateway): Open) -> HttpResponse {
+    asset(&gateway, "text/javascript; charset=utf-8", include_str!("assets/dashboard.js"))
 }
 
-pub(super) async fn charts() -> HttpResponse {
-    asset("text/javascript; charset=utf-8", include_str!("assets/charts.js"))
+pub(super) async fn charts(Open(gateway): Open) -> HttpResponse {
+    asset(&gateway, "text/javascript; charset=utf-8", include_str!("assets/charts.js"))
 }
 
-pub(super) async fn numbers() -> HttpResponse {
-    asset("text/javascript; charset=utf-8", include_str!("assets/numbers.js"))
+pub(super) async fn numbers(Open(gateway): Open) -> HttpResponse {
+    asset(&gateway, "text/javascript; charset=utf-8", include_str!("assets/numbers.js"))
 }
 
-pub(super) async fn style() -> HttpResponse {
-    asset("text/css; charset=utf-8", include_str!("assets/dashboard.css"))
+pub(super) async fn style(Open(gateway): Open) -> HttpResponse {
+    asset(&gateway, "text/css; charset=utf-8", include_str!("assets/dashboard.css"))
 }
 
-fn asset(media: &'static str, text: &'static str) -> HttpResponse {
+fn asset(gateway: &Gateway, media: &'static str, text: &'static str) -> HttpResponse {
+    if !gateway.options().dashboard {
+        return Problem::dashboard_off().into_response();
+    }
     guarded(HttpResponse::Ok()).content_type(media).body(text)
 }
 
@@ -46,7 +52,18 @@ fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
 }
 
 /// Server-sent events: `about` and `hello` first, then `status`, `point` and `incidents`. The stream ends when the gateway drains.
-pub(super) async fn events(gateway: web::Data<Gateway>) -> HttpResponse {
+pub(super) async fn events(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
+    if !gateway.options().dashboard {
+        return Problem::dashboard_off().into_response();
+    }
+    let mut response = guarded(HttpResponse::Ok());
+    response
+        .content_type("text/event-stream")
+        // Proxies would hold the events back.
+        .insert_header((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")));
+    if request.method() == Method::HEAD {
+        return response.finish();
+    }
     let (hello, coming) = gateway.feed().listen();
     let first = stream::iter([Ok(about(&gateway)), Ok(hello)]);
     let rest = stream::unfold((coming, gateway), |(mut coming, gateway)| async move {
@@ -59,11 +76,7 @@ pub(super) async fn events(gateway: web::Data<Gateway>) -> HttpResponse {
             Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => None,
         }
     });
-    guarded(HttpResponse::Ok())
-        .content_type("text/event-stream")
-        // Proxies would hold the events back.
-        .insert_header((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")))
-        .streaming(first.chain(rest))
+    response.streaming(first.chain(rest))
 }
 
 /// What does not change.
@@ -74,7 +87,8 @@ fn about(gateway: &Gateway) -> Bytes {
         "python": pool.python_version(),
         "version": env!("CARGO_PKG_VERSION"),
         "max_queue": pool.config().max_queue,
-        "control": gateway.control_token().is_some(),
+        "control": gateway.options().control.is_some(),
+        "tracebacks": gateway.options().tracebacks,
     });
     format!("retry: 1000\nevent: about\ndata: {about}\n\n").into()
 }

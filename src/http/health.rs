@@ -1,22 +1,28 @@
 //! `/live`, `/ready` and `/metrics`.
 
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{web, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
+use super::admission::{Allowed, Open};
 use super::{prometheus, Gateway};
 use crate::PoolStatus;
 
 /// The process answers.
-pub(super) async fn live() -> HttpResponse {
+pub(super) async fn live(_: Open) -> HttpResponse {
     HttpResponse::Ok().json(json!({"live": true}))
 }
 
-/// Calls are taken, and a worker serves.
-pub(super) async fn ready(gateway: web::Data<Gateway>) -> HttpResponse {
+/// Calls are taken, and a worker serves. A probe without the token that the gateway asks for reads that alone.
+pub(super) async fn ready(Open(gateway): Open, request: HttpRequest) -> HttpResponse {
     let status = gateway.pool().status().await;
     let reason = unready(&gateway, &status);
-    let body = json!({"ready": reason.is_none(), "reason": reason, "serving": status.serving, "workers": status.slots.len()});
+    let mut body = json!({"ready": reason.is_none()});
+    if gateway.options().may_read(request.headers()) {
+        body["reason"] = json!(reason);
+        body["serving"] = json!(status.serving);
+        body["workers"] = json!(status.slots.len());
+    }
     let mut response = match reason {
         None => HttpResponse::Ok(),
         Some(_) => HttpResponse::ServiceUnavailable(),
@@ -37,7 +43,7 @@ pub(super) fn unready(gateway: &Gateway, status: &PoolStatus) -> Option<&'static
     }
 }
 
-pub(super) async fn metrics(gateway: web::Data<Gateway>) -> HttpResponse {
+pub(super) async fn metrics(Allowed(gateway): Allowed) -> HttpResponse {
     let status = gateway.pool().status().await;
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")

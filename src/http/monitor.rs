@@ -1,15 +1,16 @@
 //! Watches the pool for the live page: once a second, and when something happens to a worker. The main structure is [`Monitor`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
+use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, Notify};
 
+use super::gateway::Shared;
 use super::health::unready;
 use super::Gateway;
 use crate::{Distribution, Incident, PoolStatus, WorkerEvent};
@@ -27,7 +28,8 @@ const BEHIND: usize = 64;
 pub(super) struct Feed {
     pages: broadcast::Sender<Bytes>,
     state: Mutex<State>,
-    wake: tokio::sync::Notify,
+    /// Shared with the monitor, which does not keep the gateway alive.
+    wake: Arc<Notify>,
 }
 
 /// What a page that comes anew is told first.
@@ -59,7 +61,7 @@ impl Default for Feed {
         Self {
             pages: broadcast::Sender::new(BEHIND),
             state: Mutex::default(),
-            wake: tokio::sync::Notify::new(),
+            wake: Arc::default(),
         }
     }
 }
@@ -95,15 +97,16 @@ fn message(event: &str, data: &impl Serialize) -> Bytes {
     format!("event: {event}\ndata: {data}\n\n").into()
 }
 
-/// Starts the monitor of a gateway, if nobody has, on the current arbiter.
+/// Starts the monitor of a gateway on the current arbiter.
 pub(super) fn start(gateway: &Gateway) {
-    if gateway.claim_watch() {
-        Monitor { gateway: gateway.clone(), begun: Instant::now(), last: None, due: false }.start();
-    }
+    let wake = Arc::clone(&gateway.feed().wake);
+    Monitor { gateway: gateway.downgrade(), wake, begun: Instant::now(), last: None, due: false }.start();
 }
 
+/// Ends at its first look after the gateway is gone. It holds the gateway, and so the pool, only while it looks.
 struct Monitor {
-    gateway: Gateway,
+    gateway: Weak<Shared>,
+    wake: Arc<Notify>,
     /// Since when the gateway is up, for the pages.
     begun: Instant,
     last: Option<Sample>,
@@ -124,13 +127,17 @@ impl Actor for Monitor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (pool, me) = (self.gateway.pool().clone(), ctx.address().recipient());
-        ctx.spawn(async move { pool.subscribe(me).await }.into_actor(self));
+        let (gateway, me) = (self.gateway.clone(), ctx.address().recipient());
+        let subscribe = async move {
+            if let Some(gateway) = Gateway::upgrade(&gateway) {
+                gateway.pool().subscribe(me).await;
+            }
+        };
+        ctx.spawn(subscribe.into_actor(self));
         ctx.run_interval(PERIOD, |this, ctx| this.look(ctx, true));
-        let gateway = self.gateway.clone();
-        let wakes = futures::stream::unfold(gateway, |gateway| async move {
-            gateway.feed().wake.notified().await;
-            Some(((), gateway))
+        let wakes = futures::stream::unfold(Arc::clone(&self.wake), |wake| async move {
+            wake.notified().await;
+            Some(((), wake))
         });
         ctx.add_stream(wakes);
         self.look(ctx, false);
@@ -159,13 +166,24 @@ impl Handler<WorkerEvent> for Monitor {
 
 impl Monitor {
     fn look(&mut self, ctx: &mut Context<Self>, second: bool) {
-        let pool = self.gateway.pool().clone();
-        let look = async move { pool.status().await };
-        ctx.spawn(look.into_actor(self).map(move |status, this, _| this.saw(status, second)));
+        let Some(gateway) = Gateway::upgrade(&self.gateway) else {
+            ctx.stop();
+            return;
+        };
+        let look = async move {
+            let status = gateway.pool().status().await;
+            (gateway, status)
+        };
+        ctx.spawn(look.into_actor(self).map(move |(gateway, status), this, _| {
+            this.saw(&gateway, status, second);
+        }));
     }
 
-    fn saw(&mut self, mut status: PoolStatus, second: bool) {
-        let unready = unready(&self.gateway, &status);
+    fn saw(&mut self, gateway: &Gateway, mut status: PoolStatus, second: bool) {
+        if !gateway.options().tracebacks {
+            withhold(&mut status);
+        }
+        let unready = unready(gateway, &status);
         let incidents = std::mem::take(&mut status.incidents);
         // The first look is what the first second is the difference to.
         let point = if second || self.last.is_none() { self.point(&status) } else { None };
@@ -175,7 +193,7 @@ impl Monitor {
         told["at"] = json!(unix_ms());
         told["uptime_ms"] = json!(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX));
 
-        let feed = self.gateway.feed();
+        let feed = gateway.feed();
         let mut state = feed.state();
         state.status = told;
         feed.tell("status", &state.status);
@@ -216,6 +234,19 @@ impl Monitor {
             rss: status.slots.iter().filter_map(|slot| slot.rss_bytes).sum(),
             cpu: per_second(cpu_ms, seconds) / 1000.0,
         })
+    }
+}
+
+/// Takes out what tells of the code: what workers wrote, and where they were.
+fn withhold(status: &mut PoolStatus) {
+    status.slots.iter_mut().for_each(|slot| slot.last_stderr.clear());
+    for incident in &mut status.incidents {
+        incident.stderr.clear();
+        incident.stacks = None;
+        if incident.cause == "start_failed" {
+            // It has the text of the exception.
+            incident.what = "failed to start".to_owned();
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! `GET /functions`: OpenAPI 3.1 of what the workers expose.
 
-use actix_web::{web, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{json, Map, Value};
 
+use super::admission::Allowed;
 use super::annotation::{is_bytes, schema};
-use super::Gateway;
 use crate::{FunctionInfo, ParameterInfo, WorkerSource};
 
-pub(super) async fn functions(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
+pub(super) async fn functions(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
     let pool = gateway.pool();
     // Where the handlers are mounted.
     let base = request.path().strip_suffix("/functions").filter(|base| !base.is_empty()).unwrap_or("/");
@@ -134,11 +134,15 @@ fn object(parameters: &[ParameterInfo]) -> Value {
     object
 }
 
-const PROBLEMS: [(&str, &str); 9] = [
+const PROBLEMS: [(&str, &str); 13] = [
     ("400", "BadRequest"),
+    ("401", "Unauthorized"),
+    ("403", "Forbidden"),
     ("404", "NotFound"),
+    ("408", "BodyTimeout"),
     ("413", "TooLarge"),
     ("415", "MediaType"),
+    ("421", "Misdirected"),
     ("429", "Overloaded"),
     ("500", "Failed"),
     ("502", "WorkerLost"),
@@ -149,13 +153,17 @@ const PROBLEMS: [(&str, &str); 9] = [
 fn responses() -> Value {
     let told = [
         "The argument or a header makes no sense; the function did not run",
+        "The token is missing or wrong; the function did not run",
+        "A page of another origin sent the request; the function did not run",
         "There is no such function",
+        "The body took too long to come; the function did not run",
         "The argument is too large; the function did not run",
         "The Content-Type is not taken",
+        "The gateway does not answer to this host; the function did not run",
         "The queue is full; the function did not run",
         "The function raised, or its result cannot be sent",
         "The worker died while the call ran",
-        "No worker serves, or the service shuts down; the function did not run",
+        "No worker serves, the service shuts down, or too many bodies come at once; the function did not run",
         "The deadline passed",
     ];
     let response = |description: &str| {

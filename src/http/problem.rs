@@ -1,11 +1,12 @@
 //! How outcomes that are no reply look over HTTP: problem details, RFC 9457. The main structure is [`Problem`].
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use actix_web::error::PayloadError;
+use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::HttpResponse;
 use serde_json::{json, Map, Value};
 
 use crate::CallError;
@@ -20,12 +21,14 @@ pub(super) struct Problem {
     retry_after: Option<Duration>,
     /// Whether the rest of the request is of no use, so that its connection must end.
     close: bool,
+    /// The methods that a resource has.
+    allow: Option<&'static str>,
     more: Map<String, Value>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Self {
-        Self { status, kind, title, detail, retry_after: None, close: false, more: Map::new() }
+        Self { status, kind, title, detail, retry_after: None, close: false, allow: None, more: Map::new() }
     }
 
     /// How a call ended. `tell_all` adds what tells of the code: traceback, standard error.
@@ -83,7 +86,7 @@ impl Problem {
         );
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         // The body was not read.
-        Self { close: true, ..Self::new(status, "unsupported_media_type", "Unsupported media type", detail) }
+        Self::new(status, "unsupported_media_type", "Unsupported media type", detail).closing()
     }
 
     pub(super) fn bad_header(name: &'static str, expected: &str) -> Self {
@@ -93,13 +96,50 @@ impl Problem {
 
     pub(super) fn body_too_large(size: Option<usize>, limit: usize) -> Self {
         let error = CallError::PayloadTooLarge { size, limit, ran: false };
-        Self { close: true, ..Self::of(error, false) }
+        Self::of(error, false).closing()
     }
 
-    pub(super) fn body_broken(error: &PayloadError) -> Self {
+    pub(super) fn body_broken(error: &impl Display) -> Self {
         let detail = format!("the body could not be read: {error}");
-        let problem = Self::new(StatusCode::BAD_REQUEST, "bad_body", "The body could not be read", detail);
-        Self { close: true, ..problem }
+        Self::new(StatusCode::BAD_REQUEST, "bad_body", "The body could not be read", detail).closing()
+    }
+
+    pub(super) fn body_late(after: Duration) -> Self {
+        let detail = format!("the body did not come within {after:?}; the function did not run");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The body took too long", detail)
+            .not_run()
+            .closing()
+    }
+
+    pub(super) fn too_many_bodies(bound: usize) -> Self {
+        let detail = format!("the bodies that are being read hold more than {bound} bytes; try again");
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let problem = Self::new(status, "too_many_bodies", "Too many bodies at once", detail);
+        Self { retry_after: Some(Duration::from_secs(1)), ..problem.not_run().closing() }
+    }
+
+    pub(super) fn dashboard_off() -> Self {
+        let detail = "this gateway was started without the live page".to_owned();
+        Self::new(StatusCode::NOT_FOUND, "dashboard_off", "There is no live page", detail)
+    }
+
+    pub(super) fn method_not_allowed(found: &Method, allowed: &'static str) -> Self {
+        let detail = format!("{found} is not allowed here, but {allowed}");
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let problem = Self::new(status, "method_not_allowed", "Method not allowed", detail);
+        Self { allow: Some(allowed), ..problem }
+    }
+
+    /// A refusal before the call was made.
+    fn not_run(mut self) -> Self {
+        self.set("may_have_run", false);
+        self.set("retryable", true);
+        self
+    }
+
+    /// Ends the connection, for the rest of the request is not read.
+    pub(super) fn closing(self) -> Self {
+        Self { close: true, ..self }
     }
 
     fn set(&mut self, key: &str, value: impl Into<Value>) {
@@ -112,7 +152,7 @@ impl Problem {
     }
 
     pub(super) fn into_response(self) -> HttpResponse {
-        let Self { status, kind, title, detail, retry_after, close, more } = self;
+        let Self { status, kind, title, detail, retry_after, close, allow, more } = self;
         let mut body = json!({
             "type": format!("urn:pyproc:{kind}"),
             "title": title,
@@ -131,6 +171,12 @@ impl Problem {
             // Whole seconds; a client that reads the body knows better.
             let seconds = after.as_millis().div_ceil(1000).max(1);
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = allow {
+            response.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
         let mut response = response.body(body.to_string());
         if close {
@@ -170,12 +216,8 @@ fn status(error: &CallError) -> (StatusCode, &'static str) {
     }
 }
 
-/// For other methods on `/call/{function}`.
-pub(super) fn only_post(request: &HttpRequest) -> HttpResponse {
-    let detail = format!("a function is called with POST, not {}", request.method());
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let problem = Problem::new(status, "method_not_allowed", "Method not allowed", detail);
-    let mut response = problem.into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-    response
+impl From<Problem> for actix_web::Error {
+    fn from(problem: Problem) -> Self {
+        InternalError::from_response(problem.kind, problem.into_response()).into()
+    }
 }

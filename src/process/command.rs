@@ -11,6 +11,9 @@ use crate::config::PoolConfig;
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 const PROBE: &str = include_str!("probe.py");
 
+/// What the host knows and its workers need not know: with these a worker could call, restart and stop its own gateway.
+const SECRETS: [&str; 2] = ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN"];
+
 /// What is run, and what it has beside the host's own environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CommandLine {
@@ -61,6 +64,9 @@ impl CommandLine {
     /// The command, ready to be started.
     pub(super) fn into_command(self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Command {
         let mut command = Command::new(self.program);
+        SECRETS.iter().for_each(|name| {
+            command.env_remove(name);
+        });
         command.args(self.args).envs(self.env).stdin(stdin).stdout(stdout).stderr(stderr);
         if let Some(cwd) = self.cwd {
             command.current_dir(cwd);
@@ -116,6 +122,7 @@ mod tests {
     use std::fs::File;
     use std::os::fd::AsRawFd as _;
     use std::path::{Path, PathBuf};
+    use std::process::Stdio;
     use std::sync::Arc;
 
     use super::{CommandLine, Inherited, Search, BOOTSTRAP};
@@ -141,6 +148,19 @@ mod tests {
                 cwd: Some("/srv".into()),
             }
         );
+    }
+
+    #[test]
+    fn tokens_of_the_gateway_are_not_in_the_environment_of_workers() {
+        let config = PoolConfig::new("w.py");
+        let worker = CommandLine::worker(&config, Path::new("/opt/python"), 7, &Inherited::default());
+        let probe = CommandLine::probe(Path::new("/opt/python"), &Inherited::default());
+        for line in [worker, probe] {
+            let command = line.into_command(Stdio::null(), Stdio::null(), Stdio::null());
+            for name in ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN"] {
+                assert!(command.get_envs().any(|entry| entry == (name.as_ref(), None)), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -63,6 +63,10 @@ impl Served {
         post(self.address, &format!("/call/{function}"), &headers, argument.to_string().as_bytes()).await
     }
 
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        exchange(self.address, "GET", path, headers, b"").await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         exchange(self.address, "GET", path, &[], b"").await
     }
@@ -86,7 +90,10 @@ pub(crate) async fn send(
     body: &[u8],
 ) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("the gateway listens");
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n", body.len());
+    let mut head = format!("{method} {path} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        head.push_str("Host: localhost\r\n");
+    }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -115,7 +122,7 @@ pub(crate) async fn exchange(
 }
 
 impl Answer {
-    fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("the answer has a head");
         let head = String::from_utf8_lossy(&bytes[..end]);
         let mut lines = head.split("\r\n");

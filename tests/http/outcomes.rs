@@ -95,7 +95,7 @@ async fn a_chunked_body_without_a_length_is_limited_too() {
             "1".repeat(length - 2 * (length / 3))
         );
         let request = format!(
-            "POST /call/echo HTTP/1.1\r\nHost: t\r\nContent-Type: application/octet-stream\r\n\
+            "POST /call/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n\
              Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n{chunk}{chunk}{last}"
         );
         let answer = raw(&served, request.as_bytes()).await;

@@ -105,7 +105,7 @@ async fn client(address: SocketAddr, path: std::path::PathBuf, name: usize) -> u
         };
         let body = json!({"path": path, "name": format!("{name}-{call}")}).to_string();
         let request = format!(
-            "POST /call/ran HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /call/ran HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         if connection.write_all(request.as_bytes()).await.is_err() {

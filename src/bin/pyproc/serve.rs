@@ -1,8 +1,9 @@
 //! `pyproc serve`: an HTTP gateway to a pool.
 
+mod gateway;
 mod reload;
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer};
 use tokio::sync::{oneshot, OnceCell};
 
+use self::gateway::{GatewayOptions, Settings};
 use crate::console::{note, stdout};
 use crate::failure::Failure;
 use crate::options::PoolOptions;
@@ -21,9 +23,6 @@ use crate::session::Session;
 
 /// How long, in seconds, connections may stay open once the last call has its answer.
 const LINGER: u64 = 2;
-
-/// What opens the buttons of the live page, in place of a token that is made up.
-const TOKEN_VARIABLE: &str = "PYPROC_CONTROL_TOKEN";
 
 /// Answer calls over HTTP, with a live page at /dashboard
 #[derive(clap::Args)]
@@ -38,22 +37,14 @@ pub(crate) struct Args {
     /// How many threads read and write HTTP
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     http_threads: u16,
-    /// The longest request body, in bytes [default: the pool's max_frame]
-    #[arg(long, value_name = "BYTES")]
-    body_limit: Option<usize>,
-    /// Tell clients Python tracebacks, and what a lost worker wrote last
-    #[arg(long)]
-    tracebacks: bool,
     /// Read the code anew when a Python file changes; code that does not start is told and not used
     #[arg(long)]
     reload: bool,
     /// Another directory to watch with --reload, beside the worker's own; may be repeated
     #[arg(long, value_name = "DIR", requires = "reload")]
     reload_dir: Vec<PathBuf>,
-    /// Put buttons on the live page that replace workers, reload and drain; the token for them is told on standard
-    /// error, or taken from PYPROC_CONTROL_TOKEN
-    #[arg(long)]
-    allow_control: bool,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     #[command(flatten)]
     pub(crate) pool: PoolOptions,
 }
@@ -68,9 +59,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         io::Error::new(error.kind(), format!("failed to listen on {}: {error}", args.listen))
     })?;
     let address = listener.local_addr()?;
-    let token = if args.allow_control { Some(token()?) } else { None };
-    let options = Options { tracebacks: args.tracebacks, body_limit: args.body_limit, token: token.clone() };
-    let (server, gateway) = server(config, options, listener, args.http_threads)?;
+    let settings = args.gateway.settings(|name| std::env::var(name).ok())?;
+    if let Some(warning) = settings.warning(address) {
+        note(warning);
+    }
+    let (server, gateway) = server(config, settings.clone(), listener, args.http_threads)?;
     let handle = server.handle();
     actix_rt::spawn(server);
     let mut made = None;
@@ -80,9 +73,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     };
     let session = Session::start_with(started).await?;
     let gateway = made.expect("a session has started with it");
-    if let Some(token) = token {
-        note(format_args!("the live page with its buttons: http://{address}/dashboard#token={token}"));
-    }
+    settings.tell(address);
     announce(format!("listening on http://{address}\n"))?;
     let _watch =
         args.reload.then(|| reload::watch(&session.pool, &args.reload_dir, args.pool.log)).transpose()?;
@@ -100,34 +91,13 @@ fn announce(line: String) -> io::Result<()> {
     std::thread::Builder::new().name("stdout".to_owned()).spawn(print).map(drop)
 }
 
-/// What a gateway is made with.
-#[derive(Clone)]
-struct Options {
-    tracebacks: bool,
-    body_limit: Option<usize>,
-    token: Option<String>,
-}
-
-impl Options {
-    fn gateway(self, pool: Pool) -> Gateway {
-        let mut gateway = Gateway::new(pool).tracebacks(self.tracebacks);
-        if let Some(limit) = self.body_limit {
-            gateway = gateway.body_limit(limit);
-        }
-        match self.token {
-            Some(token) => gateway.control(token),
-            None => gateway,
-        }
-    }
-}
-
 /// A server whose first thread starts the pool, and the gateway to it.
 ///
 /// The pool lives on the thread that reads and writes HTTP: on two cores that is a quarter more calls than on one of its own
 /// (`docs/gateway.md`).
 fn server(
     config: PoolConfig,
-    options: Options,
+    settings: Settings,
     listener: TcpListener,
     threads: u16,
 ) -> io::Result<(Server, oneshot::Receiver<Result<Gateway, StartError>>)> {
@@ -135,11 +105,11 @@ fn server(
     let tell = Arc::new(Mutex::new(Some(tell)));
     let gateway: Arc<OnceCell<Option<Gateway>>> = Arc::default();
     let start = move || {
-        let (gateway, config, options, tell) =
-            (gateway.clone(), config.clone(), options.clone(), tell.clone());
+        let (gateway, config, settings, tell) =
+            (gateway.clone(), config.clone(), settings.clone(), tell.clone());
         async move {
             let make = || async move {
-                let made = Pool::start(config).await.map(|pool| options.gateway(pool));
+                let made = Pool::start(config).await.map(|pool| settings.gateway(pool));
                 let gateway = made.as_ref().ok().cloned();
                 gateway.iter().for_each(Gateway::watch);
                 let tell = tell.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -184,14 +154,4 @@ async fn serve(mut session: Session, gateway: &Gateway, handle: &ServerHandle) -
             Err(Failure::Signal(second))
         }
     }
-}
-
-/// The control token: as the environment has it, or one that nobody can guess.
-fn token() -> io::Result<String> {
-    if let Some(token) = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()) {
-        return Ok(token);
-    }
-    let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

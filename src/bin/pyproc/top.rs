@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Where `pyproc serve` listens; the address that it tells with --allow-control has the token in it
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8000")]
     url: Address,
-    /// What opens the keys that restart, reload and drain
+    /// What opens the keys that restart, reload and drain; PYPROC_TOKEN is enough to look at a gateway that asks for it
     #[arg(long, value_name = "TOKEN", env = "PYPROC_CONTROL_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Print what there is to see as text, and end; so it is where standard output is no terminal
@@ -56,18 +56,23 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let token = args.token.filter(|token| !token.is_empty()).or_else(|| args.url.token.clone());
-    let token = token.map(HeaderValue::try_from).transpose();
-    let token =
-        token.map_err(|_| Failure::Usage("the token has characters that none can have".to_owned()))?;
+    let header = |token: Option<String>| {
+        let token = token.map(HeaderValue::try_from).transpose();
+        token.map_err(|_| Failure::Usage("the token has characters that none can have".to_owned()))
+    };
+    let token = header(token)?;
+    let reader = header(std::env::var("PYPROC_TOKEN").ok().filter(|token| !token.is_empty()))?;
+    // The control token opens all that the other one does.
+    let reader = token.clone().or(reader);
     let mut signals = Signals::listen()?;
     let work = async {
-        let events = connect(&args.url).await?;
+        let events = connect(&args.url, reader.as_ref()).await?;
         if args.json {
             print_json(events, &args.url).await
         } else if args.once || !io::stdout().is_terminal() {
             print_text(events, &args.url).await
         } else {
-            watch(events, args.url.clone(), token).await
+            watch(events, args.url.clone(), token, reader).await
         }
     };
     tokio::select! {
@@ -76,8 +81,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-async fn connect(address: &Address) -> io::Result<Events> {
-    Events::connect(address).await.map_err(|error| {
+async fn connect(address: &Address, token: Option<&HeaderValue>) -> io::Result<Events> {
+    Events::connect(address, token).await.map_err(|error| {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            return io::Error::new(error.kind(), format!("failed to read from {address}: {error}"));
+        }
         let message = format!("no gateway at {address}: {error}; `pyproc serve WORKER` starts one");
         io::Error::new(error.kind(), message)
     })
@@ -141,9 +149,14 @@ fn hear(model: &mut Model, event: &Event) -> io::Result<()> {
 }
 
 /// Draws until the person has seen enough.
-async fn watch(events: Events, address: Address, token: Option<HeaderValue>) -> Result<(), Failure> {
+async fn watch(
+    events: Events,
+    address: Address,
+    token: Option<HeaderValue>,
+    reader: Option<HeaderValue>,
+) -> Result<(), Failure> {
     let (tell, mut news) = mpsc::unbounded_channel();
-    let following = actix_rt::spawn(follow(events, address.clone(), tell));
+    let following = actix_rt::spawn(follow(events, address.clone(), reader, tell));
     let (tell, mut outcomes) = mpsc::unbounded_channel::<(Order, Result<(), String>)>();
     let theme = Theme { colors: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) };
     let (mut model, mut view) = (Model::default(), View::new(token.is_some()));
@@ -184,7 +197,12 @@ async fn watch(events: Events, address: Address, token: Option<HeaderValue>) -> 
 }
 
 /// Hands on the events of a gateway, and connects again when they end.
-async fn follow(mut events: Events, address: Address, tell: mpsc::UnboundedSender<Result<Event, String>>) {
+async fn follow(
+    mut events: Events,
+    address: Address,
+    reader: Option<HeaderValue>,
+    tell: mpsc::UnboundedSender<Result<Event, String>>,
+) {
     loop {
         let why = loop {
             match events.next().await {
@@ -202,7 +220,7 @@ async fn follow(mut events: Events, address: Address, tell: mpsc::UnboundedSende
                 return;
             }
             tokio::time::sleep(AGAIN).await;
-            match Events::connect(&address).await {
+            match Events::connect(&address, reader.as_ref()).await {
                 Ok(events) => break events,
                 Err(error) => why = format!("{address}: {error}"),
             }

@@ -43,11 +43,18 @@ impl Drop for Connection {
 }
 
 impl Events {
-    /// Connects. Fails if nobody listens there, or somebody who is no gateway.
-    pub(super) async fn connect(address: &Address) -> io::Result<Self> {
-        let request =
+    /// Connects. Fails if nobody listens there, or somebody who is no gateway, or one that asks for another token.
+    pub(super) async fn connect(address: &Address, token: Option<&HeaderValue>) -> io::Result<Self> {
+        let mut request =
             Request::get(format!("{}/dashboard/events", address.base)).header(ACCEPT, "text/event-stream");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, bearer(token));
+        }
         let (response, connection) = within(SILENCE, exchange(address, request, Bytes::new())).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let message = "the gateway asks for its token; set PYPROC_TOKEN or PYPROC_CONTROL_TOKEN";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
         let media = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         if response.status() != StatusCode::OK || !media.starts_with(b"text/event-stream") {
             let status = response.status().as_u16();
@@ -85,14 +92,11 @@ pub(super) async fn send(address: &Address, token: &HeaderValue, order: Order) -
         title: String,
         detail: String,
     }
-    let mut bearer = HeaderValue::from_bytes(&[b"Bearer ", token.as_bytes()].concat())
-        .expect("it begins and ends with what a header may have");
-    bearer.set_sensitive(true);
     let request = Request::builder()
         .method(Method::POST)
         .uri(format!("{}/dashboard/control", address.base))
         .header(CONTENT_TYPE, "application/json")
-        .header(AUTHORIZATION, bearer);
+        .header(AUTHORIZATION, bearer(token));
     let body = serde_json::to_vec(&order).expect("an order is plain values");
     let answer = async {
         let (response, _connection) = exchange(address, request, body.into()).await?;
@@ -108,6 +112,13 @@ pub(super) async fn send(address: &Address, token: &HeaderValue, order: Order) -
         }),
         Err(error) => Err(format!("the gateway did not answer: {error}")),
     }
+}
+
+fn bearer(token: &HeaderValue) -> HeaderValue {
+    let mut bearer = HeaderValue::from_bytes(&[b"Bearer ", token.as_bytes()].concat())
+        .expect("it begins and ends with what a header may have");
+    bearer.set_sensitive(true);
+    bearer
 }
 
 async fn exchange(

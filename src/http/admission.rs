@@ -1,0 +1,97 @@
+//! Who may ask what. The main structures are the extractors [`Allowed`] and [`Open`].
+//!
+//! They look at the head of a request alone: what is refused here was not read, and ran nothing.
+
+use std::future::{ready, Ready};
+
+use actix_web::http::{header, StatusCode};
+use actix_web::{dev, web, FromRequest, HttpRequest};
+
+use super::problem::Problem;
+use super::Gateway;
+
+/// A request to a name of the gateway, not from a page of another origin, and with the token if there is one.
+#[derive(Debug)]
+pub(super) struct Allowed(pub(super) web::Data<Gateway>);
+
+/// As [`Allowed`], without a token: probes, and the page that asks for it.
+#[derive(Debug)]
+pub(super) struct Open(pub(super) web::Data<Gateway>);
+
+impl FromRequest for Allowed {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(gateway(request).and_then(|gateway| {
+            check_host_and_origin(request, &gateway)?;
+            check_token(request, &gateway)?;
+            Ok(Self(gateway))
+        }))
+    }
+}
+
+impl FromRequest for Open {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(gateway(request).and_then(|gateway| {
+            check_host_and_origin(request, &gateway)?;
+            Ok(Self(gateway))
+        }))
+    }
+}
+
+fn gateway(request: &HttpRequest) -> Result<web::Data<Gateway>, actix_web::Error> {
+    let gateway = request.app_data::<web::Data<Gateway>>().cloned();
+    gateway.ok_or_else(|| actix_web::error::ErrorInternalServerError("the gateway is not mounted"))
+}
+
+fn check_host_and_origin(request: &HttpRequest, gateway: &Gateway) -> Result<(), Problem> {
+    let options = gateway.options();
+    // A proxy's form of a request, and HTTP/2, have the host in the URI.
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let headers = request.headers().get_all(header::HOST).map(|value| value.as_bytes());
+    let listener = request.app_config().local_addr().ip();
+    let mut host = None;
+    // HTTP/1.0 knows requests without a host. No browser sends them.
+    for named in authority.into_iter().chain(headers) {
+        if !options.hosts.answers_to(named, listener) {
+            return Err(Problem::misdirected(&String::from_utf8_lossy(named)));
+        }
+        host = host.or(Some(named));
+    }
+    match options.origins.refuse(request.method(), request.headers(), host) {
+        None => Ok(()),
+        Some(found) => Err(Problem::other_origin(&found)),
+    }
+}
+
+fn check_token(request: &HttpRequest, gateway: &Gateway) -> Result<(), Problem> {
+    if gateway.options().may_read(request.headers()) {
+        return Ok(());
+    }
+    Err(Problem::unauthorized("the token is missing or wrong; send Authorization: Bearer TOKEN"))
+}
+
+impl Problem {
+    fn misdirected(host: &str) -> Self {
+        let detail = format!(
+            "this gateway does not answer to the host {host:?}; --allow-host NAME, or Gateway::allow_host, adds a name"
+        );
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "host_not_allowed", "The host is not allowed", detail)
+            .closing()
+    }
+
+    fn other_origin(found: &str) -> Self {
+        let detail = format!(
+            "a page of another origin sent this request ({found}); --allow-origin ORIGIN, or Gateway::allow_origin, lets its origin in"
+        );
+        Self::new(StatusCode::FORBIDDEN, "origin_not_allowed", "The origin is not allowed", detail).closing()
+    }
+
+    pub(super) fn unauthorized(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Not allowed", detail.to_owned()).closing()
+    }
+}

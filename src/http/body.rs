@@ -1,0 +1,158 @@
+//! Reads the bodies of calls, within bounds for one and for all of them. The main item is [`read`].
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt as _};
+
+use super::problem::Problem;
+
+/// What a client can make a gateway hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The most bytes of one body.
+    pub(super) one: usize,
+    /// The most bytes of all bodies that have come in part.
+    pub(super) all: usize,
+    /// How long one may take to come.
+    pub(super) time: Duration,
+}
+
+/// Reads a body. `coming` counts the bytes of all that have come in part.
+pub(super) async fn read(
+    payload: web::Payload,
+    headers: &HeaderMap,
+    bounds: Bounds,
+    coming: &AtomicUsize,
+) -> Result<Bytes, Problem> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > bounds.one) {
+        return Err(Problem::body_too_large(declared, bounds.one));
+    }
+    let body = gather(payload, declared, bounds, coming);
+    tokio::time::timeout(bounds.time, body).await.unwrap_or_else(|_| Err(Problem::body_late(bounds.time)))
+}
+
+/// A body that came in one piece, as small ones do, is not copied.
+async fn gather<E: std::fmt::Display>(
+    mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    declared: Option<usize>,
+    bounds: Bounds,
+    coming: &AtomicUsize,
+) -> Result<Bytes, Problem> {
+    let mut share = Share { coming, bound: bounds.all, held: 0 };
+    let mut body = BytesMut::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| Problem::body_broken(&error))?;
+        let length = body.len() + piece.len();
+        if length > bounds.one {
+            return Err(Problem::body_too_large(None, bounds.one));
+        }
+        if body.is_empty() && declared == Some(length) {
+            return Ok(piece);
+        }
+        share.take(piece.len())?;
+        if length > body.capacity() {
+            let capacity = capacity(length, declared.unwrap_or(bounds.one));
+            body.reserve(capacity - body.len());
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// How much to reserve for a body of which `length` bytes have come: it grows with what came, and not by what was declared.
+fn capacity(length: usize, most: usize) -> usize {
+    (2 * length).min(most.max(length))
+}
+
+/// The bytes that one body has in the count of all.
+struct Share<'a> {
+    coming: &'a AtomicUsize,
+    bound: usize,
+    held: usize,
+}
+
+impl Share<'_> {
+    fn take(&mut self, bytes: usize) -> Result<(), Problem> {
+        let before = self.coming.fetch_add(bytes, Ordering::Relaxed);
+        self.held += bytes;
+        if before + bytes > self.bound {
+            return Err(Problem::too_many_bodies(self.bound));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.coming.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use futures::{stream, FutureExt as _, Stream, StreamExt as _};
+
+    use super::{capacity, gather, Bounds};
+
+    const MIB: usize = 1 << 20;
+    const BOUNDS: Bounds = Bounds { one: 64 * MIB, all: 3 * MIB, time: Duration::from_secs(1) };
+
+    fn pieces(sizes: &[usize]) -> impl Stream<Item = Result<Bytes, Infallible>> + Unpin {
+        let pieces: Vec<_> = sizes.iter().map(|size| Ok(Bytes::from(vec![b'x'; *size]))).collect();
+        stream::iter(pieces)
+    }
+
+    #[test]
+    fn a_body_is_what_its_pieces_are_together() {
+        let coming = AtomicUsize::new(0);
+        for (sizes, declared) in
+            [(&[][..], None), (&[5], Some(5)), (&[5], None), (&[1, 2, 3], Some(6)), (&[9, 9], None)]
+        {
+            let body = gather(pieces(sizes), declared, BOUNDS, &coming).now_or_never();
+            let body = body.expect("all of it is there").expect("it is within bounds");
+            assert_eq!(body.len(), sizes.iter().sum::<usize>(), "{sizes:?}");
+        }
+        assert_eq!(coming.load(Ordering::Relaxed), 0);
+    }
+
+    /// 77 connections that sent one byte of 64 MiB each took a host with 4 GiB of address space down.
+    #[test]
+    fn what_is_reserved_is_what_came_and_not_what_was_declared() {
+        assert_eq!(capacity(1, 64 * MIB), 2);
+        assert_eq!((capacity(40 * MIB, 64 * MIB), capacity(7, 5)), (64 * MIB, 7));
+        let coming = AtomicUsize::new(0);
+        let first = pieces(&[1]).chain(stream::pending());
+        let mut body = Box::pin(gather(first, Some(64 * MIB), BOUNDS, &coming));
+        assert!(body.as_mut().now_or_never().is_none(), "the rest is missing");
+        assert_eq!(coming.load(Ordering::Relaxed), 1);
+        drop(body);
+        assert_eq!(coming.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn bodies_that_are_too_much_together_are_refused_and_count_no_more() {
+        let coming = AtomicUsize::new(0);
+        let first = pieces(&[2 * MIB]).chain(stream::pending());
+        let mut waiting = Box::pin(gather(first, None, BOUNDS, &coming));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let second = gather(pieces(&[MIB, 1]), None, BOUNDS, &coming).now_or_never().expect("it is judged");
+        assert_eq!(second.map_err(|problem| problem.status().as_u16()).err(), Some(503));
+        assert_eq!(coming.load(Ordering::Relaxed), 2 * MIB);
+        drop(waiting);
+        let third = gather(pieces(&[MIB, 1]), None, BOUNDS, &coming).now_or_never().expect("it is judged");
+        assert_eq!(third.ok().map(|body| body.len()), Some(MIB + 1));
+        let long = gather(pieces(&[3 * MIB]), None, Bounds { one: MIB, ..BOUNDS }, &coming);
+        let long = long.now_or_never().expect("it is judged");
+        assert_eq!(long.map_err(|problem| problem.status().as_u16()).err(), Some(413));
+    }
+}

@@ -1,0 +1,72 @@
+//! Bodies that come slowly, or in large numbers.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::client::{serve, Answer, Served};
+use crate::support::{capped, worker};
+
+/// Sends the head of a call with a body of `length` bytes, and so many of them.
+async fn begin(served: &Served, length: usize, sent: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(served.address).await.expect("it listens");
+    let head = format!(
+        "POST /call/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    stream.write_all(&vec![b'x'; sent]).await.expect("it reads");
+    stream
+}
+
+async fn answer(stream: &mut TcpStream) -> Answer {
+    let mut answer = Vec::new();
+    // A body that was not read is answered with a reset in the end.
+    let _ = capped("the answer", stream.read_to_end(&mut answer)).await;
+    Answer::parse(&answer)
+}
+
+#[actix_rt::test]
+async fn a_body_that_does_not_come_in_time_is_408_and_its_connection_ends() {
+    let served =
+        serve(worker("contract.py"), |gateway| gateway.body_timeout(Duration::from_millis(50))).await;
+    for sent in [0, 1] {
+        let mut stream = begin(&served, 1000, sent).await;
+        let told = answer(&mut stream).await;
+        assert_eq!(told.headers["connection"], "close");
+        assert_eq!(told.is_problem(408, "body_timeout")["may_have_run"], false);
+    }
+    assert_eq!(served.pool.status().await.functions.len(), 0, "nothing was called");
+    served.stop().await;
+}
+
+#[actix_rt::test]
+async fn bodies_that_are_half_there_are_bounded_over_all_connections() {
+    let served =
+        serve(worker("contract.py"), |gateway| gateway.body_limit(100_000).bodies_limit(100_000)).await;
+    let (one, other) = (begin(&served, 100_000, 60_000).await, begin(&served, 100_000, 60_000).await);
+    // Which of them is the one too many is not said.
+    let (mut one_byte, mut other_byte) = ([0], [0]);
+    let (refused, mut stays) = capped("a refusal", async {
+        tokio::select! {
+            read = one.peek(&mut one_byte) => read.map(|_| (one, other)),
+            read = other.peek(&mut other_byte) => read.map(|_| (other, one)),
+        }
+    })
+    .await
+    .expect("it is answered");
+    let mut refused = refused;
+    let told = answer(&mut refused).await;
+    assert!(told.headers.contains_key("retry-after"));
+    let problem = told.is_problem(503, "too_many_bodies");
+    assert_eq!((&problem["may_have_run"], &problem["retryable"]), (&Value::Bool(false), &Value::Bool(true)));
+
+    stays.write_all(&[b'x'; 40_000]).await.expect("it reads");
+    let told = answer(&mut stays).await;
+    assert_eq!((told.status, told.body.len()), (200, 100_000));
+    let mut next = begin(&served, 100_000, 100_000).await;
+    assert_eq!(answer(&mut next).await.status, 200, "what is read counts no more");
+    served.stop().await;
+}
