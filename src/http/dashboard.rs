@@ -88,6 +88,7 @@ fn about(gateway: &Gateway) -> Bytes {
         "version": env!("CARGO_PKG_VERSION"),
         "max_queue": pool.config().max_queue,
         "control": gateway.options().control.is_some(),
+        "token": gateway.options().token.is_some(),
         "tracebacks": gateway.options().tracebacks,
     });
     format!("retry: 1000\nevent: about\ndata: {about}\n\n").into()

@@ -1,25 +1,10 @@
 // The live page in a headless Chromium, with real workers behind it.
-//
-// PYPROC names the binary, CHROMIUM the browser. Without a browser the tests are skipped, except in CI.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { launch, missing, root, serve } from "./gateway.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const binary = process.env.PYPROC ?? `${root}target/debug/pyproc`;
-const browserPath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-const missing = browserPath ? false : "SKIPPED: there is no Chromium here; apt-get install chromium, or set CHROMIUM";
-if (missing) {
-  console.error(missing);
-  if (process.env.CI) process.exit(1);
-}
 const SECRET = "a-token-for-tests";
-const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync"];
 
 let gateway;
 let address;
@@ -27,16 +12,8 @@ let browser;
 
 before(async () => {
   if (missing) return;
-  gateway = spawn(binary, ["serve", `${root}tests/workers/contract.py`, "--workers", "2", "--listen", "127.0.0.1:0", "--allow-control"], {
-    env: { ...process.env, PYPROC_CONTROL_TOKEN: SECRET },
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  address = await new Promise((resolve, reject) => {
-    gateway.stdout.once("data", (line) => resolve(String(line).trim().replace("listening on ", "")));
-    gateway.once("error", reject);
-    gateway.once("exit", (code) => reject(new Error(`pyproc serve has ended with ${code}`)));
-  });
-  browser = await chromium.launch({ executablePath: browserPath, args: ARGUMENTS });
+  ({ gateway, address } = await serve(`${root}tests/workers/contract.py`, ["--workers", "2", "--allow-control"], { PYPROC_CONTROL_TOKEN: SECRET }));
+  browser = await launch();
 });
 
 after(async () => {
@@ -98,6 +75,7 @@ test("a killed worker and the one that takes its place are seen, and told to who
   assert.match(await page.textContent("#news"), /Slot 0/);
   assert.equal(await page.textContent('#workers tr[data-key="0"] [data-label="Restarts"]'), "1");
   assert.match(await page.textContent('#workers tr[data-key="0"] [data-label="Last exit"]'), /killed by SIGKILL/);
+  assert.match(await page.textContent("#incidents .body"), /not shown without --tracebacks/);
   await page.locator("#incidents summary").focus();
   await page.keyboard.press("Enter");
   assert.ok(await page.locator("#incidents details").evaluate((node) => node.open), "details open with the keyboard");

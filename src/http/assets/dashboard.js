@@ -1,10 +1,10 @@
-// The live page. It shows what the events say, and keeps nothing but the last five minutes and the control token.
+// The live page. It shows what the events say, and keeps nothing but the last five minutes and the token.
 
 import { drawAll } from "./charts.js";
 import { bytes, count, duration, micros, uptime } from "./numbers.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { about: {}, status: null, points: [], cpu: new Map(), token: sessionStorage.getItem("token") };
+const state = { about: {}, status: null, points: [], cpu: new Map(), token: sessionStorage.getItem("token"), mayOrder: true };
 
 // ---- Elements. Text goes in as text, never as markup: what it says comes from workers.
 
@@ -134,7 +134,8 @@ function showIncidents(incidents) {
     const body = element("div", { class: "body" });
     if (incident.stacks) body.append(element("h3", {}, "Where it was"), element("pre", { tabindex: "0", "aria-label": "Stacks" }, incident.stacks.trimEnd()));
     if (incident.stderr.length) body.append(element("h3", {}, "Last lines of standard error"), element("pre", { tabindex: "0", "aria-label": "Standard error" }, incident.stderr.join("\n")));
-    if (!body.children.length) body.append(element("p", { class: "lost" }, "It wrote nothing to standard error."));
+    const nothing = state.about.tracebacks ? "It wrote nothing to standard error." : "What it wrote to standard error is not shown without --tracebacks.";
+    if (!body.children.length) body.append(element("p", { class: "lost" }, nothing));
     const pid = incident.pid == null ? "" : `, process ${incident.pid}`;
     return element("li", {}, element("details", { "data-key": key, open: open.has(key) ? "" : false },
       element("summary", {},
@@ -186,7 +187,8 @@ function showPoint() {
   drawAll(state.points);
 }
 
-// ---- Orders. The token comes in the fragment of the address, which is never sent.
+// ---- The token comes in the fragment of the address, which is never sent, or from the form. Some gateways ask for it before they
+// tell anything, others for orders only; a token can be good for the one and not for the other.
 
 const fromAddress = new URLSearchParams(location.hash.slice(1)).get("token");
 if (fromAddress) {
@@ -196,18 +198,34 @@ if (fromAddress) {
 
 function keepToken(token) {
   state.token = token;
+  state.mayOrder = true;
   if (token) sessionStorage.setItem("token", token);
   else sessionStorage.removeItem("token");
 }
 
+function ordersWork() {
+  return Boolean(state.about.control && state.token && state.mayOrder);
+}
+
 function showOrders() {
-  $("orders").hidden = !(state.about.control && state.token);
-  $("unlock").hidden = !(state.about.control && !state.token);
+  $("orders").hidden = !ordersWork();
+  $("unlock").hidden = !(state.about.control && !ordersWork());
+  set($("token-label"), "Control token");
   if (state.status) showWorkers(state.status);
 }
 
+/// The gateway tells nothing without its token.
+function askForToken() {
+  keepToken(null);
+  $("orders").hidden = true;
+  $("unlock").hidden = false;
+  set($("token-label"), "Token");
+  $("ready").className = "pill bad";
+  set($("ready-text"), "Token needed");
+}
+
 function orderButton(cell, slot) {
-  const wanted = state.about.control && state.token;
+  const wanted = ordersWork();
   if (wanted && !cell.firstChild) {
     const button = element("button", { type: "button", "aria-label": `Restart slot ${slot.slot}` }, "Restart");
     button.addEventListener("click", () => order(button, { action: "replace", slot: slot.slot }, `Slot ${slot.slot} is being replaced`));
@@ -220,12 +238,16 @@ async function order(button, what, done) {
   try {
     const response = await fetch("dashboard/control", {
       method: "POST",
-      headers: { "Content-Type": "application/json", Authorization: `Bearer ${state.token}` },
+      headers: { "Content-Type": "application/json", ...authorization() },
       body: JSON.stringify(what),
     });
     if (response.ok) return toast(done);
     const problem = await response.json();
-    if (response.status === 401) { keepToken(null); showOrders(); }
+    if (response.status === 401) {
+      if (state.about.token) state.mayOrder = false;
+      else keepToken(null);
+      showOrders();
+    }
     toast(`${problem.title}: ${problem.detail}`, true);
   } catch (error) {
     toast(`The gateway did not answer: ${error.message}`, true);
@@ -248,6 +270,7 @@ $("unlock").addEventListener("submit", (event) => {
   keepToken($("token").value.trim());
   $("token").value = "";
   showOrders();
+  listen();
 });
 $("reload").addEventListener("click", (event) => order(event.currentTarget, { action: "reload" }, "All workers read the new code"));
 $("drain").addEventListener("click", () => $("confirm").showModal());
@@ -255,38 +278,73 @@ $("confirm").addEventListener("close", () => {
   if ($("confirm").returnValue === "drain") order($("drain"), { action: "drain" }, "Draining");
 });
 
-// ---- Events.
+// ---- Events. An EventSource cannot send a token.
 
-function listen() {
-  const source = new EventSource("dashboard/events");
-  const on = (name, then) => source.addEventListener(name, (event) => then(JSON.parse(event.data)));
-  on("about", (about) => {
+const HANDLERS = {
+  about(about) {
     state.about = about;
     set($("worker"), about.worker);
     set($("about"), `Python ${about.python}`);
     set($("version"), `pyproc ${about.version}`);
     document.title = `${about.worker} · pyproc`;
     showOrders();
-  });
-  on("hello", ({ points, status, incidents }) => {
+  },
+  hello({ points, status, incidents }) {
     state.points = points;
     if (status) showStatus(status);
     showIncidents(incidents);
     showPoint();
     drawAll(state.points);
-  });
-  on("status", showStatus);
-  on("incidents", showIncidents);
-  on("point", (point) => {
+  },
+  status: showStatus,
+  incidents: showIncidents,
+  point(point) {
     state.points.push(point);
     if (state.points.length > 300) state.points.shift();
     showPoint();
-  });
-  source.onerror = () => {
+  },
+};
+
+function authorization() {
+  return state.token ? { Authorization: `Bearer ${state.token}` } : {};
+}
+
+function hear(block) {
+  const fields = Object.fromEntries(block.split("\n").map((line) => {
+    const colon = line.indexOf(": ");
+    return [line.slice(0, colon), line.slice(colon + 2)];
+  }));
+  HANDLERS[fields.event]?.(JSON.parse(fields.data));
+}
+
+/// Reads the events until they end. Throws if there are none.
+async function follow(signal) {
+  const response = await fetch("dashboard/events", { headers: { Accept: "text/event-stream", ...authorization() }, cache: "no-store", signal });
+  if (response.status === 401) return "unauthorized";
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = ""; ;) {
+    const { value, done } = await reader.read();
+    if (done) return "ended";
+    const blocks = (text + value).split("\n\n");
+    text = blocks.pop();
+    blocks.forEach(hear);
+  }
+}
+
+async function listen() {
+  listen.current?.abort();
+  const current = listen.current = new AbortController();
+  while (!current.signal.aborted) {
+    try {
+      if (await follow(current.signal) === "unauthorized") return askForToken();
+    } catch (error) {
+      if (current.signal.aborted) return;
+      console.info(`The events ended: ${error.message}`);
+    }
     $("ready").className = "pill bad";
     set($("ready-text"), "Connection lost");
-    // The browser tries again by itself, unless the answer was no event stream.
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
-  };
+    await new Promise((resolve) => { setTimeout(resolve, 1000); });
+  }
 }
 listen();
