@@ -1,4 +1,4 @@
-//! Each sentence of `docs/semantics.md` names a test, and each test that it names exists.
+//! Each sentence of `docs/semantics.md` names a test, and each test that it or `docs/gateway.md` names exists.
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,26 @@ fn named(line: &str) -> Vec<(&str, &str)> {
     quoted.filter_map(|text| text.split_once("::")).filter(|(_, name)| !name.contains([' ', '('])).collect()
 }
 
+fn exists((prefix, name): (&str, &str)) {
+    let path = file(prefix);
+    let code = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    assert!(code.contains(&format!("fn {name}()")), "{path:?} has no test {name}");
+}
+
+#[test]
+fn every_rule_of_the_gateway_names_a_test_that_exists() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/gateway.md")).expect("it is there");
+    let rules = page.split("## Who may ask").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let rules = rules.expect("there is a section of rules");
+    let rows = rules
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| rule") && !line.starts_with("| --"));
+    assert!(rows.clone().count() >= 10);
+    rows.for_each(|row| assert!(!named(row).is_empty(), "no test is named: {row}"));
+    let tests = rules.lines().flat_map(named).filter(|(prefix, _)| prefix.starts_with("http/"));
+    tests.for_each(exists);
+}
+
 #[test]
 fn every_test_that_the_security_page_names_exists() {
     let page = std::fs::read_to_string(Path::new(ROOT).join("SECURITY.md")).expect("it is there");
@@ -50,12 +70,8 @@ fn every_sentence_of_the_contract_names_a_test_that_exists() {
         claims += 1;
         let named = named(line);
         assert!(!named.is_empty(), "no test is named: {line}");
-        for (prefix, name) in named {
-            tests += 1;
-            let path = file(prefix);
-            let code = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-            assert!(code.contains(&format!("fn {name}()")), "{path:?} has no test {name}");
-        }
+        tests += named.len();
+        named.into_iter().for_each(exists);
     }
     assert!(claims >= 40 && tests >= claims, "{claims} claims, {tests} tests");
 }

@@ -180,7 +180,9 @@ mod tests {
         {
             assert!(codec(&headers(&[("content-type", refused)])).is_err(), "{refused}");
         }
-        assert!(make_call("f".to_owned(), None, Bytes::from_static(b"1"), &headers(&[]), MIN_TIMEOUT).is_err());
+        assert!(
+            make_call("f".to_owned(), None, Bytes::from_static(b"1"), &headers(&[]), MIN_TIMEOUT).is_err()
+        );
         let empty = make_call("f".to_owned(), None, Bytes::new(), &headers(&[]), MIN_TIMEOUT).ok();
         assert_eq!(&empty.expect("no body is no argument").payload()[..], b"null");
     }

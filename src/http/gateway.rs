@@ -324,9 +324,7 @@ where
     H::Output: Responder + 'static,
 {
     let reads = guard::Any(guard::Get()).or(guard::Head());
-    web::resource(path)
-        .route(web::route().guard(reads).to(handler))
-        .default_service(web::to(only_get))
+    web::resource(path).route(web::route().guard(reads).to(handler)).default_service(web::to(only_get))
 }
 
 async fn only_get(_: Open, request: HttpRequest) -> HttpResponse {

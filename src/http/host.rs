@@ -116,9 +116,14 @@ mod tests {
     #[test]
     fn names_that_were_given_are_answered_with_any_port() {
         let given = hosts(&["models.example", "Other.example:8443", "[fd00::7]"]);
-        for host in
-            ["models.example", "MODELS.example:80", "other.example", "[fd00::7]:1", "[fd00::7]", "localhost:1"]
-        {
+        for host in [
+            "models.example",
+            "MODELS.example:80",
+            "other.example",
+            "[fd00::7]:1",
+            "[fd00::7]",
+            "localhost:1",
+        ] {
             assert!(answers(&given, host, "127.0.0.1"), "{host}");
         }
         for host in STRANGERS.iter().chain(&["a.models.example", "models.example.evil.example"]) {
@@ -132,7 +137,9 @@ mod tests {
             assert!(answers(&hosts(&[]), "evil.example", listener));
             let given = hosts(&["models.example"]);
             assert!(!answers(&given, "evil.example", listener));
-            for host in ["models.example:80", "localhost", "127.0.0.1:8000", "10.1.2.3:8000", "[fd00::1]:8000"] {
+            for host in
+                ["models.example:80", "localhost", "127.0.0.1:8000", "10.1.2.3:8000", "[fd00::1]:8000"]
+            {
                 assert!(answers(&given, host, listener), "{host} on {listener}");
             }
         }

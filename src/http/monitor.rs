@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _,
+};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
@@ -58,11 +60,7 @@ struct Point {
 
 impl Default for Feed {
     fn default() -> Self {
-        Self {
-            pages: broadcast::Sender::new(BEHIND),
-            state: Mutex::default(),
-            wake: Arc::default(),
-        }
+        Self { pages: broadcast::Sender::new(BEHIND), state: Mutex::default(), wake: Arc::default() }
     }
 }
 

@@ -11,7 +11,12 @@ pub(super) async fn functions(Allowed(gateway): Allowed, request: HttpRequest) -
     let pool = gateway.pool();
     // Where the handlers are mounted.
     let base = request.path().strip_suffix("/functions").filter(|base| !base.is_empty()).unwrap_or("/");
-    HttpResponse::Ok().json(document(&pool.functions(), &title(&pool.config().worker), base))
+    let mut document = document(&pool.functions(), &title(&pool.config().worker), base);
+    if gateway.options().token.is_some() {
+        document["components"]["securitySchemes"] = json!({"token": {"type": "http", "scheme": "bearer"}});
+        document["security"] = json!([{"token": []}]);
+    }
+    HttpResponse::Ok().json(document)
 }
 
 pub(super) fn title(worker: &WorkerSource) -> String {

@@ -66,7 +66,8 @@ mod tests {
     use super::Origins;
 
     fn refused(origins: &Origins, method: Method, headers: &[(&str, &str)]) -> bool {
-        let request = headers.iter().fold(TestRequest::default(), |request, &pair| request.insert_header(pair));
+        let request =
+            headers.iter().fold(TestRequest::default(), |request, &pair| request.insert_header(pair));
         let request = request.to_http_request();
         origins.refuse(&method, request.headers(), Some(b"127.0.0.1:8000")).is_some()
     }
@@ -99,7 +100,11 @@ mod tests {
 
     #[test]
     fn a_link_opens_a_page_but_a_frame_or_a_form_does_not() {
-        let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let link = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
         let frame = [link[0], link[1], ("sec-fetch-dest", "iframe")];
         let script = [link[0], ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")];
         assert!(!refused(&Origins::default(), Method::GET, &link));

@@ -111,3 +111,20 @@ fn terminal_is_given_back_after_a_key_and_after_a_signal() {
     }
     end(gateway);
 }
+
+#[test]
+fn a_gateway_with_a_token_is_looked_at_with_it() {
+    let mut gateway = pyproc("serve", "functions.py", &["--listen", "127.0.0.1:0", "--workers", "1"])
+        .env("PYPROC_TOKEN", "secret")
+        .start();
+    let line = gateway.prints("listening on http://");
+    let url = line.trim().trim_start_matches("listening on ").to_owned();
+    let ended = Pyproc::new().arg("top").args(&["--json", &url]).run().exits(6);
+    assert!(ended.stderr.contains("PYPROC_TOKEN"), "{}", ended.stderr);
+    let ended = Pyproc::new().arg("top").args(&["--json", &url]).env("PYPROC_TOKEN", "secret").run().exits(0);
+    let status: Value = serde_json::from_slice(&ended.stdout).expect("it is JSON");
+    assert_eq!(status["serving"], 1);
+    let address = format!("{url}/dashboard#token=secret");
+    Pyproc::new().arg("top").args(&["--json", &address]).run().exits(0);
+    end(gateway);
+}

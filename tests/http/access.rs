@@ -81,8 +81,7 @@ async fn a_page_of_another_origin_runs_nothing_and_reads_nothing() {
 #[actix_rt::test]
 async fn a_page_of_an_allowed_origin_may_call() {
     let dir = scratch();
-    let served =
-        serve(script(dir.path()), |gateway| gateway.allow_origin("https://app.example")).await;
+    let served = serve(script(dir.path()), |gateway| gateway.allow_origin("https://app.example")).await;
     let page = |origin| [("Sec-Fetch-Site", "cross-site"), ("Origin", origin)];
     let answer = post(served.address, "/call/count", &page("https://app.example"), b"").await;
     assert_eq!(answer.status, 200);
@@ -157,7 +156,8 @@ async fn with_a_token_only_probes_and_the_empty_page_go_without_it() {
     let dir = scratch();
     let served = serve(script(dir.path()), |gateway| gateway.token("reader").control("operator")).await;
     for path in ["/functions", "/metrics", "/dashboard/events"] {
-        for wrong in [None, Some(("Authorization", "Bearer reade")), Some(("Authorization", "Basic reader"))] {
+        for wrong in [None, Some(("Authorization", "Bearer reade")), Some(("Authorization", "Basic reader"))]
+        {
             let headers: Vec<_> = wrong.into_iter().collect();
             let answer = served.get_with(path, &headers).await;
             answer.is_problem(401, "unauthorized");
@@ -173,7 +173,9 @@ async fn with_a_token_only_probes_and_the_empty_page_go_without_it() {
     let reader = [("Authorization", "Bearer reader")];
     assert_eq!(post(served.address, "/call/count", &reader, b"").await.status, 200);
     let order = json!({"action": "replace", "slot": 9}).to_string();
-    post(served.address, "/dashboard/control", &reader, order.as_bytes()).await.is_problem(401, "unauthorized");
+    post(served.address, "/dashboard/control", &reader, order.as_bytes())
+        .await
+        .is_problem(401, "unauthorized");
     let operator = [("Authorization", "Bearer operator")];
     let answer = post(served.address, "/dashboard/control", &operator, order.as_bytes()).await;
     answer.is_problem(409, "not_serving");
@@ -182,6 +184,8 @@ async fn with_a_token_only_probes_and_the_empty_page_go_without_it() {
     assert_eq!(served.get("/ready").await.json(), json!({"ready": true}), "a probe needs no more");
     assert_eq!(served.get_with("/ready", &reader).await.json()["serving"], 1);
     assert_eq!(served.get("/dashboard").await.status, 200);
+    let document = served.get_with("/functions", &reader).await.json();
+    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
     assert!(!format!("{:?}", served.gateway).contains("reader"));
     assert!(!format!("{:?}", served.gateway).contains("operator"));
     served.stop().await;

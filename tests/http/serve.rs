@@ -26,11 +26,18 @@ struct Gateway {
 
 impl Gateway {
     fn start(script: &Path, args: &[&str]) -> Self {
+        Self::start_with(script, args, &[])
+    }
+
+    fn start_with(script: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pyproc"))
             .arg("serve")
             .arg(script)
             .args(["--listen", "127.0.0.1:0", "--workers", "2"])
             .args(args)
+            .env_remove("PYPROC_TOKEN")
+            .env_remove("PYPROC_CONTROL_TOKEN")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -59,7 +66,11 @@ impl Gateway {
     }
 
     async fn says(&self, text: &str) {
-        until(text, || self.stderr.lock().unwrap_or_else(PoisonError::into_inner).contains(text)).await;
+        until(text, || self.said().contains(text)).await;
+    }
+
+    fn said(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn call(&self, function: &str, argument: serde_json::Value) -> Answer {
@@ -208,6 +219,98 @@ async fn code_that_changes_is_read_anew_and_code_that_does_not_start_is_not_used
     .await;
     signal(gateway.child.id(), "TERM");
     assert_eq!(gateway.ends().await, Some(0));
+}
+
+const SECRETS: [(&str, &str); 2] =
+    [("PYPROC_TOKEN", "readers-secret"), ("PYPROC_CONTROL_TOKEN", "operators-secret")];
+
+/// A worker that says what its environment and its command line are.
+fn telltale(dir: &Path) -> std::path::PathBuf {
+    let script = dir.join("worker.py");
+    let code = "import os\nfrom pyproc_worker import expose\n@expose\ndef what_i_know():\n    \
+                return [dict(os.environ), open('/proc/self/cmdline').read(), open('/proc/self/environ').read()]\n";
+    fs::write(&script, code).expect("there is room");
+    script
+}
+
+#[actix_rt::test]
+async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
+    let dir = TempDir::new().expect("there is room");
+    let args = ["--allow-control", "--log", "trace"];
+    let gateway = Gateway::start_with(&telltale(dir.path()), &args, &SECRETS);
+    let ask = |path: &'static str, token: &'static str| {
+        let address = gateway.address;
+        async move { post(address, path, &[("Authorization", token)], b"").await }
+    };
+    for wrong in ["", "Bearer wrong", "readers-secret"] {
+        ask("/call/what_i_know", wrong).await.is_problem(401, "unauthorized");
+    }
+    for right in ["Bearer readers-secret", "Bearer operators-secret"] {
+        let answer = ask("/call/what_i_know", right).await;
+        assert_eq!(answer.status, 200);
+        assert!(!answer.text().contains("-secret"), "{}", answer.text());
+    }
+    ask("/dashboard/control", "Bearer readers-secret").await.is_problem(401, "unauthorized");
+    ask("/dashboard/control", "Bearer operators-secret").await.is_problem(400, "bad_order");
+    gateway.says("the live page with its buttons").await;
+    signal(gateway.child.id(), "TERM");
+    gateway.says("waiting up to").await;
+    assert!(!gateway.said().contains("-secret"), "{}", gateway.said());
+    assert_eq!(gateway.ends().await, Some(0));
+}
+
+#[actix_rt::test]
+async fn a_token_that_nobody_gave_is_made_and_printed_once() {
+    let dir = TempDir::new().expect("there is room");
+    let gateway = Gateway::start_with(&telltale(dir.path()), &["--token"], &[]);
+    gateway.says("the token, for Authorization: Bearer: ").await;
+    let said = gateway.said();
+    let token = said.lines().find_map(|line| line.split_once("Bearer: ")).expect("it is told").1.to_owned();
+    post(gateway.address, "/call/what_i_know", &[], b"").await.is_problem(401, "unauthorized");
+    let bearer = format!("Bearer {token}");
+    let answer = post(gateway.address, "/call/what_i_know", &[("Authorization", &bearer)], b"").await;
+    assert_eq!((answer.status, answer.text().contains(&token)), (200, false));
+    assert_eq!(gateway.said().matches(&token).count(), 1);
+}
+
+#[test]
+fn config_does_not_show_tokens() {
+    let output = Command::new(env!("CARGO_BIN_EXE_pyproc"))
+        .args(["config", "worker.py", "--json"])
+        .envs(SECRETS)
+        .output()
+        .expect("the binary was built");
+    assert!(output.status.success());
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("secret"));
+}
+
+#[actix_rt::test]
+async fn flags_of_serve_reach_the_gateway() {
+    let dir = TempDir::new().expect("there is room");
+    let args = [
+        "--allow-host",
+        "models.example",
+        "--allow-origin",
+        "https://app.example",
+        "--min-timeout",
+        "30s",
+        "--body-timeout",
+        "10s",
+        "--body-limit",
+        "1000",
+        "--bodies-limit",
+        "1000",
+        "--no-dashboard",
+    ];
+    let gateway = Gateway::start_with(&telltale(dir.path()), &args, &[]);
+    let page = [("Host", "models.example"), ("Origin", "https://app.example"), ("X-Pyproc-Timeout-Ms", "1")];
+    assert_eq!(post(gateway.address, "/call/what_i_know", &page, b"").await.status, 200);
+    let other = [("Host", "other.example")];
+    post(gateway.address, "/call/what_i_know", &other, b"").await.is_problem(421, "host_not_allowed");
+    let long = [("Content-Type", "application/octet-stream")];
+    let told = post(gateway.address, "/call/what_i_know", &long, &[b'x'; 1001]).await;
+    told.is_problem(413, "payload_too_large");
+    exchange(gateway.address, "GET", "/dashboard", &[], b"").await.is_problem(404, "dashboard_off");
 }
 
 #[actix_rt::test]

@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn debug_prints_no_token() {
-        let settings = settings(&["--token", "hunter2", "--allow-control"], &[("PYPROC_CONTROL_TOKEN", "hunter3")]);
+        let settings =
+            settings(&["--token", "hunter2", "--allow-control"], &[("PYPROC_CONTROL_TOKEN", "hunter3")]);
         let printed = format!("{:?}", settings.expect("it is valid"));
         assert!(!printed.contains("hunter"), "{printed}");
     }
