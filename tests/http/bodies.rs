@@ -70,3 +70,29 @@ async fn bodies_that_are_half_there_are_bounded_over_all_connections() {
     assert_eq!(answer(&mut next).await.status, 200, "what is read counts no more");
     served.stop().await;
 }
+
+/// In 0.1 one byte of a body reserved as much as was declared, and 77 slow connections ended a host with 4 GiB of address space.
+#[actix_rt::test]
+async fn slow_bodies_reserve_what_came_and_not_what_they_declare() {
+    let served = serve(worker("contract.py"), |gateway| gateway.body_timeout(Duration::from_secs(2))).await;
+    let before = greatest_size();
+    let mut connections = Vec::new();
+    for _ in 0..100 {
+        connections.push(begin(&served, 64 << 20, 1).await);
+    }
+    for mut connection in connections {
+        answer(&mut connection).await.is_problem(408, "body_timeout");
+    }
+    // Other tests of this process have a share in it.
+    assert!(greatest_size() - before < 4 << 30, "100 bodies of 64 MiB were declared");
+    served.stop().await;
+}
+
+/// The most address space that this process ever had, in bytes.
+fn greatest_size() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("it is there");
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmPeak:")?.trim().strip_suffix(" kB")?.parse().ok());
+    kib.map(|kib: usize| kib << 10).expect("the kernel counts it")
+}

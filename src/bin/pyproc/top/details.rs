@@ -79,6 +79,10 @@ fn of_incident(incident: &Incident, model: &Model) -> Details {
     }
     match stderr(&incident.stderr) {
         Some(stderr) => parts.push(stderr),
+        None if model.about.tracebacks == Some(false) => {
+            let hidden = "What it wrote to standard error is not shown without `pyproc serve --tracebacks`.";
+            parts.push(part(None, [hidden.to_owned()]));
+        }
         None => parts.push(part(None, ["It wrote nothing to standard error.".to_owned()])),
     }
     Details {

@@ -28,6 +28,8 @@ pub(super) struct About {
     pub(super) version: String,
     /// Whether the gateway takes orders.
     pub(super) control: bool,
+    /// Whether it shows stderr and stacks.
+    pub(super) tracebacks: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
