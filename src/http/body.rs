@@ -1,6 +1,9 @@
 //! Reads the bodies of calls, within bounds for one and for all of them. The main item is [`read`].
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap};
@@ -32,8 +35,23 @@ pub(super) async fn read(
     if declared.is_some_and(|length: usize| length > bounds.one) {
         return Err(Problem::body_too_large(declared, bounds.one));
     }
-    let body = gather(payload, declared, bounds, coming);
-    tokio::time::timeout(bounds.time, body).await.unwrap_or_else(|_| Err(Problem::body_late(bounds.time)))
+    within(bounds.time, gather(payload, declared, bounds, coming)).await
+}
+
+/// A body is read from its connection just after its head, so most are there at the second look. Only the others cost a timer.
+async fn within(
+    time: Duration,
+    body: impl Future<Output = Result<Bytes, Problem>>,
+) -> Result<Bytes, Problem> {
+    let mut body = pin!(body);
+    if let Poll::Ready(body) = futures::poll!(body.as_mut()) {
+        return body;
+    }
+    tokio::task::yield_now().await;
+    if let Poll::Ready(body) = futures::poll!(body.as_mut()) {
+        return body;
+    }
+    tokio::time::timeout(time, body).await.unwrap_or_else(|_| Err(Problem::body_late(time)))
 }
 
 /// A body that came in one piece, as small ones do, is not copied.
@@ -96,13 +114,15 @@ impl Drop for Share<'_> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Poll;
     use std::time::Duration;
 
     use bytes::Bytes;
     use futures::{stream, FutureExt as _, Stream, StreamExt as _};
 
-    use super::{capacity, gather, Bounds};
+    use super::{capacity, gather, within, Bounds};
 
     const MIB: usize = 1 << 20;
     const BOUNDS: Bounds = Bounds { one: 64 * MIB, all: 3 * MIB, time: Duration::from_secs(1) };
@@ -123,6 +143,24 @@ mod tests {
             assert_eq!(body.len(), sizes.iter().sum::<usize>(), "{sizes:?}");
         }
         assert_eq!(coming.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_body_that_is_there_at_the_second_look_costs_no_timer() {
+        // Outside of a runtime a timer would panic.
+        let coming = AtomicUsize::new(0);
+        let mut looks = 0;
+        let late = stream::poll_fn(|_| {
+            looks += 1;
+            match looks {
+                1 => Poll::Pending,
+                _ => Poll::Ready(Some(Ok::<_, Infallible>(Bytes::from_static(b"x")))),
+            }
+        });
+        let mut body = pin!(within(BOUNDS.time, gather(late, Some(1), BOUNDS, &coming)));
+        assert!(body.as_mut().now_or_never().is_none());
+        let body = body.as_mut().now_or_never().expect("it is there");
+        assert_eq!(body.ok().as_deref(), Some(&b"x"[..]));
     }
 
     /// 77 connections that sent one byte of 64 MiB each took a host with 4 GiB of address space down.

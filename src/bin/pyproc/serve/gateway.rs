@@ -26,7 +26,7 @@ pub(super) struct GatewayOptions {
     /// Answer to this name in the Host header, beside localhost and loopback addresses; may be repeated
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// Accept requests from pages of this origin, SCHEME://HOST[:PORT]; may be repeated
+    /// Accept requests from pages of this origin (scheme, host and port, as browsers send it); may be repeated
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     /// The longest request body, in bytes [default: the pool's max_frame]
