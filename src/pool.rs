@@ -266,7 +266,9 @@ fn record(span: &Span, result: &Result<Reply, CallError>) {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("config", &self.shared.config).finish_non_exhaustive()
+        // Not the whole configuration: the environment of workers can hold passwords.
+        let PoolConfig { worker, workers, .. } = &*self.shared.config;
+        f.debug_struct("Pool").field("worker", worker).field("workers", workers).finish_non_exhaustive()
     }
 }
 

@@ -275,3 +275,10 @@ fn spawn_bytes(pool: &Pool, bytes: usize) -> actix_rt::task::JoinHandle<Result<u
     let pool = pool.clone();
     actix_rt::spawn(async move { Ok(pool.request(call).await?.bytes().len()) })
 }
+
+#[actix_rt::test]
+async fn the_debug_form_of_a_pool_has_no_secrets_of_its_workers() {
+    let pool = start(worker("contract.py").env("PASSWORD", "hunter2")).await;
+    assert!(!format!("{pool:?}").contains("hunter2"), "{pool:?}");
+    pool.shutdown().await;
+}

@@ -507,7 +507,7 @@ async fn a_call_of_a_function_that_no_worker_has_waits_for_one_that_has_it_or_sa
     let first = spawn(&pool, call(0).class(7));
     sleep(SECOND).await;
     assert!(!first.is_finished());
-    replies(spawn_all(&pool, (1..5).map(|seq| call(seq))), 1).await;
+    replies(spawn_all(&pool, (1..5).map(call)), 1).await;
     pool.script.kill(0);
     answer(first).await.0.expect("the next process has it");
     pool.script.set_lacks(0, 7);

@@ -8,9 +8,16 @@ use super::admission::{Allowed, Open};
 use super::{prometheus, Gateway};
 use crate::PoolStatus;
 
-/// The process answers.
-pub(super) async fn live(_: Open) -> HttpResponse {
-    HttpResponse::Ok().json(json!({"live": true}))
+/// The process answers, and its pool is not broken for good: what ends a process that is not live starts a new one.
+pub(super) async fn live(Open(gateway): Open) -> HttpResponse {
+    live_answer(&gateway.pool().status().await)
+}
+
+fn live_answer(status: &PoolStatus) -> HttpResponse {
+    match status.panic {
+        None => HttpResponse::Ok().json(json!({"live": true})),
+        Some(_) => HttpResponse::ServiceUnavailable().json(json!({"live": false})),
+    }
 }
 
 /// Calls are taken, and a worker serves. A probe without the token that the gateway asks for reads that alone.
@@ -34,6 +41,8 @@ pub(super) async fn ready(Open(gateway): Open, request: HttpRequest) -> HttpResp
 pub(super) fn unready(gateway: &Gateway, status: &PoolStatus) -> Option<&'static str> {
     if gateway.is_draining() || status.admission == "shutting_down" {
         Some("draining")
+    } else if status.panic.is_some() {
+        Some("the pool is broken and does not come back")
     } else if status.admission != "open" {
         Some("no worker can start")
     } else if status.serving == 0 {
@@ -48,4 +57,17 @@ pub(super) async fn metrics(Allowed(gateway): Allowed) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(prometheus::text(&crate::metrics::families(&status)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::live_answer;
+    use crate::PoolStatus;
+
+    #[test]
+    fn a_gateway_whose_pool_is_broken_for_good_is_not_live() {
+        let broken = PoolStatus { panic: Some("router: a defect".to_owned()), ..PoolStatus::default() };
+        assert_eq!(live_answer(&PoolStatus::default()).status(), 200);
+        assert_eq!(live_answer(&broken).status(), 503);
+    }
 }
