@@ -282,3 +282,30 @@ async fn the_debug_form_of_a_pool_has_no_secrets_of_its_workers() {
     assert!(!format!("{pool:?}").contains("hunter2"), "{pool:?}");
     pool.shutdown().await;
 }
+
+/// The sockets of a process, by their inodes.
+fn sockets(pid: u32) -> Vec<String> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
+    let targets = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let inode = |target: std::path::PathBuf| {
+        Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+    };
+    targets.filter_map(inode).collect()
+}
+
+#[actix_rt::test]
+async fn nobody_can_connect_to_a_worker() {
+    let pool = start(worker("contract.py")).await;
+    let pid = slots(&pool).await[0].pid.expect("it serves");
+    let unix = std::fs::read_to_string(format!("/proc/{pid}/net/unix")).expect("it is there");
+    let sockets = sockets(pid);
+    assert!(!sockets.is_empty());
+    for socket in sockets {
+        let line = unix.lines().find(|line| line.split_whitespace().nth(6) == Some(&socket));
+        let line = line.expect("a worker has only sockets of its own machine");
+        let fields: Vec<_> = line.split_whitespace().collect();
+        // Num, RefCount, Protocol, Flags, Type, St, Inode: no path, and the flag of a listener is not set.
+        assert_eq!((fields.len(), fields[3]), (7, "00000000"), "{line}");
+    }
+    pool.shutdown().await;
+}
