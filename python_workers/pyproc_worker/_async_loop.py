@@ -70,16 +70,38 @@ def serve(worker, calls, kinds):
     loop.add_signal_handler(number, server.cancel_marked)
     worker.set_interrupt_handler(server.on_signal)
     server.start()
-    while not server.done:
-        try:
-            loop.run_forever()
-        except (SystemExit, KeyboardInterrupt):
-            # asyncio lets these two through when a task of a user's own raises them. The call that
-            # waits for that task gets them as well, and is answered.
-            continue
+    try:
+        while not server.done:
+            try:
+                loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                # asyncio lets these two through when a task of a user's own raises them. The call
+                # that waits for that task gets them as well, and is answered.
+                continue
+    except BaseException as error:
+        # A signal handler of the script has raised it between two callbacks.
+        server.fail(error)
+    if server.failure is not None:
+        server.send_rest()
     loop.remove_signal_handler(number)
     if server.failure is not None:
         raise server.failure
+
+
+def _callback(method):
+    """Make a method of the server a callback that ends the server when it raises.
+
+    asyncio would log the exception and go on, without what the callback had still to do.
+    """
+
+    @functools.wraps(method)
+    def called(self, *arguments):
+        try:
+            method(self, *arguments)
+        except BaseException as error:
+            self.fail(error)
+
+    return called
 
 
 class _Server:
@@ -107,6 +129,8 @@ class _Server:
         self.ending = False
         self.done = False
         self.failure = None
+        # While it is unknown how much of `unsent` is sent; stays so when that has raised.
+        self.writing = False
 
     def start(self):
         os.set_blocking(self.socket.fileno(), False)
@@ -122,6 +146,7 @@ class _Server:
             self.reading = False
             self.loop.remove_reader(self.socket.fileno())
 
+    @_callback
     def _readable(self):
         try:
             room = self.reader.room()
@@ -138,9 +163,11 @@ class _Server:
                 self._take(*found)
                 if self.ending:
                     return
-        except (BlockingIOError, InterruptedError):
-            return
-        except ConnectionError:
+        except (BlockingIOError, InterruptedError, ConnectionError) as error:
+            if _errors.is_foreign(error):
+                raise
+            if not isinstance(error, ConnectionError):
+                return
             data = b""
         except ProtocolError as error:
             self.failure = error
@@ -198,6 +225,7 @@ class _Server:
             del self.running[call]
         self._send(call, started, *answer)
 
+    @_callback
     def _task_done(self, task):
         self._check(task, self.tasks.pop(task))
         if self.ending:
@@ -205,13 +233,19 @@ class _Server:
 
     def _check(self, task, call):
         if task.cancelled():
+            if STATE.stopping:
+                # The loop is being closed. The phase says that the call has not started.
+                return
             # Code of the user's own has cancelled all tasks, this one before its first step.
             error = _errors.payload("asyncio.exceptions.CancelledError", "cancelled before it started")
             self._send(call, time.perf_counter_ns(), ERROR, RAISED, error)
-        elif task.exception() is not None:
+        elif isinstance(task.exception(), ProtocolError):
             self.failure = task.exception()
             self._finish()
+        elif task.exception() is not None:
+            self.fail(task.exception())
 
+    @_callback
     def cancel_marked(self):
         """Cancel the tasks whose mark says so."""
         now = time.monotonic_ns()
@@ -223,6 +257,7 @@ class _Server:
             self.repeating = True
             self.loop.call_later(GRACE_NS / 1e9, self._repeat)
 
+    @_callback
     def _repeat(self):
         self.repeating = False
         self.cancel_marked()
@@ -285,12 +320,32 @@ class _Server:
         self.unsent = b""
         self.out.clear()
 
+    def fail(self, error):
+        """End at once with what has been raised outside of a call."""
+        self.failure = error
+        self.ending = self.done = True
+        self._read_off()
+        if self.loop.is_running():
+            self.loop.stop()
+
+    def send_rest(self):
+        """Send the answers that have gathered when the server has failed; nothing is sent after them."""
+        if self.writing:
+            return
+        self.writing = True
+        if self.unsent or self.out:
+            try:
+                self._send_now(b"")
+            except ConnectionError:
+                pass
+
     def _queue(self, *parts):
         self.out.extend(parts)
         if not self.flushing:
             self.flushing = True
             self.loop.call_soon(self._flush)
 
+    @_callback
     def _flush(self):
         self.flushing = False
         if self.out:
@@ -304,19 +359,24 @@ class _Server:
             self._end_if_idle()
 
     def _write(self):
+        if self.writing:
+            return
+        self.writing = True
         try:
             sent = self.socket.send(self.unsent)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except ConnectionError:
-            # Nobody will read it; the reader finds the end of the socket.
-            sent = len(self.unsent)
+        except (BlockingIOError, InterruptedError, ConnectionError) as error:
+            if _errors.is_foreign(error):
+                raise
+            # After a ConnectionError nobody will read it; the reader finds the end of the socket.
+            sent = len(self.unsent) if isinstance(error, ConnectionError) else 0
         self.unsent = self.unsent[sent:]
+        self.writing = False
         if self.unsent:
             self.loop.add_writer(self.socket.fileno(), self._writable)
             if len(self.unsent) > _MOST_UNSENT:
                 self._read_off()
 
+    @_callback
     def _writable(self):
         self.loop.remove_writer(self.socket.fileno())
         self._write()

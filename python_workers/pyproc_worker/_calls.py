@@ -51,7 +51,7 @@ class Calls:
                 codec &= ~METADATA
             argument = _codec.decode(codec, payload)
         except Exception as error:
-            if called is None:
+            if called is None and isinstance(error, IndexError):
                 refusal = self._unknown(function)
             else:
                 name = _errors.type_name(error)
@@ -76,15 +76,16 @@ class Calls:
             state.metadata_call = call
             state.metadata = metadata
             token = _trace.attach(metadata)
+        ended = False
         try:
             state.armed = call
             result = function(argument)
+            ended = True
             state.armed = -1
             self.phase[call & INDEX_MASK] = FINISHED
         except BaseException as error:
-            if state.forked and state.armed == -1:
-                _leave_fork(None)
-            answer = self.raised(call, error)
+            # A signal handler of the script may raise after the function has returned.
+            answer = self.returned(codec, call, result) if ended else self.raised(call, error)
         else:
             answer = self.result(codec, result)
         if token is not None:
@@ -103,7 +104,14 @@ class Calls:
         try:
             return ERROR, code, _errors.exception_payload(error)
         except Exception:
-            return ERROR, code, _errors.payload(type(error).__name__, "")
+            return ERROR, code, _errors.payload(type(error).__name__, _errors.message_of(error))
+
+    def returned(self, codec, call, result):
+        """Answer a call whose function returned and whose phase may not say so."""
+        STATE.armed = -1
+        if not STATE.forked:
+            self.phase[call & INDEX_MASK] = FINISHED
+        return self.result(codec, result)
 
     def result(self, codec, result):
         """Answer a call whose function returned."""

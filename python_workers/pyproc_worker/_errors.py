@@ -91,6 +91,14 @@ def _without_own(traceback):
     return chain
 
 
+def is_foreign(exception):
+    """Whether code that is not of this package has raised an exception."""
+    traceback = exception.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and not is_own(traceback.tb_frame)
+
+
 def is_own(frame):
     """Whether a frame runs code of this package."""
     name = frame.f_globals.get("__name__")

@@ -33,7 +33,31 @@ CHUNK = 64 * 1024
 
 
 def serve(channel, calls, flush_ns):
-    """Answer calls until Drain or the end of the socket; raises ProtocolError."""
+    """Answer calls until Drain or the end of the socket; raises ProtocolError.
+
+    What a signal handler of the script raises outside of a call comes through as well.
+    """
+    # Headers and payloads in turn.
+    out = []
+    try:
+        _serve(channel, calls, flush_ns, out)
+    except BaseException:
+        if len(out) % 2:
+            out.pop()
+        _flush(out, channel.sendall)
+        raise
+
+
+def _flush(out, sendall):
+    if out:
+        replies = b"".join(out)
+        # Before they are sent: an exception may leave them sent in part, and they must not follow again.
+        out.clear()
+        sendall(replies)
+
+
+def _serve(channel, calls, flush_ns, out):
+    append = out.append
     # Bound once: a local is the cheapest name that Python has.
     clock, join, unpack, pack = perf_counter_ns, "".join, HEADER.unpack_from, HEADER.pack
     scan, encode = scan_json, json_encoder()
@@ -41,8 +65,6 @@ def serve(channel, calls, flush_ns):
     max_frame = calls.max_frame
     large = min(LARGE, max_frame - LENGTH_BASE)
     recv, sendall = channel.recv, channel.sendall
-    out = []
-    append = out.append
     # A call of this many microseconds is worth a write of its own, so that its reply, and those that
     # were gathered before it, do not wait for what comes next.
     prompt = flush_ns // 4000
@@ -71,15 +93,13 @@ def serve(channel, calls, flush_ns):
         while size - start >= HEADER_SIZE:
             length, kind, codec, function, call = unpack(data, start)
             if not LENGTH_BASE <= length <= max_frame:
-                sendall(b"".join(out))
+                _flush(out, sendall)
                 check_length(length, max_frame)
             end = start + 4 + length
             if end > size:
                 if length <= LARGE:
                     break
-                if out:
-                    sendall(b"".join(out))
-                    out.clear()
+                _flush(out, sendall)
                 payload = channel.receive_exactly(data[start + HEADER_SIZE :], length - LENGTH_BASE)
                 data = b""
                 end = size = 0
@@ -91,10 +111,10 @@ def serve(channel, calls, flush_ns):
             if kind == CALL:
                 if slow and function in slow:
                     slow.discard(function)
-                    if out:
-                        sendall(b"".join(out))
-                        out.clear()
+                    _flush(out, sendall)
                 if codec == CODEC_JSON and payload is None:
+                    # While `kind` is CALL the function has not begun. Once it has, it is not run again,
+                    # whatever a signal handler of the script raises between two bytecodes.
                     try:
                         index = call & INDEX_MASK
                         phase[index] = RUNNING
@@ -104,19 +124,20 @@ def serve(channel, calls, flush_ns):
                         if stop != len(text) or marks[index]:
                             raise ValueError
                         state.armed = call
+                        kind = REPLY
                         result = called(argument)
                         state.armed = -1
                         phase[index] = FINISHED
                         payload = join(encode(result, 0)).encode()
-                        kind = REPLY
                     except BaseException as error:
                         # How far it came says what failed.
-                        if state.armed != -1:
-                            kind, codec, payload = calls.raised(call, error)
-                        elif state.forked or phase[index] == FINISHED:
-                            kind, codec, payload = calls.result(codec, result)
-                        else:
+                        if kind == CALL:
+                            state.armed = -1
                             kind = 0
+                        elif state.armed != -1:
+                            kind, codec, payload = calls.raised(call, error)
+                        else:
+                            kind, codec, payload = calls.returned(codec, call, result)
                     if not kind:
                         kind, codec, payload = calls.run(codec, function, call, data[start + HEADER_SIZE : end])
                 else:
@@ -132,38 +153,33 @@ def serve(channel, calls, flush_ns):
                     if length + LENGTH_BASE > max_frame:
                         kind, codec, payload = calls.too_large(kind, codec, payload)
                         length = len(payload)
-                    if out:
-                        sendall(b"".join(out))
-                        out.clear()
+                    _flush(out, sendall)
                     channel.send_large(pack(length + LENGTH_BASE, kind, codec, microseconds, call), payload)
                 else:
                     append(pack(length + LENGTH_BASE, kind, codec, microseconds, call))
                     append(payload)
                 if microseconds > prompt or now > due:
-                    if out:
-                        sendall(b"".join(out))
-                        out.clear()
+                    _flush(out, sendall)
                     if microseconds > prompt:
                         slow.add(function)
                     due = now + flush_ns
                 then = now
             elif kind == PING:
                 append(frame(PONG, 0, 0, call))
+                append(b"")
             elif kind == DRAIN:
-                if out:
-                    sendall(b"".join(out))
+                _flush(out, sendall)
                 return
             else:
-                if out:
-                    sendall(b"".join(out))
-                    out.clear()
+                _flush(out, sendall)
                 calls.other(kind, data[start + HEADER_SIZE : end], sendall)
             start = end
         if start < size:
             rest = data[start:]
         if out:
-            sendall(b"".join(out))
+            payload = b"".join(out)
             out.clear()
+            sendall(payload)
 
 
-CALL_SITES.add(serve.__code__)
+CALL_SITES.add(_serve.__code__)

@@ -150,7 +150,7 @@ class Worker:
         if self.hello["faults"]:
             calls.inject = self._injector(calls, kinds)
         self._handle_signals(functions)
-        status = 0
+        leaving = None
         try:
             self.channel.sendall(frame(READY, 1, 0, 0, _errors.dump_json(ready)))
             _freeze()
@@ -162,13 +162,25 @@ class Worker:
                 from ._sync_loop import serve
 
                 serve(self.channel, calls, self.hello["flush_us"] * 1000)
-        except (ProtocolError, EOFError) as error:
+        except BaseException as error:
+            leaving = self._why(error)
+        self._end()
+        if leaving is not None:
+            raise leaving
+
+    def _why(self, error):
+        # What ended the loop, as the exception to leave with, or None.
+        if _errors.is_foreign(error):
+            if isinstance(error, SystemExit):
+                return error
+            sys.stderr.write(_errors.traceback_text(error))
+            sys.stderr.write("pyproc_worker: a signal handler raised this outside of a call, which ends the worker\n")
+            return SystemExit(1)
+        if isinstance(error, (ProtocolError, EOFError)):
             sys.stderr.write("pyproc_worker: protocol error: %s\n" % error)
-            status = 1
-        except ConnectionError:
-            # The host has gone, which is the end of the socket seen while writing.
-            pass
-        self._end(status)
+            return SystemExit(1)
+        # The host has gone, which is the end of the socket seen while writing.
+        return None if isinstance(error, ConnectionError) else error
 
     def _injector(self, calls, kinds):
         def on_fault(payload, send):
@@ -178,8 +190,9 @@ class Worker:
 
         return on_fault
 
-    def _end(self, status):
+    def _end(self):
         STATE.stopping = True
+        STATE.armed = -1
         _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)
         _signal.signal(self.hello["interrupt_signal"], _signal.SIG_IGN)
         if self._alarm is not None:
@@ -195,8 +208,6 @@ class Worker:
 
             close_loop(self.loop)
         self.channel.close()
-        if status:
-            raise SystemExit(status)
 
     def _handle_signals(self, functions):
         def on_terminate(number, interrupted):

@@ -1,0 +1,289 @@
+"""Signal handlers of the script that raise: no call runs twice, none gets the answer of another."""
+
+import collections
+import json
+import os
+import signal
+import socket
+import sys
+import unittest
+
+from pyproc_worker import _frames
+from pyproc_worker._bind import bind
+from pyproc_worker._calls import Calls
+from pyproc_worker._channel import Channel
+from pyproc_worker._context import STATE
+from pyproc_worker._describe import read_parameters
+from pyproc_worker._sync_loop import serve
+
+from .harness import Host
+
+SLOTS = 16
+
+
+class Storm(Exception):
+    """What the handlers raise."""
+
+
+class Table:
+    def __init__(self):
+        view = memoryview(bytearray(10 * SLOTS))
+        self.phase, self.marks, self.deadlines = view[:SLOTS], view[SLOTS : 2 * SLOTS], view[2 * SLOTS :]
+
+
+def raise_at(count):
+    """Trace the loop and the calls and raise in front of the given bytecode; return what counts them."""
+    seen = [0]
+
+    def trace(frame, event, _argument):
+        if frame.f_globals.get("__name__") not in ("pyproc_worker._sync_loop", "pyproc_worker._calls"):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            seen[0] += 1
+            if seen[0] == count:
+                raise Storm
+        return trace
+
+    # Python 3.12 looks at this only when tracing is switched on.
+    sys._getframe().f_trace_opcodes = True
+    sys.settrace(trace)
+    return seen
+
+
+class EveryBytecodeTest(unittest.TestCase):
+    """The loop itself, with an exception in front of each bytecode that it executes."""
+
+    def setUp(self):
+        self.runs = collections.Counter()
+        functions = [self.double, self.broken, self.large]
+        self.functions = [bind(function, read_parameters(function)[0], False) for function in functions]
+
+    def double(self, n):
+        self.runs[n] += 1
+        return 2 * n
+
+    def broken(self, n):
+        self.runs[n] += 1
+        raise ValueError(n)
+
+    def large(self, n):
+        self.runs[n] += 1
+        return "x" * 70_000
+
+    def calls(self):
+        # Of each way through the loop two calls in a row, so that a stale result would be seen.
+        for number, (function, codec) in enumerate(
+            [(0, _frames.CODEC_JSON)] * 2
+            + [(1, _frames.CODEC_JSON)] * 2
+            + [(0, _frames.CODEC_JSON | _frames.METADATA)] * 2
+            + [(2, _frames.CODEC_JSON)]
+            + [(0, _frames.CODEC_JSON)] * 2,
+            start=1,
+        ):
+            payload = b"%d" % number
+            if codec & _frames.METADATA:
+                payload = b"\x00\x02{}" + payload
+            yield _frames.frame(_frames.CALL, codec, function, 1 << 10 | number, payload)
+
+    def serve(self, count, then=None):
+        """Serve all calls with an exception in front of one bytecode; return whether it came, and the answers."""
+        self.runs.clear()
+        table = Table()
+        STATE.marks, STATE.deadlines, STATE.armed = table.marks, table.deadlines, -1
+        host, worker = socket.socketpair()
+        host.sendall(_frames.frame(_frames.PING, 0, 0, 9) + b"".join(self.calls()))
+        host.shutdown(socket.SHUT_WR)
+        channel = Channel(worker.detach())
+        calls = Calls(list(self.functions), ["double", "broken", "large"], table, 1 << 20)
+        if then is not None:
+            then(calls)
+        before = sys.gettrace()
+        seen = raise_at(count)
+        try:
+            serve(channel, calls, 10**9)
+            ended = True
+        except Storm:
+            ended = False
+        finally:
+            sys.settrace(before)
+            STATE.armed = -1
+        channel.close()
+        data = b""
+        while True:
+            try:
+                more = host.recv(1 << 20)
+            except ConnectionResetError:
+                # The worker has left calls unread.
+                more = b""
+            if not more:
+                break
+            data += more
+        host.close()
+        self.check(_frames.FrameReader().feed(data), table, ended)
+        return seen[0] >= count
+
+    def check(self, frames, table, ended):
+        answered = collections.Counter()
+        for kind, codec, _function, call, payload in frames:
+            if kind == _frames.PONG:
+                continue
+            number = call & _frames.INDEX_MASK
+            answered[number] += 1
+            if kind == _frames.REPLY:
+                self.assertEqual(self.runs[number], 1)
+                self.assertEqual(json.loads(payload), "x" * 70_000 if number == 7 else 2 * number)
+            elif codec == _frames.UNDECODABLE:
+                self.assertEqual(self.runs[number], 0)
+            elif "Storm" not in payload.decode():
+                told = json.loads(payload)
+                self.assertEqual((told["type"], told["message"]), ("ValueError", str(number)))
+        for number in range(1, 10):
+            self.assertLessEqual(self.runs[number], 1, "call %d ran again" % number)
+            self.assertLessEqual(answered[number], 1)
+            if ended:
+                self.assertEqual(answered[number], 1)
+            if self.runs[number]:
+                # What the host reads after a crash: this call has started.
+                self.assertGreater(table.phase[number], 0)
+
+    def test_an_exception_in_front_of_any_bytecode_runs_no_call_twice(self):
+        count = 1
+        while self.serve(count):
+            count += 1
+        self.assertGreater(count, 1000)
+
+    def test_nor_does_a_second_one_while_the_first_is_answered(self):
+        def again(calls):
+            for name in ("raised", "returned"):
+                setattr(calls, name, self.raises)
+
+        count = 1
+        while self.serve(count, again):
+            count += 1
+        self.assertGreater(count, 100)
+
+    @staticmethod
+    def raises(*_):
+        raise Storm("again")
+
+
+HANDLERS = """
+import asyncio, os, signal, sys, time
+from pyproc_worker import expose, run_worker, teardown
+
+class Storm(Exception):
+    pass
+
+@expose
+def on_alarm(what):
+    def handler(*_):
+        raise {"storm": Storm("late"), "exit": SystemExit(7), "reset": ConnectionResetError("mine")}[what]
+    signal.signal(signal.SIGALRM, handler)
+
+@expose
+def storm(seconds):
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+
+@expose
+def run(argument):
+    n, path = argument
+    with open(path, "ab", 0) as file:
+        file.write(b"%d " % n)
+    return n
+
+@expose
+def catch(_):
+    try:
+        print("catch has begun", flush=True)
+        time.sleep(100)
+    except Storm:
+        return "caught"
+
+@teardown
+def end():
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    print("teardown", flush=True)
+"""
+ASYNC = HANDLERS + """
+@expose
+async def task(argument):
+    return run(argument)
+"""
+
+
+class WorkerTest(unittest.TestCase):
+    """Real workers and real signals."""
+
+    def idle(self, what, worker):
+        host = Host(worker + "run_worker()")
+        self.addCleanup(host.__exit__)
+        self.assertEqual(host.call("on_alarm", what).value, None)
+        # A worker that has answered waits for its socket, or is about to.
+        host.signal(signal.SIGALRM)
+        host.wait_for(lambda: host.ended, "the end")
+        status = host.process.wait(30)
+        self.assertEqual(host.out.end(), "teardown\n")
+        return status, host.err.end()
+
+    def test_one_that_raises_inside_of_a_call_is_an_exception_of_the_call(self):
+        for worker in (HANDLERS, ASYNC):
+            with Host(worker + "run_worker()") as host:
+                host.call("on_alarm", "storm")
+                call = host.start_call("catch")
+                host.out.wait("catch has begun")
+                while not host.answered(call):
+                    host.signal(signal.SIGALRM)
+                    with host._condition:
+                        host._condition.wait_for(lambda: host.ended or call in host._answers, 30)
+                self.assertIn(host.answer(call).value, ("caught",))
+
+    def test_one_that_raises_outside_of_a_call_ends_the_worker_as_a_script_ends(self):
+        for worker in (HANDLERS, ASYNC):
+            for what in ("storm", "reset"):
+                with self.subTest(what=what, worker=worker is ASYNC):
+                    status, err = self.idle(what, worker)
+                    self.assertEqual(status, 1, err)
+                    self.assertIn("outside of a call, which ends the worker", err)
+                    self.assertIn("in handler", err)
+        self.assertEqual(self.idle("exit", HANDLERS)[0], 7)
+
+    def test_a_storm_of_them_runs_no_call_twice_and_answers_none_wrongly(self):
+        for worker, function in ((HANDLERS, "run"), (ASYNC, "run"), (ASYNC, "task")):
+            for microseconds in (150, 200, 300, 500, 1000):
+                with self.subTest(function=function, asynchronous=worker is ASYNC, microseconds=microseconds):
+                    self.storm(worker, function, microseconds / 1e6)
+
+    def storm(self, worker, function, seconds):
+        with Host(worker + "run_worker()") as host:
+            path = os.path.join(host.directory, "runs")
+            host.call("on_alarm", "storm")
+            encoded = [host.encode_call("storm", seconds)]
+            encoded += [host.encode_call(function, [n, path]) for n in range(500)]
+            try:
+                host.socket.sendall(b"".join(frame for _, frame in encoded))
+            except ConnectionError:
+                # The worker has ended before it has read them all.
+                pass
+            # The handler raises in an idle worker too, at the latest.
+            host.wait_for(lambda: host.ended, "the end")
+            host.process.wait(30)
+            runs = collections.Counter()
+            if os.path.exists(path):
+                with open(path) as file:
+                    runs.update(file.read().split())
+            self.assertLessEqual(max(runs.values(), default=0), 1, "a call ran again")
+            for n, (call, _) in enumerate(encoded[1:]):
+                if not host.answered(call):
+                    if runs[str(n)]:
+                        self.assertGreater(host.phase(call), 0)
+                    continue
+                answer = host.answer(call)
+                if answer.kind == _frames.REPLY:
+                    self.assertEqual((answer.value, runs[str(n)]), (n, 1))
+                else:
+                    self.assertIn("Storm", answer.payload.decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
