@@ -30,10 +30,14 @@ from ._frames import (
     service_time,
 )
 from ._interrupt import CALL_SITES, GRACE_NS, leaves_lock, on_interrupt, transparent, unsafe
+from ._threads import remaining
 
 CHUNK = 64 * 1024
 # Beyond this much unsent the worker stops reading, so that a host that does not read is not fed.
 _MOST_UNSENT = 4 * 1024 * 1024
+
+# The shutdown of an executor in which something still runs.
+_UNFINISHED = []
 
 _CURRENT = contextvars.ContextVar("pyproc_worker.call", default=None)
 
@@ -46,7 +50,7 @@ def new_loop():
 
 
 def close_loop(loop):
-    """Cancel what still runs on a loop and close it, as `asyncio.run` does."""
+    """Cancel what still runs on a loop and close it, as `asyncio.run` does, but do not wait for threads for long."""
     try:
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
@@ -54,10 +58,19 @@ def close_loop(loop):
         if tasks:
             loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
+        _shut_down_executor(loop)
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _shut_down_executor(loop):
+    task = loop.create_task(loop.shutdown_default_executor())
+    loop.run_until_complete(asyncio.wait({task}, timeout=remaining()))
+    if not task.done():
+        # When it is cancelled or collected, it joins its thread without a limit.
+        task._log_destroy_pending = False
+        _UNFINISHED.append(task)
 
 
 def serve(worker, calls, kinds):

@@ -151,19 +151,12 @@ CALL_SITES.add(Calls.run.__code__)
 def _leave_fork(error):
     # A function forked and its child came back from it. The socket is not the child's to serve, so
     # it ends here, as a script would.
-    import os
     import sys
 
-    status = 0
+    from ._threads import leave_now
+
     if isinstance(error, SystemExit):
-        status = error.code if isinstance(error.code, int) else int(error.code is not None)
-        if not isinstance(error.code, (int, type(None))):
-            sys.stderr.write("%s\n" % (error.code,))
-    elif error is not None:
-        status = 1
+        leave_now(error.code)
+    if error is not None:
         sys.stderr.write(_errors.traceback_text(error))
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status & 0xFF)
+    leave_now(int(error is not None))

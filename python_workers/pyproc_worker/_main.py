@@ -55,7 +55,10 @@ def main():
 
     install(descriptors["log"], hello["log_level"])
     worker.install()
-    sys.exit(_run(worker, hello["worker"]))
+    code = _run(worker, hello["worker"])
+    from ._threads import leave
+
+    leave(code)
 
 
 def _inherit():

@@ -289,6 +289,60 @@ class EndTest(unittest.TestCase):
             self.assertEqual(host.hang_up(), 1)
             self.assertIn("inside a frame", host.err.end())
 
+    THREADS = """
+        import asyncio, atexit, concurrent.futures, threading, time
+        from pyproc_worker import expose, teardown
+        atexit.register(lambda: print("atexit", flush=True))
+        teardown(lambda: print("teardown", flush=True))
+        executor = concurrent.futures.ThreadPoolExecutor(2)
+        def work(kind, seconds):
+            print(kind, "has begun", flush=True)
+            time.sleep(seconds)
+            print(kind, "has ended", flush=True)
+        @expose
+        def in_executor(seconds):
+            executor.submit(work, "executor", seconds)
+        @expose
+        def in_thread(seconds):
+            threading.Thread(target=work, args=("thread", seconds), name="busy").start()
+    """
+    AWAITED = THREADS + """
+        @expose
+        async def to_thread(seconds):
+            await asyncio.get_running_loop().run_in_executor(None, work, "loop", seconds)
+    """
+
+    def test_threads_that_do_not_end_do_not_keep_the_worker(self):
+        for function, kind in (("in_executor", "executor"), ("in_thread", "thread")):
+            with self.subTest(function=function), Host(self.THREADS) as host:
+                host.call(function, 600)
+                host.out.wait(kind + " has begun")
+                self.assertEqual(host.drain(), 0)
+                self.assertEqual(host.out.end(), kind + " has begun\nteardown\natexit\n")
+                self.assertIn("without threads that have not ended: ", host.err.end())
+
+    def test_nor_does_one_that_a_cancelled_coroutine_has_left(self):
+        for end in (lambda host: host.drain(), lambda host: host.hang_up()):
+            with Host(self.AWAITED) as host:
+                call = host.start_call("to_thread", 600)
+                host.out.wait("loop has begun")
+                self.assertEqual(host.cancel(call).code, _frames.INTERRUPTED)
+                self.assertEqual(end(host), 0)
+                self.assertEqual(host.out.end(), "loop has begun\nteardown\natexit\n")
+                self.assertIn("asyncio_0", host.err.end())
+
+    def test_threads_that_end_are_waited_for(self):
+        with Host(self.AWAITED) as host:
+            for function, kind in (("in_executor", "executor"), ("in_thread", "thread")):
+                host.call(function, 0.1)
+            host.call("to_thread", 0)
+            self.assertEqual(host.drain(), 0)
+            told = host.out.end()
+            for kind in ("executor", "thread", "loop"):
+                self.assertIn(kind + " has ended", told)
+            self.assertTrue(told.endswith("atexit\n"))
+            self.assertEqual(host.err.end(), "")
+
 
 if __name__ == "__main__":
     unittest.main()
