@@ -151,12 +151,10 @@ CALL_SITES.add(Calls.run.__code__)
 def _leave_fork(error):
     # A function forked and its child came back from it. The socket is not the child's to serve, so
     # it ends here, as a script would.
-    import sys
-
     from ._threads import leave_now
 
     if isinstance(error, SystemExit):
         leave_now(error.code)
     if error is not None:
-        sys.stderr.write(_errors.traceback_text(error))
+        _errors.print_error(_errors.traceback_text(error))
     leave_now(int(error is not None))

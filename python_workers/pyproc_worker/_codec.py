@@ -120,6 +120,27 @@ def dump_json(value):
         _markers.clear()
 
 
+def dump_text(value):
+    """Return a value of the worker's own as JSON bytes; what UTF-8 cannot hold is written as `\\ud800`."""
+    try:
+        return dump_json(value)
+    except UnicodeEncodeError:
+        return dump_json(_replace_surrogates(value))
+
+
+def _replace_surrogates(value):
+    if isinstance(value, str):
+        return valid_text(value)
+    if isinstance(value, dict):
+        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
+    return [_replace_surrogates(item) for item in value] if isinstance(value, list) else value
+
+
+def valid_text(text):
+    """Return a text with each lone surrogate, which UTF-8 cannot hold, written as `\\ud800`."""
+    return str.encode(text, "utf-8", "backslashreplace").decode()
+
+
 def _json_error(message, text, position):
     from json import JSONDecodeError
 

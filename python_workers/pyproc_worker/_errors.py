@@ -1,6 +1,8 @@
 """An exception as the payload of Error or Failed: type, message, traceback, each bounded."""
 
-from ._codec import dump_json
+import sys
+
+from ._codec import dump_text, valid_text
 
 _LONGEST = 64 * 1024
 _OWN = __name__.partition(".")[0]
@@ -38,7 +40,7 @@ def traceback_text(exception):
 
 def payload(type_text, message, traceback=""):
     """Return the payload of Error or Failed."""
-    return dump_json({"type": _valid(type_text), "message": _valid(message), "traceback": _valid(traceback)})
+    return dump_text({"type": type_text, "message": message, "traceback": traceback})
 
 
 def exception_payload(exception):
@@ -54,8 +56,13 @@ def bounded(text):
     return "%s\n... %d characters left out ...\n%s" % (text[:head], len(text) - head - tail, text[-tail:])
 
 
-def _valid(text):
-    return text.encode("utf-8", "backslashreplace").decode()
+def print_error(text):
+    """Write to standard error; what the script has put in its place may refuse it."""
+    try:
+        sys.stderr.write(valid_text(text))
+        sys.stderr.flush()
+    except Exception:
+        pass
 
 
 def _clean(exception):

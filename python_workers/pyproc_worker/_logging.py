@@ -7,10 +7,11 @@ or what it uses, imports it; a worker that does not log never pays.
 import os
 import sys
 
-from ._codec import dump_json
+from ._codec import dump_text
 from ._context import current_id
 
 _LONGEST = 64 * 1024
+_LONGEST_NAME = 1024
 _LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "critical": 50, "off": 100}
 
 
@@ -75,10 +76,10 @@ def _attach(descriptor, level):
 
 
 def encode_line(level, logger, message, call):
-    """Return one line of at most 64 KiB; a message that is too long is cut."""
+    """Return one line of at most 64 KiB; a name or a message that is too long is cut."""
+    logger = logger[:_LONGEST_NAME]
     while True:
-        clean = message.encode("utf-8", "backslashreplace").decode()
-        line = dump_json({"level": level, "logger": logger, "message": clean, "call": call}) + b"\n"
+        line = dump_text({"level": level, "logger": logger, "message": message, "call": call}) + b"\n"
         if len(line) <= _LONGEST:
             return line
         keep = min(len(message) * (_LONGEST - 1024) // len(line), len(message) - 1)

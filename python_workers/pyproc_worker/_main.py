@@ -26,7 +26,7 @@ def main():
     channel = Channel(descriptors["socket"])
     hello = _read_hello(channel)
     from ._frames import WELCOME, frame
-    from ._codec import dump_json
+    from ._codec import dump_text
 
     channel.sendall(
         frame(
@@ -34,7 +34,7 @@ def main():
             1,
             0,
             0,
-            dump_json(
+            dump_text(
                 {
                     "protocol": 1,
                     "python": "%d.%d.%d" % sys.version_info[:3],
@@ -172,9 +172,9 @@ def _run(worker, target):
             return 1
         if isinstance(error, SystemExit):
             return error.code
-        from ._errors import traceback_text
+        from ._errors import print_error, traceback_text
 
-        sys.stderr.write(traceback_text(error))
+        print_error(traceback_text(error))
         return 1
     worker.run()
     return 0

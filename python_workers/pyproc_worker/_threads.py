@@ -4,6 +4,8 @@ import os
 import sys
 import time
 
+from ._errors import print_error
+
 # What runs in threads gets this long after the last call: a thread cannot be interrupted.
 _SECONDS = 1.0
 
@@ -25,7 +27,7 @@ def leave(code):
     if not left:
         sys.exit(code)
     names = ", ".join(sorted(thread.name for thread in left))
-    sys.stderr.write("pyproc_worker: the process ends without threads that have not ended: %s\n" % names)
+    print_error("pyproc_worker: the process ends without threads that have not ended: %s\n" % names)
     _run_exit_functions()
     leave_now(code)
 
@@ -35,7 +37,7 @@ def leave_now(code):
     status = code if isinstance(code, int) else int(code is not None)
     try:
         if not isinstance(code, (int, type(None))):
-            sys.stderr.write("%s\n" % (code,))
+            print_error("%s\n" % (code,))
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -8,6 +8,7 @@ from _thread import get_ident
 from . import _errors, _registry
 from ._bind import bind
 from ._calls import Calls
+from ._codec import dump_text
 from ._context import STATE
 from ._describe import describe, is_async, read_parameters
 from ._frames import FAILED, READY, ProtocolError, frame
@@ -100,15 +101,14 @@ class Worker:
         self.failed = True
         if isinstance(error, StartError):
             kind, message, text = "StartError", str(error), ""
-            sys.stderr.write("%s\n" % message)
+            _errors.print_error("%s\n" % message)
         else:
             kind, message = _errors.type_name(error), _errors.message_of(error)
             if isinstance(error, SystemExit):
                 message = "sys.exit(%s) was called before the worker was ready" % message
             text = _errors.traceback_text(error)
-            sys.stderr.write(text.encode("utf-8", "backslashreplace").decode())
+            _errors.print_error(text)
         try:
-            sys.stderr.flush()
             self.channel.sendall(frame(FAILED, 1, 0, 0, _errors.payload(kind, message, text)))
         except OSError:
             # The host has gone; standard error was told.
@@ -152,7 +152,7 @@ class Worker:
         self._handle_signals(functions)
         leaving = None
         try:
-            self.channel.sendall(frame(READY, 1, 0, 0, _errors.dump_json(ready)))
+            self.channel.sendall(frame(READY, 1, 0, 0, dump_text(ready)))
             _freeze()
             if any(kinds):
                 from ._async_loop import serve
@@ -173,11 +173,11 @@ class Worker:
         if _errors.is_foreign(error):
             if isinstance(error, SystemExit):
                 return error
-            sys.stderr.write(_errors.traceback_text(error))
-            sys.stderr.write("pyproc_worker: a signal handler raised this outside of a call, which ends the worker\n")
+            _errors.print_error(_errors.traceback_text(error))
+            _errors.print_error("pyproc_worker: a signal handler raised this outside of a call, which ends the worker\n")
             return SystemExit(1)
         if isinstance(error, (ProtocolError, EOFError)):
-            sys.stderr.write("pyproc_worker: protocol error: %s\n" % error)
+            _errors.print_error("pyproc_worker: protocol error: %s\n" % error)
             return SystemExit(1)
         # The host has gone, which is the end of the socket seen while writing.
         return None if isinstance(error, ConnectionError) else error
@@ -202,7 +202,7 @@ class Worker:
             try:
                 self._run_hook(hook)
             except BaseException as error:
-                sys.stderr.write(_errors.traceback_text(error))
+                _errors.print_error(_errors.traceback_text(error))
         if self.loop is not None:
             from ._async_loop import close_loop
 

@@ -127,6 +127,26 @@ class ScriptTest(unittest.TestCase):
             self.assertEqual(host.call("d", 5).value, 5)
             self.assertEqual(host.call("b", {"x": 1, "y": 2}).value, None)
 
+    def test_text_that_utf_8_cannot_hold_is_escaped(self):
+        worker = r'''
+            import logging
+            from pyproc_worker import expose
+            @expose
+            def f(x, y="\ud800", z: "\ud801" = 1) -> "\ud802":
+                "A lone surrogate: \ud803."
+                logging.getLogger("\ud804").warning("\ud805")
+                return x
+            expose(f, name="\ud806")
+        '''
+        with Host(worker) as host:
+            told = host.ready()["functions"]
+            self.assertEqual([f["name"] for f in told], ["f", "\\ud806"])
+            self.assertEqual(told[0]["doc"], "A lone surrogate: \\ud803.")
+            # repr() has escaped the default already.
+            self.assertEqual(told[0]["signature"], "(x, y='\\ud800', z: \\ud801 = 1) -> \\ud802")
+            self.assertEqual([host.call(n, 3).value for n in (0, 1)], [3, 3])
+            self.assertIn(r'"logger":"\\ud804","message":"\\ud805"', host.log.wait("ud805"))
+
     def test_by_hand_it_says_how_to_run_it(self):
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "worker.py")
@@ -177,6 +197,11 @@ class StartFailureTest(unittest.TestCase):
                 "raise OSError('no')",
             ),
             "twice": (head + "@expose(name='f')\ndef g(x): return x\n", "ValueError", "two functions are exposed"),
+            "surrogate": (
+                head + "def g():\n    raise OSError('no \\ud800')\ng()\n",
+                "OSError",
+                "OSError: no \\ud800",
+            ),
             "exit in setup": (head + "@setup\ndef s():\n    exit(0)\n", "SystemExit", "exit(0)"),
         }
         for name, (script, kind, line) in cases.items():
