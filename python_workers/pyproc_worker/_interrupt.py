@@ -20,17 +20,28 @@ CALL_SITES = set()
 _TRANSPARENT = ("pyproc_worker._bind", "pyproc_worker._logging")
 # Functions of `logging` in which a lock may be taken that nobody would release.
 _LOCKING = ("handle", "acquire", "release", "_acquireLock", "_releaseLock")
+# Where all of the import system's locks are taken: its file, and those functions that take one and
+# leave it to others to release it, or release it without `finally`.
+_IMPORT = "<frozen importlib._bootstrap>"
+_IMPORT_LOCKING = frozenset(
+    ("__enter__", "__exit__", "acquire", "release", "_get_module_lock", "_lock_unlock_module", "cb", "has_deadlock")
+)
 
 
 def unsafe(frame):
     """Whether an exception must not begin in a frame or in what it calls; the host signals again."""
+    code = frame.f_code
     # What a finalizer raises is printed and swallowed.
-    return frame.f_code.co_name == "__del__"
+    return code.co_name == "__del__" or (code.co_name in _IMPORT_LOCKING and code.co_filename == _IMPORT)
 
 
 def leaves_lock(frame):
-    """Whether an exception that begins in just this frame could leave a lock of `logging` taken."""
-    return frame.f_code.co_name in _LOCKING and frame.f_globals.get("__name__") == "logging"
+    """Whether an exception that begins in just this frame could leave a lock of others taken."""
+    code = frame.f_code
+    if code.co_filename == _IMPORT:
+        # Not what it calls: the code of a module that is being imported can be interrupted.
+        return True
+    return code.co_name in _LOCKING and frame.f_globals.get("__name__") == "logging"
 
 
 def transparent(frame):

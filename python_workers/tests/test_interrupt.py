@@ -1,15 +1,18 @@
 """Interrupts: they end the call that was named, and nothing else, however they are timed."""
 
+import _imp
 import os
 import random
 import signal
+import sys
 import threading
 import time
 import unittest
 
-from pyproc_worker import _frames
+from pyproc_worker import CallCancelled, _frames
+from pyproc_worker._interrupt import CALL_SITES, interruptible
 
-from .harness import INTERRUPT, Host
+from .harness import CAP, INTERRUPT, Host
 
 WORKER = """
 import functools, os, socket, sys, threading, time
@@ -121,6 +124,26 @@ def busy(req):
     while time.perf_counter() < end:
         n += 1
     return {"n": req["n"], "payload": ["x" * 10] * req["size"]}
+
+def import_afresh():
+    for name in ("colorsys", "stringprep", "this_module_does_not_exist"):
+        sys.modules.pop(name, None)
+        try:
+            __import__(name)
+        except ImportError:
+            pass
+
+@expose
+def import_forever(_):
+    while True:
+        import_afresh()
+
+@expose
+def import_in_thread(_):
+    thread = threading.Thread(target=import_afresh, daemon=True)
+    thread.start()
+    thread.join(20)
+    return not thread.is_alive()
 
 @expose
 def log(_):
@@ -255,6 +278,71 @@ class InterruptTest(unittest.TestCase):
         # The test means something only if the interrupts fell on both sides of the end.
         self.assertGreater(codes[None], 50, codes)
         self.assertGreater(codes[_frames.INTERRUPTED], 50, codes)
+
+    def test_imports_go_on_after_many_were_interrupted(self):
+        for _ in range(300):
+            call = self.start("import_forever")
+            self.host.mark(call, 1)
+            while not self.host.answered(call):
+                self.host.signal()
+                time.sleep(0.0002)
+        self.assertTrue(self.host.call("import_in_thread").value)
+
+
+class ImportLockTest(unittest.TestCase):
+    """`importlib` takes locks outside of `try` and `with`: an interrupt there would leave them taken."""
+
+    def setUp(self):
+        self.addCleanup(CALL_SITES.discard, self.call.__func__.__code__)
+        CALL_SITES.add(self.call.__func__.__code__)
+
+    def call(self):
+        self.imports()
+
+    @staticmethod
+    def imports():
+        sys.modules.pop("colorsys", None)
+        import colorsys  # noqa: F401
+
+    def interrupt_at(self, first):
+        """Interrupt an import at the bytecode with this number, or the next where that may be; return its number."""
+        seen = [0, None]
+
+        def trace(frame, event, _argument):
+            if frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                seen[0] += 1
+                if seen[1] is None and seen[0] >= first and interruptible(frame):
+                    seen[1] = seen[0]
+                    raise CallCancelled
+            return trace
+
+        before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True
+        sys.settrace(trace)
+        try:
+            self.call()
+        except CallCancelled:
+            pass
+        finally:
+            sys.settrace(before)
+        self.assertGreater(seen[0], 10)
+        return seen[1]
+
+    def test_an_interrupt_at_any_bytecode_of_an_import_leaves_no_lock_taken(self):
+        at = 0
+        while at is not None:
+            at = self.interrupt_at(at + 1)
+            held = _imp.lock_held()
+            if held:
+                _imp.release_lock()
+            self.assertFalse(held, "after an interrupt at bytecode %s" % at)
+            thread = threading.Thread(target=self.imports, daemon=True)
+            thread.start()
+            thread.join(CAP)
+            self.assertFalse(thread.is_alive(), "after an interrupt at bytecode %s" % at)
 
 
 if __name__ == "__main__":
