@@ -80,13 +80,19 @@ def may_raise(call, frame, cooperative):
     return True
 
 
+def asked(call):
+    """Whether a call runs and is to be interrupted."""
+    state = STATE
+    if call < 0 or state.forked:
+        return False
+    return state.marks[call & INDEX_MASK] == 1 or state.stopping
+
+
 def on_interrupt(_signal, frame):
     """Raise CallCancelled in the running call if its mark says so."""
     state = STATE
     call = state.armed
-    if call < 0 or state.forked:
-        return
-    if (state.marks[call & INDEX_MASK] == 1 or state.stopping) and may_raise(call, frame, state.cooperative == call):
+    if asked(call) and may_raise(call, frame, state.cooperative == call):
         raise CallCancelled("the call was cancelled")
 
 

@@ -220,9 +220,20 @@ class Worker:
             _signal.setitimer(_signal.ITIMER_REAL, _AGAIN_SECONDS, _AGAIN_SECONDS)
             self.interrupt(number, interrupted)
 
-        self.set_interrupt_handler(on_interrupt)
+        self.set_interrupt_handler(self._interrupt_handler())
         _signal.signal(_signal.SIGTERM, on_terminate)
         self._on_terminate = on_terminate
+
+    @staticmethod
+    def _interrupt_handler():
+        if "greenlet" not in sys.modules and "eventlet" not in sys.modules:
+            return on_interrupt
+        from . import _greenlets
+
+        warning = _greenlets.warning()
+        if warning is not None:
+            _errors.print_error(warning)
+        return _greenlets.handler()
 
     def set_interrupt_handler(self, handler):
         """Let `handler` answer the interrupt signal, and SIGTERM after the worker was set to stop."""

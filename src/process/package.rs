@@ -21,6 +21,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_errors.py",
     "pyproc_worker/_faults.py",
     "pyproc_worker/_frames.py",
+    "pyproc_worker/_greenlets.py",
     "pyproc_worker/_interrupt.py",
     "pyproc_worker/_load.py",
     "pyproc_worker/_logging.py",
