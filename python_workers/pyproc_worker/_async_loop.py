@@ -87,7 +87,9 @@ def serve(worker, calls, kinds):
         while not server.done:
             try:
                 loop.run_forever()
-            except (SystemExit, KeyboardInterrupt):
+            except (SystemExit, KeyboardInterrupt) as error:
+                if _is_between_callbacks(error.__traceback__):
+                    raise
                 # asyncio lets these two through when a task of a user's own raises them. The call
                 # that waits for that task gets them as well, and is answered.
                 continue
@@ -99,6 +101,18 @@ def serve(worker, calls, kinds):
     loop.remove_signal_handler(number)
     if server.failure is not None:
         raise server.failure
+
+
+def _is_between_callbacks(traceback):
+    # Whether the code that has raised was called by the loop itself and not by a callback: a signal handler.
+    caller = None
+    while traceback is not None:
+        name = str(traceback.tb_frame.f_globals.get("__name__"))
+        if not _errors.is_own(traceback.tb_frame) and name.partition(".")[0] not in ("asyncio", "selectors"):
+            break
+        caller = traceback.tb_frame.f_code.co_name
+        traceback = traceback.tb_next
+    return caller in ("run_forever", "_run_once", "select")
 
 
 def _callback(method):

@@ -179,17 +179,14 @@ def encode(codec, result):
     A large bytes-like result is returned as it is; a small one is copied, because it may be changed
     before it is sent.
     """
-    if codec != CODEC_MSGPACK and isinstance(result, _BYTES_TYPES):
-        codec = CODEC_BYTES
-        payload = _as_payload(result)
-    else:
+    try:
+        if codec != CODEC_MSGPACK and isinstance(result, _BYTES_TYPES):
+            return CODEC_BYTES, _as_payload(result)
         codec = CODEC_MSGPACK if codec == CODEC_MSGPACK else CODEC_JSON
-        try:
-            payload = dump_json(result) if codec == CODEC_JSON else _msgpack()[0](result)
-        except BaseException as error:
-            # A dict of a class of the user's own may raise anything.
-            raise _refused(codec, result, error) from None
-    return codec, payload
+        return codec, dump_json(result) if codec == CODEC_JSON else _msgpack()[0](result)
+    except BaseException as error:
+        # A dict of a class of the user's own may raise anything, a memoryview may be released.
+        raise _refused(codec, result, error) from None
 
 
 def _as_payload(result):
@@ -198,10 +195,19 @@ def _as_payload(result):
     view = memoryview(result)
     if view.nbytes <= 65536 or not view.c_contiguous:
         return bytes(view)
-    return view.cast("B")
+    try:
+        return view.cast("B")
+    except (TypeError, ValueError):
+        # Its items are more than single numbers.
+        return bytes(view)
 
 
 def _refused(codec, result, error):
     from ._refusal import explain
 
-    return Refused(type(error).__name__, explain(codec, result, error))
+    try:
+        message = explain(codec, result, error)
+    except BaseException:
+        # The classes of the result and of the error are the user's, and so is what they raise.
+        message = "the result (%s) cannot be encoded" % type(result).__name__
+    return Refused(type(error).__name__, message)

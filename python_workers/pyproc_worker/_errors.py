@@ -28,8 +28,8 @@ def message_of(exception):
 
 def traceback_text(exception):
     """Return what Python would print for an exception, without the frames of this package."""
-    _clean(exception)
     try:
+        _clean(exception)
         import traceback
 
         lines = traceback.format_exception(type(exception), exception, exception.__traceback__)

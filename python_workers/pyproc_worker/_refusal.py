@@ -12,6 +12,8 @@ def explain(codec, result, error):
     """Return the message for a result that the encoder refused with `error`."""
     name = "JSON" if codec == CODEC_JSON else "MessagePack"
     kind = type(result).__name__
+    if isinstance(result, memoryview):
+        return "the result (%s) cannot be sent: %s" % (kind, _text(error))
     if kind in _GENERATORS:
         return "the function returned a generator: streaming is not supported; return a list instead"
     if kind == "coroutine":

@@ -22,4 +22,8 @@ def detach(token):
     """Undo `attach`."""
     from opentelemetry import context
 
-    context.detach(token)
+    try:
+        context.detach(token)
+    except Exception:
+        # Nor for the end of it.
+        pass

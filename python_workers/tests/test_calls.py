@@ -8,7 +8,7 @@ from pyproc_worker import _frames, _msgpack
 from .harness import Host
 
 WORKER = '''
-import os, sys, time
+import ctypes, os, sys, time
 from pyproc_worker import current_call, expose, run_worker
 
 @expose
@@ -49,6 +49,9 @@ def leave(req):
 def press(req):
     raise KeyboardInterrupt("no")
 
+class Pair(ctypes.Structure):
+    _fields_ = [("a", ctypes.c_int32), ("b", ctypes.c_int32)]
+
 @expose
 def odd(what):
     class Broken(Exception):
@@ -59,12 +62,27 @@ def odd(what):
     deep = []
     for _ in range(200000):
         deep = [deep]
+    class Views(dict):
+        def items(self):
+            raise Broken()
+    class BrokenGroup(Exception):
+        @property
+        def exceptions(self):
+            sys.exit("no group")
+    class coroutine:
+        pass
+    with memoryview(bytearray(b"raw")) as released:
+        pass
     if what == "broken":
         raise Broken()
+    if what == "broken group":
+        raise BrokenGroup("text")
     if what == "surrogate error":
         raise ValueError("\\ud800")
     return {
         "set": {"a": [1, {2}]}, "nan": [float("nan")], "inf": float("inf"), "surrogate": "\\ud800",
+        "views": Views(a=1), "coroutine": coroutine(), "released": released,
+        "formatted": memoryview((Pair * 20000)()),
         "circular": loop, "deep": deep, "generator": (x for x in ()), "big": 2 ** 70,
         "keys": {1: "a", None: "b", True: "c", 1.5: "d"}, "tuple": (1, 2), "bad key": {(1, 2): 3},
         "bytes": b"raw", "bytearray": bytearray(b"raw"), "memoryview": memoryview(b"raw"), "inner": {"x": b"raw"},
@@ -180,6 +198,7 @@ class CallsTest(unittest.TestCase):
         self.assertEqual(told["type"], "__main__.odd.<locals>.Broken")
         self.assertIn("RuntimeError", told["message"])
         self.assertIn("ud800", self.refused(_frames.RAISED, "odd", "surrogate error")["message"])
+        self.assertEqual(self.refused(_frames.RAISED, "odd", "broken group")["message"], "text")
 
     def test_sys_exit_and_keyboard_interrupt_end_the_call_only(self):
         self.assertEqual(self.refused(_frames.RAISED, "leave")["type"], "SystemExit")
@@ -196,6 +215,9 @@ class CallsTest(unittest.TestCase):
             ("generator", "streaming is not supported"),
             ("bad key", "a key that is a tuple"),
             ("inner", "result['x'] is bytes"),
+            ("views", "the result (Views) cannot be encoded"),
+            ("coroutine", "cannot be"),
+            ("released", "released memoryview"),
         ]:
             with self.subTest(what=what):
                 self.assertIn(part, self.refused(_frames.UNENCODABLE, "odd", what)["message"])
@@ -215,6 +237,8 @@ class CallsTest(unittest.TestCase):
         for what in ("bytes", "bytearray", "memoryview"):
             answer = self.host.call("odd", what)
             self.assertEqual((answer.codec, answer.value), (_frames.CODEC_BYTES, b"raw"))
+        # More than 64 KiB of what is neither bytes nor numbers.
+        self.assertEqual(self.host.call("odd", "formatted").value, bytes(160_000))
 
     def test_arguments_that_are_not_json_are_decode_errors(self):
         for payload in [b"", b"{", b"NaN", b"1 2", b"\xff", b"\xef\xbb\xbf1", b'{"a":Infinity}', b"[" * 100000, b"'a'"]:

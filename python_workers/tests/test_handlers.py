@@ -246,7 +246,7 @@ class WorkerTest(unittest.TestCase):
                     self.assertEqual(status, 1, err)
                     self.assertIn("outside of a call, which ends the worker", err)
                     self.assertIn("in handler", err)
-        self.assertEqual(self.idle("exit", HANDLERS)[0], 7)
+            self.assertEqual(self.idle("exit", worker)[0], 7)
 
     def test_a_storm_of_them_runs_no_call_twice_and_answers_none_wrongly(self):
         for worker, function in ((HANDLERS, "run"), (ASYNC, "run"), (ASYNC, "task")):
