@@ -133,9 +133,10 @@ class ScriptTest(unittest.TestCase):
             from pyproc_worker import expose
             @expose
             def f(x, y="\ud800", z: "\ud801" = 1) -> "\ud802":
-                "A lone surrogate: \ud803."
                 logging.getLogger("\ud804").warning("\ud805")
                 return x
+            # The compiler of Python 3.13 refuses it in the source.
+            f.__doc__ = "A lone surrogate: \ud803."
             expose(f, name="\ud806")
         '''
         with Host(worker) as host:
