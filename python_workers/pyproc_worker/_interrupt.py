@@ -5,6 +5,7 @@ the function of the call is on the stack above the loop and nothing of this pack
 that no exception can ever surface in the loop, in the codecs or in another call.
 """
 
+import sys
 import time
 
 from ._context import STATE, CallCancelled
@@ -20,6 +21,12 @@ CALL_SITES = set()
 _TRANSPARENT = ("pyproc_worker._bind", "pyproc_worker._logging")
 # Functions of `logging` in which a lock may be taken that nobody would release.
 _LOCKING = ("handle", "acquire", "release", "_acquireLock", "_releaseLock")
+# In Python 3.9 a signal handler can run between this bytecode, which ends the body of a `with` or
+# `try`, and the call of `__exit__` or the first bytecode of `finally`.
+_POP_BLOCK = 87 if sys.version_info < (3, 10) else None
+# Those of `threading` that have a lock, or a permit, when they return, and that give one back.
+_ACQUIRING = ("acquire", "_acquire_restore", "_release_save")
+_RELEASING = ("__exit__", "release")
 # Where all of the import system's locks are taken: its file, and those functions that take one and
 # leave it to others to release it, or release it without `finally`.
 _IMPORT = "<frozen importlib._bootstrap>"
@@ -31,17 +38,33 @@ _IMPORT_LOCKING = frozenset(
 def unsafe(frame):
     """Whether an exception must not begin in a frame or in what it calls; the host signals again."""
     code = frame.f_code
+    name = code.co_name
+    if name in _RELEASING and frame.f_globals.get("__name__") == "threading":
+        return True
     # What a finalizer raises is printed and swallowed.
-    return code.co_name == "__del__" or (code.co_name in _IMPORT_LOCKING and code.co_filename == _IMPORT)
+    return name == "__del__" or (name in _IMPORT_LOCKING and code.co_filename == _IMPORT)
 
 
 def leaves_lock(frame):
     """Whether an exception that begins in just this frame could leave a lock of others taken."""
     code = frame.f_code
+    if _POP_BLOCK is not None and code.co_code[frame.f_lasti] == _POP_BLOCK:
+        return True
     if code.co_filename == _IMPORT:
         # Not what it calls: the code of a module that is being imported can be interrupted.
         return True
-    return code.co_name in _LOCKING and frame.f_globals.get("__name__") == "logging"
+    module = frame.f_globals.get("__name__")
+    if module == "threading":
+        return code.co_name in _ACQUIRING or (code.co_name == "__enter__" and _has_entered(frame))
+    return code.co_name in _LOCKING and module == "logging"
+
+
+def _has_entered(frame):
+    # Whether the condition is entered already: until then the call may wait for long.
+    try:
+        return frame.f_locals["self"]._is_owned()
+    except Exception:
+        return True
 
 
 def transparent(frame):

@@ -2,6 +2,7 @@
 
 import _imp
 import os
+import queue
 import random
 import signal
 import sys
@@ -50,6 +51,18 @@ def generator(_):
 @expose
 def wait_event(_):
     threading.Event().wait()
+
+@expose
+def enter_condition(_):
+    condition, taken = threading.Condition(), threading.Event()
+    def take():
+        with condition:
+            taken.set()
+            time.sleep(600)
+    threading.Thread(target=take, daemon=True).start()
+    taken.wait()
+    with condition:
+        pass
 
 @expose
 def cleanup(log):
@@ -145,6 +158,20 @@ def import_in_thread(_):
     thread.join(20)
     return not thread.is_alive()
 
+LOCK, CONDITION = threading.Lock(), threading.Condition(threading.Lock())
+
+@expose
+def enter_forever(_):
+    while True:
+        with LOCK:
+            pass
+        with CONDITION:
+            pass
+
+@expose
+def left_behind(_):
+    return [LOCK.locked(), CONDITION._lock.locked()]
+
 @expose
 def log(_):
     import logging
@@ -183,6 +210,7 @@ class InterruptTest(unittest.TestCase):
             "spin",
             "generator",
             "wait_event",
+            "enter_condition",
             "except_exception",
             "ignores_event",
             "log",
@@ -279,43 +307,46 @@ class InterruptTest(unittest.TestCase):
         self.assertGreater(codes[None], 50, codes)
         self.assertGreater(codes[_frames.INTERRUPTED], 50, codes)
 
-    def test_imports_go_on_after_many_were_interrupted(self):
+    def interrupt_often(self, function):
         for _ in range(300):
-            call = self.start("import_forever")
+            call = self.start(function)
             self.host.mark(call, 1)
             while not self.host.answered(call):
                 self.host.signal()
                 time.sleep(0.0002)
+
+    def test_imports_go_on_after_many_were_interrupted(self):
+        self.interrupt_often("import_forever")
         self.assertTrue(self.host.call("import_in_thread").value)
 
+    def test_blocks_that_were_interrupted_have_ended(self):
+        self.interrupt_often("enter_forever")
+        self.assertEqual(self.host.call("left_behind").value, [False, False])
 
-class ImportLockTest(unittest.TestCase):
-    """`importlib` takes locks outside of `try` and `with`: an interrupt there would leave them taken."""
+
+class EveryBytecodeTest(unittest.TestCase):
+    """Interrupts at each bytecode of code of the standard library that takes locks outside of `try` and `with`."""
 
     def setUp(self):
         self.addCleanup(CALL_SITES.discard, self.call.__func__.__code__)
         CALL_SITES.add(self.call.__func__.__code__)
 
-    def call(self):
-        self.imports()
+    def call(self, function):
+        function()
 
-    @staticmethod
-    def imports():
-        sys.modules.pop("colorsys", None)
-        import colorsys  # noqa: F401
-
-    def interrupt_at(self, first):
-        """Interrupt an import at the bytecode with this number, or the next where that may be; return its number."""
+    def interrupt_at(self, first, function, modules):
+        """Interrupt at the bytecode of this number, or the next one where that may be; return its number."""
         seen = [0, None]
 
         def trace(frame, event, _argument):
-            if frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+            if frame.f_globals.get("__name__") not in modules:
                 return None
             frame.f_trace_opcodes = True
             if event == "opcode":
                 seen[0] += 1
                 if seen[1] is None and seen[0] >= first and interruptible(frame):
                     seen[1] = seen[0]
+                    self.where = "%s:%d" % (frame.f_code.co_name, frame.f_lineno)
                     raise CallCancelled
             return trace
 
@@ -323,26 +354,56 @@ class ImportLockTest(unittest.TestCase):
         sys._getframe().f_trace_opcodes = True
         sys.settrace(trace)
         try:
-            self.call()
+            self.call(function)
         except CallCancelled:
             pass
         finally:
             sys.settrace(before)
-        self.assertGreater(seen[0], 10)
+        self.assertTrue(seen[1] or seen[0] > 10)
         return seen[1]
 
-    def test_an_interrupt_at_any_bytecode_of_an_import_leaves_no_lock_taken(self):
+    def interrupt_everywhere(self, function, modules):
+        """Yield each number of a bytecode, once the function has been interrupted there."""
         at = 0
         while at is not None:
-            at = self.interrupt_at(at + 1)
+            at = self.interrupt_at(at + 1, function, modules)
+            yield at
+
+    def ends_in_thread(self, function, message):
+        thread = threading.Thread(target=function, daemon=True)
+        thread.start()
+        thread.join(CAP)
+        self.assertFalse(thread.is_alive(), message)
+
+    @staticmethod
+    def imports():
+        sys.modules.pop("colorsys", None)
+        import colorsys  # noqa: F401
+
+    def test_no_lock_of_the_import_system_stays_taken(self):
+        for at in self.interrupt_everywhere(self.imports, ("importlib._bootstrap",)):
             held = _imp.lock_held()
             if held:
                 _imp.release_lock()
-            self.assertFalse(held, "after an interrupt at bytecode %s" % at)
-            thread = threading.Thread(target=self.imports, daemon=True)
-            thread.start()
-            thread.join(CAP)
-            self.assertFalse(thread.is_alive(), "after an interrupt at bytecode %s" % at)
+            message = "after an interrupt at bytecode %s" % at
+            self.assertFalse(held, message)
+            self.ends_in_thread(self.imports, message)
+
+    def test_no_condition_semaphore_or_queue_stays_taken(self):
+        def use():
+            with condition:
+                condition.notify()
+            with semaphore:
+                pass
+            items.put(1)
+            items.get()
+
+        for shared in (threading.RLock, threading.Lock):
+            condition, semaphore, items = threading.Condition(shared()), threading.Semaphore(2), queue.Queue()
+            for at in self.interrupt_everywhere(use, ("threading",)):
+                message = "after an interrupt at bytecode %s, %s" % (at, self.where)
+                self.assertEqual(semaphore._value, 2, message)
+                self.ends_in_thread(use, message)
 
 
 if __name__ == "__main__":
