@@ -82,25 +82,32 @@ def serve(worker, calls, kinds):
     # The loop's handler wakes an idle loop; ours, set after it, ends code that blocks the loop.
     loop.add_signal_handler(number, server.cancel_marked)
     worker.set_interrupt_handler(server.on_signal)
-    server.start()
+    on_error = loop.get_exception_handler()
+    loop.set_exception_handler(server.exception_handler(on_error))
     try:
-        while not server.done:
-            try:
-                loop.run_forever()
-            except (SystemExit, KeyboardInterrupt) as error:
-                if _is_between_callbacks(error.__traceback__):
-                    raise
-                # asyncio lets these two through when a task of a user's own raises them. The call
-                # that waits for that task gets them as well, and is answered.
-                continue
+        server.start()
+        _run(loop, server)
     except BaseException as error:
         # A signal handler of the script has raised it between two callbacks.
         server.fail(error)
     if server.failure is not None:
         server.send_rest()
+    loop.set_exception_handler(on_error)
     loop.remove_signal_handler(number)
     if server.failure is not None:
         raise server.failure
+
+
+def _run(loop, server):
+    while not server.done:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            if _is_between_callbacks(error.__traceback__):
+                raise
+            # asyncio lets these two through when a task of a user's own raises them. The call
+            # that waits for that task gets them as well, and is answered.
+            continue
 
 
 def _is_between_callbacks(traceback):
@@ -315,14 +322,14 @@ class _Server:
         return True
 
     def _in_task(self, frame):
-        # A task that a function has started has no frame of ours above it but `serve`.
+        # A task that a function has started has no frame of ours above it but `_run`.
         if leaves_lock(frame) or str(frame.f_globals.get("__name__")).startswith("asyncio."):
             return False
         innermost = frame
         while frame is not None:
             if frame.f_code in CALL_SITES:
                 return frame is not innermost
-            if frame.f_code is serve.__code__:
+            if frame.f_code is _run.__code__:
                 return asyncio.current_task(self.loop) is not None
             if unsafe(frame) or not transparent(frame):
                 return False
@@ -354,6 +361,22 @@ class _Server:
         self._read_off()
         if self.loop.is_running():
             self.loop.stop()
+
+    def exception_handler(self, otherwise):
+        """Return an exception handler for the loop that ends the server when a callback was lost."""
+
+        def on_error(loop, context):
+            # A signal handler of the script has raised before the callback began.
+            callback = getattr(context.get("handle"), "_callback", None)
+            owner = getattr(callback, "__self__", None)
+            if owner is self or isinstance(owner, asyncio.Task):
+                self.fail(context.get("exception"))
+            elif otherwise is not None:
+                otherwise(loop, context)
+            else:
+                loop.default_exception_handler(context)
+
+        return on_error
 
     def send_rest(self):
         """Send the answers that have gathered when the server has failed; nothing is sent after them."""
@@ -418,7 +441,7 @@ class _Server:
         self._end_if_idle()
 
     def _end_if_idle(self):
-        if not self.tasks and not self.out and not self.unsent:
+        if not self.done and not self.tasks and not self.out and not self.unsent:
             self.done = True
             self.loop.stop()
 

@@ -1,14 +1,16 @@
 """Signal handlers of the script that raise: no call runs twice, none gets the answer of another."""
 
+import asyncio
 import collections
 import json
 import os
 import signal
 import socket
 import sys
+import types
 import unittest
 
-from pyproc_worker import _frames
+from pyproc_worker import _async_loop, _frames
 from pyproc_worker._bind import bind
 from pyproc_worker._calls import Calls
 from pyproc_worker._channel import Channel
@@ -16,7 +18,7 @@ from pyproc_worker._context import STATE
 from pyproc_worker._describe import read_parameters
 from pyproc_worker._sync_loop import serve
 
-from .harness import Host
+from .harness import CAP, Host
 
 SLOTS = 16
 
@@ -31,12 +33,12 @@ class Table:
         self.phase, self.marks, self.deadlines = view[:SLOTS], view[SLOTS : 2 * SLOTS], view[2 * SLOTS :]
 
 
-def raise_at(count):
-    """Trace the loop and the calls and raise in front of the given bytecode; return what counts them."""
+def raise_at(count, modules):
+    """Trace these modules and raise in front of the given bytecode; return what counts them."""
     seen = [0]
 
     def trace(frame, event, _argument):
-        if frame.f_globals.get("__name__") not in ("pyproc_worker._sync_loop", "pyproc_worker._calls"):
+        if frame.f_globals.get("__name__") not in modules:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
@@ -99,7 +101,7 @@ class EveryBytecodeTest(unittest.TestCase):
         if then is not None:
             then(calls)
         before = sys.gettrace()
-        seen = raise_at(count)
+        seen = raise_at(count, ("pyproc_worker._sync_loop", "pyproc_worker._calls"))
         try:
             serve(channel, calls, 10**9)
             ended = True
@@ -166,6 +168,105 @@ class EveryBytecodeTest(unittest.TestCase):
     @staticmethod
     def raises(*_):
         raise Storm("again")
+
+
+class EveryBytecodeOfTheEventLoopTest(unittest.TestCase):
+    """The same for the loop of coroutines, and for the part of asyncio that calls its callbacks."""
+
+    MODULES = ("pyproc_worker._async_loop", "pyproc_worker._calls")
+
+    def setUp(self):
+        self.runs = collections.Counter()
+        before = signal.signal(signal.SIGALRM, self.hangs)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        self.addCleanup(signal.signal, signal.SIGURG, signal.getsignal(signal.SIGURG))
+
+    @staticmethod
+    def hangs(*_):
+        raise AssertionError("the loop hangs")
+
+    def inline(self, n):
+        self.runs[n] += 1
+        return 2 * n
+
+    async def at_once(self, n):
+        return self.inline(n)
+
+    async def waits(self, n):
+        await asyncio.sleep(0)
+        return self.inline(n)
+
+    def serve(self, count):
+        self.runs.clear()
+        table = Table()
+        STATE.marks, STATE.deadlines, STATE.armed, STATE.stopping = table.marks, table.deadlines, -1, False
+        host, worker = socket.socketpair()
+        host.settimeout(CAP)
+        for number in range(1, 5):
+            host.sendall(_frames.frame(_frames.CALL, 1, number % 3, 1 << 10 | number, b"%d" % number))
+        host.sendall(_frames.frame(_frames.DRAIN, 0, 0, 0))
+        loop = _async_loop.new_loop()
+        process = types.SimpleNamespace(
+            channel=Channel(worker.detach()),
+            loop=loop,
+            hello={"max_frame": 1 << 20, "interrupt_signal": signal.SIGURG},
+            set_interrupt_handler=lambda handler: signal.signal(signal.SIGURG, handler),
+        )
+        calls = Calls([self.inline, self.at_once, self.waits], ["inline", "at_once", "waits"], table, 1 << 20)
+        before = sys.gettrace()
+        signal.setitimer(signal.ITIMER_REAL, CAP)
+        seen = raise_at(count, self.MODULES)
+        try:
+            _async_loop.serve(process, calls, [False, True, True])
+            ended = True
+        except Storm:
+            ended = False
+        finally:
+            sys.settrace(before)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            # As the worker does at its end, with the loop still open.
+            STATE.stopping, STATE.armed = True, -1
+            loop.set_exception_handler(lambda *_: None)
+            _async_loop.close_loop(loop)
+            STATE.stopping, STATE.task_context = False, None
+        process.channel.close()
+        data = b""
+        try:
+            while True:
+                more = host.recv(1 << 20)
+                if not more:
+                    break
+                data += more
+        except ConnectionResetError:
+            pass
+        host.close()
+        self.check(_frames.FrameReader().feed(data), table, ended)
+        return seen[0] >= count
+
+    def check(self, frames, table, ended):
+        answered = collections.Counter()
+        for kind, codec, _function, call, payload in frames:
+            number = call & _frames.INDEX_MASK
+            answered[number] += 1
+            if kind == _frames.REPLY:
+                self.assertEqual((self.runs[number], json.loads(payload)), (1, 2 * number))
+            elif codec == _frames.SKIPPED:
+                self.assertEqual(self.runs[number], 0)
+            else:
+                self.assertIn(json.loads(payload)["type"].rpartition(".")[2], ("Storm", "CancelledError"))
+        for number in range(1, 5):
+            self.assertLessEqual(self.runs[number], 1, "call %d ran again" % number)
+            self.assertLessEqual(answered[number], 1)
+            if ended:
+                self.assertEqual(answered[number], 1)
+            if self.runs[number]:
+                self.assertGreater(table.phase[number], 0)
+
+    def test_an_exception_in_front_of_any_bytecode_runs_no_call_twice_and_loses_none(self):
+        count = 1
+        while self.serve(count):
+            count += 1
+        self.assertGreater(count, 500)
 
 
 HANDLERS = """
