@@ -3,12 +3,14 @@
 import asyncio
 import collections
 import json
+import logging
 import os
 import signal
 import socket
 import sys
 import types
 import unittest
+import warnings
 
 from pyproc_worker import _async_loop, _frames
 from pyproc_worker._bind import bind
@@ -177,6 +179,14 @@ class EveryBytecodeOfTheEventLoopTest(unittest.TestCase):
 
     def setUp(self):
         self.runs = collections.Counter()
+        # What asyncio and Python say of the callbacks and coroutines that are cut off is of no use here.
+        quiet = warnings.catch_warnings()
+        quiet.__enter__()
+        self.addCleanup(quiet.__exit__, None, None, None)
+        warnings.simplefilter("ignore")
+        logger = logging.getLogger("asyncio")
+        self.addCleanup(setattr, logger, "disabled", logger.disabled)
+        logger.disabled = True
         before = signal.signal(signal.SIGALRM, self.hangs)
         self.addCleanup(signal.signal, signal.SIGALRM, before)
         self.addCleanup(signal.signal, signal.SIGURG, signal.getsignal(signal.SIGURG))
