@@ -7,9 +7,10 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The file that a test named `prefix::name` is in.
 fn file(prefix: &str) -> PathBuf {
     let root = Path::new(ROOT);
-    match prefix.strip_prefix("actors/") {
-        Some(name) => root.join("actors/tests").join(format!("{name}.rs")),
-        None => {
+    match prefix.split_once('/') {
+        Some(("actors", name)) => root.join("actors/tests").join(format!("{name}.rs")),
+        Some(("python", name)) => root.join("python_workers/tests").join(format!("{name}.py")),
+        _ => {
             let test = root.join("tests").join(format!("{prefix}.rs"));
             if test.exists() {
                 test
@@ -29,7 +30,8 @@ fn named(line: &str) -> Vec<(&str, &str)> {
 fn exists((prefix, name): (&str, &str)) {
     let path = file(prefix);
     let code = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-    assert!(code.contains(&format!("fn {name}()")), "{path:?} has no test {name}");
+    let exists = code.contains(&format!("fn {name}()")) || code.contains(&format!("def {name}(self)"));
+    assert!(exists, "{path:?} has no test {name}");
 }
 
 #[test]
