@@ -210,3 +210,28 @@ async fn a_router_whose_last_address_goes_ends_with_its_calls() {
     sleep(MS).await;
     assert_eq!(Rc::strong_count(&backend), 1);
 }
+
+// It had left its worker's count, so the drain did not wait, and nobody ended the call afterwards.
+#[actix::test]
+async fn a_call_whose_worker_is_ended_by_somebody_else_during_a_drain_is_tried_again_or_lost() {
+    for (service, deadline) in [(SECOND, SECOND * 60), (SECOND * 3600, SECOND * 5)] {
+        let pool = ready_pool(limits(), settings(2)).await;
+        let cut_short = spawn(&pool, call(0).overlapping().takes(service).idempotent());
+        let once = spawn(&pool, call(1).overlapping().takes(SECOND * 3600).timeout(MS * 50));
+        sleep(MS * 20).await;
+        (0..2).for_each(|slot| pool.script.terminate(slot, MS * 100));
+        soon(pool.shutdown(deadline)).await;
+        assert_eq!(pool.script.alive(), 0);
+        let expired = ScriptedError::DeadlineExceeded { started: true };
+        assert_eq!(answer(once).await.0.expect_err("it ends with an error"), expired);
+        let result = answer(cut_short).await.0;
+        if service > deadline {
+            let exit = ScriptedExit::Killed(KillReason::Shutdown);
+            assert_eq!(result.expect_err("it ends with an error"), ScriptedError::WorkerLost { exit });
+        } else {
+            assert_eq!(result.expect("it is tried again").generation.0, 3);
+        }
+        assert_eq!(runs(&pool, 0), 2);
+        tokio::time::resume();
+    }
+}

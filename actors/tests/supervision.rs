@@ -9,7 +9,7 @@ use actix_pyproc_actors::supervisor::{AwaitReady, ReplaceSlot, Settings};
 use actix_pyproc_actors::testing::{
     limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
 };
-use actix_pyproc_actors::{RetireReason, SlotId, WorkerEvent};
+use actix_pyproc_actors::{KillReason, RetireReason, SlotId, WorkerEvent};
 use common::*;
 
 const CRASHED: ScriptedExit = ScriptedExit::Crashed;
@@ -560,4 +560,19 @@ async fn those_who_wait_for_workers_of_a_pool_that_stops_hear_that_it_stopped() 
 fn ready_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<(), &'static str>> {
     let asked = pool.supervisor.send(AwaitReady::new(None));
     async { asked.await.expect("the supervisor lives") }
+}
+
+// It was quarantined, as if it had ended its workers: the pool had, because of calls beside it.
+#[actix::test]
+async fn calls_beside_a_stuck_one_are_lost_with_their_worker_and_never_quarantined() {
+    let pool = ready_pool(limits(), settings(1)).await;
+    let beside = spawn(&pool, call(0).class(1).overlapping().takes(SECOND * 4).idempotent());
+    for seq in 1..4 {
+        sleep(MS * 20).await;
+        drop(spawn(&pool, call(seq).class(2).overlapping().then(Then::Deaf).timeout(MS * 30)));
+        sleep(MS * 700).await;
+    }
+    let lost = ScriptedError::WorkerLost { exit: ScriptedExit::Killed(KillReason::Stuck) };
+    assert_eq!(answer(beside).await.0.expect_err("it was lost three times"), lost);
+    assert_eq!(runs(&pool, 0), 3);
 }

@@ -290,9 +290,12 @@ impl<B: Backend> Desk<B> {
             }
             LinkEvent::Interrupted(id) => {
                 let Some(Ended { job, class, charge, .. }) = self.core.ended(id) else { return };
-                // Of a call that was not cancelled it is the process that ends.
-                self.cut_short.extend(job);
-                self.give_back(class, charge, None, Answer::None);
+                match job {
+                    // The call was not cancelled, so the process ends. The call keeps its place until then: a
+                    // drain waits for what becomes of it.
+                    Some(job) => self.cut_short.push(job),
+                    None => self.give_back(class, charge, None, Answer::None),
+                }
             }
             LinkEvent::Lost(exit) => self.on_lost(exit, now),
         }
@@ -308,7 +311,11 @@ impl<B: Backend> Desk<B> {
         let mut lost_calls = 0;
         let cut_short = std::mem::take(&mut self.cut_short).into_iter().map(|job| (job, Part::Bystander));
         let lost = self.core.lost(|id| self.link.phase(id));
-        let several = lost.iter().filter(|(_, part)| *part == Part::Suspect).count() > 1;
+        // The pool knows why it ended the process, and that none of these calls was the reason. A call may
+        // have stopped its own process.
+        let unexplained = matches!(self.killed, None | Some(KillReason::Stopped));
+        let is_suspect = |part: Part| part == Part::Suspect && unexplained;
+        let several = lost.iter().filter(|(_, part)| is_suspect(*part)).count() > 1;
         for (mut job, part) in cut_short.chain(lost) {
             if part == Part::NotStarted {
                 self.requeue.push(job);
@@ -316,7 +323,7 @@ impl<B: Backend> Desk<B> {
             }
             lost_calls += 1;
             job.attempts += 1;
-            job.suspected += u32::from(part == Part::Suspect);
+            job.suspected += u32::from(is_suspect(part));
             if job.call.idempotent() && job.attempts < self.spec.max_attempts {
                 job.last_exit = Some(exit.clone());
                 // The last attempt shows which of several calls ends its workers.
@@ -355,8 +362,13 @@ impl<B: Backend> Desk<B> {
         }
         let exit = B::unobserved(self.link.pid());
         let cut_short = std::mem::take(&mut self.cut_short).into_iter().map(|job| (job, Part::Bystander));
-        // Should it be the link that panics, each call counts as started.
-        let lost = self.core.lost(|id| caught(|| self.link.phase(id)).unwrap_or(Phase::Running));
+        // Should it be the link that panics, each call counts as started. The process lives until the router has
+        // let the link go, and starts nothing that was taken back.
+        let phase = |link: &B::Link, id| caught(|| link.phase(id)).unwrap_or(Phase::Running);
+        for id in self.core.unstarted(|id| phase(&self.link, id)) {
+            let _ = caught(|| self.link.revoke(id));
+        }
+        let lost = self.core.lost(|id| phase(&self.link, id));
         for (job, part) in cut_short.chain(lost) {
             if part == Part::NotStarted {
                 self.requeue.push(job);
