@@ -3,9 +3,9 @@
 #[expect(dead_code, reason = "the helpers of the other test crates")]
 mod common;
 
-use actix_pyproc_actors::supervisor::ReplaceSlot;
+use actix_pyproc_actors::supervisor::{ReplaceSlot, Shutdown};
 use actix_pyproc_actors::testing::{
-    limits, settings, Launch, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
+    limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
 };
 use actix_pyproc_actors::{KillReason, SlotId, WorkerEvent};
 use common::*;
@@ -94,4 +94,56 @@ async fn a_supervisor_that_panics_takes_the_workers_with_it_and_every_call_ends(
         assert_eq!(answer(running).await.0.expect_err("it ends with an error"), KILLED);
     }
     assert_broken(&pool, waiting, &heard, "supervisor").await;
+}
+
+#[actix::test]
+async fn a_pool_whose_actor_panics_before_it_has_started_does_not_start_and_says_why() {
+    tokio::time::pause();
+    for (launch, then) in
+        [(Launch::panics(MS * 5), Then::Reply), (Launch::ready(SECOND), Then::PanicAtAdmission)]
+    {
+        let script = Script::new();
+        script.expect_launches([launch, Launch::ready(SECOND)]);
+        let pool = ScriptedPool::start_with(script, limits(), settings(2));
+        let waiting = spawn(&pool, call(0));
+        pool.router.do_send(call(1).then(then));
+        assert_eq!(soon(ready(&pool)).await, Err("panicked"));
+        assert!(is_broken(&answer(waiting).await.0));
+        soon(pool.shutdown(SECOND)).await;
+        assert_eq!(pool.script.alive(), 0);
+    }
+}
+
+// Each actor panics while the others drain, and another one panics after it.
+#[actix::test]
+async fn a_panic_during_a_shutdown_ends_every_call_and_the_shutdown() {
+    for actor in 0..3 {
+        let first = if actor == 0 { Then::PanicAtEnd } else { Then::Hang };
+        let (pool, running, waiting) = busy_pool(first).await;
+        if actor == 1 {
+            pool.script.expect_launches([Launch::panics(MS * 40)]);
+            assert!(pool.supervisor.send(ReplaceSlot(SlotId(0))).await.expect("it lives"));
+        }
+        let shutdown = actix_rt::spawn({
+            let shutdown = pool.supervisor.send(Shutdown { deadline: SECOND * 3600 });
+            async move { shutdown.await.is_ok() }
+        });
+        sleep(MS * 10).await;
+        let culprit = pool.router.send(call(50).then(Then::PanicAtAdmission));
+        if actor == 2 {
+            assert!(soon(culprit).await.is_err(), "it was dropped by the panic");
+        } else {
+            drop(culprit);
+        }
+        for call in running.into_iter().chain(waiting) {
+            let ended = answer(call).await.0.expect_err("it ends with an error");
+            assert!([UNOBSERVED, KILLED].contains(&ended) || is_broken(&Err(ended)), "{ended:?}");
+        }
+        soon(shutdown).await.expect("it does not panic");
+        sleep(SECOND).await;
+        assert_eq!(pool.script.alive(), 0);
+        let status = status(&pool).await;
+        assert_eq!((status.queued, status.in_flight), (0, 0));
+        tokio::time::resume();
+    }
 }

@@ -186,6 +186,8 @@ impl<B: Backend> Supervisor<B> {
             }
             Action::Resized => tell_all(&mut self.resize_waits, &Ok(())),
             Action::Stopped => {
+                // What a worker gave back at its end has no other worker to go to.
+                self.router.do_send(Drain { now: true });
                 for waiting in self.stopped_waits.drain(..) {
                     // Whoever asked may have stopped waiting.
                     let _ = waiting.send(());
@@ -427,15 +429,20 @@ impl<B: Backend> Handler<AwaitReady<B>> for Supervisor<B> {
         let all = self.settings.workers;
         self.ready_waits.push((wait.workers.unwrap_or(all).min(all) as usize, tell));
         self.tell_ready();
-        answered::<B>(told)
+        answered(told, &self.desks)
     }
 }
 
-/// The answer, or the error of a pool that has stopped before there was one.
+/// The answer, or the error of a pool that has stopped or panicked before there was one.
 fn answered<B: Backend>(
     told: oneshot::Receiver<Result<(), B::StartError>>,
+    desks: &Desks<B>,
 ) -> ResponseFuture<Result<(), B::StartError>> {
-    Box::pin(async move { told.await.unwrap_or_else(|_| Err(B::stopped())) })
+    let breakdown = desks.breakdown().clone();
+    Box::pin(async move {
+        let ended = || breakdown.panic().map_or_else(B::stopped, |panic| B::panicked(&panic));
+        told.await.unwrap_or_else(|_| Err(ended()))
+    })
 }
 
 /// Replaces all workers one by one; each new one serves before the old one drains. Answers when all are replaced, or with the error of a
@@ -460,7 +467,7 @@ impl<B: Backend> Handler<ReloadAll<B>> for Supervisor<B> {
         self.reload_waits.push(tell);
         self.backend.reload();
         self.handle_event(Event::Reload, ctx);
-        answered::<B>(told)
+        answered(told, &self.desks)
     }
 }
 
@@ -490,7 +497,7 @@ impl<B: Backend> Handler<Resize<B>> for Supervisor<B> {
         self.resize_waits.push(tell);
         self.settings.workers = resize.workers;
         self.handle_event(Event::Resize(resize.workers), ctx);
-        answered::<B>(told)
+        answered(told, &self.desks)
     }
 }
 
