@@ -63,7 +63,7 @@ described! {
         /// How many bytes of arguments may wait for a worker; a call beyond that is refused as overloaded unless it is the only one.
         /// Default: 256 MiB.
         pub max_queue_bytes: usize,
-        /// How many workers one function may occupy with calls that were given up and do not end; 0 for all but one.
+        /// How many workers one function may occupy while calls of it that were given up do not end; 0 for all but one.
         /// Default: 0.
         pub max_abandoned: usize,
         /// The deadline of calls that bring none; `"none"` for no deadline.

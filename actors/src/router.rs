@@ -13,6 +13,8 @@ mod stats;
 mod tests;
 
 pub use self::actor::{Admission, Drain, GetStatus, Router, SetAvailability};
-pub(crate) use self::actor::{Answer, Done, Release, WorkerDown, WorkerDraining, WorkerUp};
+pub(crate) use self::actor::{
+    Answer, Done, NotReplaced, Release, WorkerDown, WorkerDraining, WorkerKilled, WorkerUp,
+};
 pub use self::distribution::Distribution;
 pub use self::stats::{ClassStatus, LatencyStatus, RouterStatus, WorkerStatus};

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use actix_pyproc_actors::router::core::Limits;
 use actix_pyproc_actors::router::select::Select;
 use actix_pyproc_actors::testing::{
-    limits, settings, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
+    limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
 };
 use actix_pyproc_actors::KillReason;
 use common::*;
@@ -557,4 +557,47 @@ async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
     let lost = ScriptedError::WorkerLost { exit: ScriptedExit::Signalled };
     assert_eq!(result.expect_err("it ends with an error"), lost);
     assert_at(at, start + MS * 2020);
+}
+
+// While some workers were being replaced, the others were given the same calls, until none was left: 882 of 1,000 calls
+// of others expired.
+#[actix::test]
+async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_also_if_replacements_take_long() {
+    tokio::time::pause();
+    let script = Script::new();
+    script.expect_launches((0..400).map(|_| Launch::ready(SECOND * 3)));
+    let pool = ready_pool_with(script, limits(), settings(4)).await;
+    let mut others = Vec::new();
+    for seq in 0..1000 {
+        drop(spawn(&pool, call(10_000 + seq).class(1).then(Then::Deaf).timeout(MS * 30)));
+        others.push(spawn(&pool, call(seq).takes(MS).timeout(MS * 400)));
+        sleep(MS * 20).await;
+    }
+    replies(others, 0).await;
+    let kills: u64 = slots(&pool).await.iter().map(|slot| slot.kills).sum();
+    assert!(kills > 5, "{kills} workers were killed");
+}
+
+// A place that is counted as occupied until a worker comes must not be counted for ever.
+#[actix::test]
+async fn calls_of_a_function_go_on_when_the_worker_that_they_took_is_not_replaced() {
+    for resized in [true, false] {
+        let pool = ready_pool(limits(), settings(3)).await;
+        pool.script.expect_launches([Launch::ready(SECOND * 60), Launch::ready(SECOND * 60)]);
+        let stuck = (0..2).map(|seq| call(seq).class(1).then(Then::Deaf).timeout(MS * 30));
+        spawn_all(&pool, stuck).into_iter().for_each(drop);
+        sleep(SECOND).await;
+        let waiting = spawn(&pool, call(2).class(1));
+        replies(vec![spawn(&pool, call(3))], 3).await;
+        assert!(!waiting.is_finished());
+        if resized {
+            soon(resize(&pool, 1)).await.expect("it shrinks");
+        } else {
+            pool.script.expect_launches((0..9).map(|_| Launch::fails(MS, "scripted")));
+            assert!(soon(reload(&pool)).await.is_err());
+        }
+        sleep(MS * 5).await;
+        replies(vec![waiting], 2).await;
+        tokio::time::resume();
+    }
 }

@@ -576,3 +576,24 @@ async fn calls_beside_a_stuck_one_are_lost_with_their_worker_and_never_quarantin
     assert_eq!(answer(beside).await.0.expect_err("it was lost three times"), lost);
     assert_eq!(runs(&pool, 0), 3);
 }
+
+// They waited for a worker whose coroutine took an hour, and no other call was given to it.
+#[actix::test]
+async fn calls_that_must_run_alone_go_to_the_first_idle_worker_and_take_no_other() {
+    let pool = ready_pool(limits(), Settings { max_attempts: 2, ..settings(2) }).await;
+    let homes = replies(spawn_all(&pool, (0..20).map(|key| call(key).affinity(key))), 0).await;
+    let key_of = |slot| homes.iter().find(|home| home.slot.0 == slot).expect("each slot has keys").seq;
+    let hour = spawn(&pool, call(20).overlapping().takes(SECOND * 3600).affinity(key_of(0)));
+    let lost = (21..24).map(|seq| call(seq).overlapping().takes(SECOND).idempotent().affinity(key_of(1)));
+    let lost = spawn_all(&pool, lost);
+    sleep(MS * 10).await;
+    let start = now();
+    pool.script.kill(1);
+    sleep(MS * 200).await;
+    let beside = replies(spawn_all(&pool, (24..30).map(|seq| call(seq).takes(MS))), 24).await;
+    assert!(beside.iter().all(|reply| reply.slot.0 == 0));
+    assert!(now() - start < MS * 300, "{:?}", now() - start);
+    assert!(replies(lost, 21).await.iter().all(|reply| reply.slot.0 == 1));
+    assert!(now() - start < SECOND * 4, "{:?}", now() - start);
+    assert!(!hour.is_finished());
+}

@@ -16,6 +16,7 @@ use super::core::{Availability, Core, Entry, Limits, Refusal, Swept, WorkerKey};
 use super::stats::{RouterStatus, Stats, WorkerStatus};
 use crate::alarm::{now, Alarm};
 use crate::backend::{Backend, Class, KillReason, Outcome, Panic, Request};
+use crate::id::{ClassId, SlotId};
 use crate::job::{Admitted, Job, ReplySender};
 use crate::panic::{self, caught};
 use crate::worker::{Assigned, Desks, Dismiss, KillWorker, News, SharedDesk, Worker};
@@ -473,6 +474,36 @@ impl<B: Backend> Handler<WorkerDraining> for Router<B> {
 
     fn handle(&mut self, draining: WorkerDraining, _: &mut Context<Self>) {
         self.step(|this| this.core.worker_draining(draining.key));
+    }
+}
+
+/// A worker is being killed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct WorkerKilled {
+    pub(crate) key: WorkerKey,
+    /// The function whose abandoned call occupies it.
+    pub(crate) abandoned: Option<ClassId>,
+}
+
+impl<B: Backend> Handler<WorkerKilled> for Router<B> {
+    type Result = ();
+
+    fn handle(&mut self, killed: WorkerKilled, _: &mut Context<Self>) {
+        self.step(|this| this.core.worker_killed(killed.key, killed.abandoned));
+    }
+}
+
+/// The process of a slot that ended has no successor for now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct NotReplaced(pub(crate) SlotId);
+
+impl<B: Backend> Handler<NotReplaced> for Router<B> {
+    type Result = ();
+
+    fn handle(&mut self, not: NotReplaced, _: &mut Context<Self>) {
+        self.step(|this| this.core.not_replaced(not.0));
     }
 }
 

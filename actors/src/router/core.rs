@@ -18,7 +18,7 @@ pub struct Limits {
     pub max_queue: usize,
     /// How many bytes of arguments may wait; a single call may exceed it.
     pub max_queue_bytes: usize,
-    /// How many workers the abandoned calls of one function may occupy; `None` for all but one.
+    /// How many workers one function may occupy while abandoned calls of it do not end; `None` for all but one.
     pub max_abandoned: Option<usize>,
     /// A worker with this much estimated work on its socket gets no more.
     pub pipeline_budget: Duration,
@@ -124,6 +124,8 @@ struct Load<J> {
     lacks: Vec<ClassId>,
     /// The function whose abandoned call occupies it.
     abandoned: Option<ClassId>,
+    /// The function of the latest call that is not overlapping.
+    latest: Option<ClassId>,
     /// Calls bound to this worker by affinity that wait for room.
     waiting: VecDeque<Entry<J>>,
 }
@@ -150,7 +152,9 @@ pub struct Core<J> {
     alone: VecDeque<Entry<J>>,
     /// Calls that let others pass: see [`Core::is_held`].
     held: VecDeque<Entry<J>>,
-    /// Whether some worker lacks a function or is occupied by an abandoned call.
+    /// Slots whose process was killed for an abandoned call of this function, until the next one serves.
+    vacated: Vec<(SlotId, ClassId)>,
+    /// Whether some worker lacks a function or is occupied by an abandoned call, or was until it was killed.
     restricted: bool,
     /// Whether something has changed that may let held calls go on: room, or a worker.
     recheck: bool,
@@ -173,6 +177,7 @@ impl<J> Core<J> {
             bound: 0,
             alone: VecDeque::new(),
             held: VecDeque::new(),
+            vacated: Vec::new(),
             restricted: false,
             recheck: false,
             queued_bytes: 0,
@@ -273,19 +278,39 @@ impl<J> Core<J> {
             reserved: Reserved::No,
             lacks: Vec::new(),
             abandoned: None,
+            latest: None,
             waiting: VecDeque::new(),
         });
-        self.recheck = true;
+        self.not_replaced(key.slot);
     }
 
-    /// A worker gets no more calls; those it has go on.
+    /// A worker gets no more calls; those it has go on. Its slot has another worker already, or goes.
     pub fn worker_draining(&mut self, key: WorkerKey) {
+        self.leave_out(key);
+        self.not_replaced(key.slot);
+    }
+
+    /// A worker is being killed and gets no more calls. If that is for an abandoned call, the call counts as long as its
+    /// slot has no other worker: otherwise one function could take one worker after another.
+    pub fn worker_killed(&mut self, key: WorkerKey, abandoned: Option<ClassId>) {
+        let serves = self.loads.iter().any(|load| load.key == key && !load.draining);
+        self.vacated.extend(abandoned.filter(|_| serves).map(|class| (key.slot, class)));
+        self.leave_out(key);
+        self.note_restrictions();
+    }
+
+    /// Nothing is to be expected of a slot that was vacated: its next process serves, or does not come.
+    pub fn not_replaced(&mut self, slot: SlotId) {
+        self.vacated.retain(|(vacated, _)| *vacated != slot);
+        self.note_restrictions();
+    }
+
+    fn leave_out(&mut self, key: WorkerKey) {
         if let Some(load) = self.load_mut(key) {
             load.draining = true;
             load.reserved = Reserved::No;
             let waiting = std::mem::take(&mut load.waiting);
             self.unbind(waiting);
-            self.recheck = true;
         }
     }
 
@@ -318,7 +343,8 @@ impl<J> Core<J> {
     }
 
     fn note_restrictions(&mut self) {
-        self.restricted = self.loads.iter().any(|load| !load.lacks.is_empty() || load.abandoned.is_some());
+        let restricts = |load: &Load<J>| !load.lacks.is_empty() || load.abandoned.is_some();
+        self.restricted = !self.vacated.is_empty() || self.loads.iter().any(restricts);
         self.recheck = true;
     }
 
@@ -427,7 +453,9 @@ impl<J> Core<J> {
         }
         self.next_deadline = next_deadline;
         self.queued_bytes -= swept.iter().map(|(_, size, _)| size).sum::<usize>();
-        self.release_reserved();
+        if self.alone.is_empty() {
+            self.release_kept(None);
+        }
         swept.into_iter().map(|(job, _, why)| (job, why)).collect()
     }
 
@@ -462,7 +490,7 @@ impl<J> Core<J> {
         let jobs = bound.chain(waiting).chain(special).map(|entry| entry.job).collect();
         self.bound = 0;
         self.queued_bytes = 0;
-        self.release_reserved();
+        self.release_kept(None);
         jobs
     }
 
@@ -509,32 +537,38 @@ impl<J> Core<J> {
         self.next_alone().or_else(|| self.next_bound())
     }
 
-    /// Keeps one worker for the calls that must run alone, and gives it the next when it is idle.
+    /// Gives the next call that must run alone to a worker that is idle. If none is, one is kept from other calls until
+    /// it is. At most one worker is kept or has such a call.
     fn next_alone(&mut self) -> Option<Dispatch<J>> {
-        let class = self.alone.front()?.class.id;
-        let usable = |load: &Load<J>| !load.draining && !load.stalled && !load.lacks.contains(&class);
-        let kept = self.loads.iter().position(|load| load.reserved != Reserved::No && usable(load));
-        let index = kept.or_else(|| {
-            let usable = self.loads.iter().enumerate().filter(|(_, load)| usable(load));
-            usable.min_by_key(|(_, load)| (load.backlog, load.in_flight)).map(|(index, _)| index)
-        })?;
-        let load = &mut self.loads[index];
-        if load.in_flight > 0 {
-            if load.reserved == Reserved::No {
-                load.reserved = Reserved::Clearing;
-            }
+        if self.alone.is_empty() || self.loads.iter().any(|load| load.reserved == Reserved::Occupied) {
             return None;
         }
-        load.reserved = Reserved::Occupied;
-        let entry = self.alone.pop_front()?;
+        let usable = |load: &Load<J>, class| !load.draining && !load.stalled && !load.lacks.contains(&class);
+        // A function that no worker has holds up no other.
+        let next =
+            self.alone.iter().position(|entry| self.loads.iter().any(|load| usable(load, entry.class.id)))?;
+        let class = self.alone[next].class.id;
+        let loads = self.loads.iter().enumerate().filter(|(_, load)| usable(load, class));
+        let (index, _) = loads.min_by_key(|(_, load)| {
+            (load.in_flight > 0, load.reserved == Reserved::No, load.backlog, load.in_flight)
+        })?;
+        self.release_kept(Some(index));
+        if self.loads[index].in_flight > 0 {
+            self.loads[index].reserved = Reserved::Clearing;
+            return None;
+        }
+        self.loads[index].reserved = Reserved::Occupied;
+        let entry = self.alone.remove(next)?;
         Some(self.dispatch(index, entry))
     }
 
-    /// A worker is not kept for calls that are gone.
-    fn release_reserved(&mut self) {
-        if self.alone.is_empty() {
-            let clearing = self.loads.iter_mut().filter(|load| load.reserved == Reserved::Clearing);
-            clearing.for_each(|load| load.reserved = Reserved::No);
+    /// A worker that is kept gets calls again, unless it is this one.
+    fn release_kept(&mut self, but: Option<usize>) {
+        for (index, load) in self.loads.iter_mut().enumerate() {
+            if load.reserved == Reserved::Clearing && but != Some(index) {
+                load.reserved = Reserved::No;
+                self.recheck = true;
+            }
         }
     }
 
@@ -558,11 +592,24 @@ impl<J> Core<J> {
         if !self.restricted {
             return false;
         }
-        let serving = || self.loads.iter().filter(|load| !load.draining);
-        let lacking = serving().any(|load| load.lacks.contains(&class.id));
-        let occupied = serving().filter(|load| load.abandoned == Some(class.id)).count();
-        let most = self.limits.max_abandoned.unwrap_or(serving().count().saturating_sub(1)).max(1);
-        occupied >= most || lacking && !serving().any(|load| load.has_room(class, &self.limits))
+        let lacking = self.serving().any(|load| load.lacks.contains(&class.id));
+        let unable = lacking && !self.serving().any(|load| load.has_room(class, &self.limits));
+        unable || self.is_limited(class.id)
+    }
+
+    /// Whether a function whose abandoned calls occupy workers has as many workers as it may. Those that run other calls
+    /// of it count too: these may be abandoned next.
+    fn is_limited(&self, class: ClassId) -> bool {
+        let slots = self.serving().count() + self.vacated.len();
+        // Of two workers, one that is being replaced would leave none to the function.
+        let vacated = if slots > 2 { self.vacated.iter().filter(|(_, by)| *by == class).count() } else { 0 };
+        let abandoned = vacated > 0 || self.serving().any(|load| load.abandoned == Some(class));
+        let most = self.limits.max_abandoned.unwrap_or(slots.saturating_sub(1)).max(1);
+        abandoned && vacated + self.serving().filter(|load| load.has_call_of(class)).count() >= most
+    }
+
+    fn serving(&self) -> impl Iterator<Item = &Load<J>> {
+        self.loads.iter().filter(|load| !load.draining)
     }
 
     fn dispatch(&mut self, index: usize, entry: Entry<J>) -> Dispatch<J> {
@@ -572,6 +619,9 @@ impl<J> Core<J> {
         load.in_flight += 1;
         load.overlapping += u32::from(entry.class.overlapping);
         load.backlog += u64::from(charge);
+        if !entry.class.overlapping {
+            load.latest = Some(entry.class.id);
+        }
         self.last = load.key.slot;
         Dispatch { job: entry.job, to: load.key, charge }
     }
@@ -634,6 +684,11 @@ impl<J> Core<J> {
 }
 
 impl<J> Load<J> {
+    /// Whether it has a call of this function that is not overlapping, as far as the latest call tells.
+    fn has_call_of(&self, class: ClassId) -> bool {
+        self.abandoned == Some(class) || (self.latest == Some(class) && self.in_flight > self.overlapping)
+    }
+
     fn has_room(&self, class: Class, limits: &Limits) -> bool {
         !self.draining
             && !self.stalled

@@ -255,6 +255,29 @@ fn abandoned_calls_of_one_function_leave_a_worker_to_the_others() {
     assert_eq!(jobs(&mut core), [(3, stuck[0])]);
 }
 
+// While workers were killed and replaced one after another, one function took the last one too.
+#[test]
+fn workers_that_were_killed_for_abandoned_calls_count_until_they_are_replaced() {
+    let mut core = core(3, MS * 20);
+    let other = Class { id: ClassId(1), overlapping: false };
+    admit(&mut core, (1..3).map(|job| entry(job, SYNC)));
+    let (stuck, beside) = match jobs(&mut core)[..] {
+        [(_, first), (_, second)] => (first, second),
+        ref other => panic!("{other:?}"),
+    };
+    core.worker_killed(key(stuck), Some(ClassId(0)));
+    core.worker_down(key(stuck));
+    // The second worker runs another call of that function, the third is left to others.
+    admit(&mut core, [entry(3, SYNC), entry(4, other)]);
+    let third = 3 - stuck - beside;
+    assert_eq!(jobs(&mut core), [(4, third)]);
+    core.settled(key(third), other, BUDGET, None);
+    assert_eq!(jobs(&mut core), []);
+    // No worker comes, so the function may have what there is.
+    core.not_replaced(SlotId(stuck));
+    assert_eq!(jobs(&mut core), [(3, third)]);
+}
+
 #[test]
 fn a_call_that_must_run_alone_has_its_worker_for_itself_and_the_others_go_on() {
     let mut core = core(2, MS / 10);
@@ -278,6 +301,54 @@ fn a_call_that_must_run_alone_has_its_worker_for_itself_and_the_others_go_on() {
     assert_eq!(jobs(&mut core), [(9, kept)]);
 }
 
+// It waited for the worker with the smallest backlog, whose coroutine took an hour, and another was idle.
+#[test]
+fn a_call_that_must_run_alone_goes_to_whichever_worker_is_idle_first() {
+    let mut core = core(3, MS * 20);
+    admit(&mut core, [entry(1, ASYNC), entry(2, SYNC), entry(3, SYNC)]);
+    let slots: Vec<u32> = jobs(&mut core).into_iter().map(|(_, slot)| slot).collect();
+    assert!(core.requeue(vec![Entry { alone: true, ..entry(4, SYNC) }]).is_empty());
+    assert_eq!(jobs(&mut core), []);
+    core.settled(key(slots[2]), SYNC, 20_000_000, None);
+    assert_eq!(jobs(&mut core), [(4, slots[2])]);
+    // The other is not kept any more.
+    admit(&mut core, [entry(5, SYNC)]);
+    assert_eq!(jobs(&mut core), [(5, slots[0])]);
+}
+
+// One after another stalled, and each time another worker was kept, until none was left.
+#[test]
+fn calls_that_must_run_alone_take_one_worker_at_most() {
+    let mut core = core(2, MS * 20);
+    let alone = |job| Entry { alone: true, ..entry(job, SYNC) };
+    assert!(core.requeue(vec![alone(1), alone(2)]).is_empty());
+    admit(&mut core, [entry(3, SYNC)]);
+    let taken = jobs(&mut core);
+    assert_eq!(taken.iter().map(|&(job, _)| job).collect::<Vec<_>>(), [1, 3]);
+    core.worker_stalled(key(taken[0].1), true);
+    core.settled(key(taken[1].1), SYNC, 20_000_000, None);
+    admit(&mut core, [entry(4, SYNC)]);
+    assert_eq!(jobs(&mut core), [(4, taken[1].1)]);
+    core.worker_down(key(taken[0].1));
+    core.settled(key(taken[1].1), SYNC, 20_000_000, None);
+    assert_eq!(jobs(&mut core), [(2, taken[1].1)]);
+}
+
+#[test]
+fn a_call_that_must_run_alone_and_has_no_worker_holds_up_no_other() {
+    let mut core = core(1, MS);
+    core.worker_lacks(key(0), ClassId(7));
+    let lost = Class { id: ClassId(7), overlapping: false };
+    let alone = |job, class| Entry { alone: true, ..entry(job, class) };
+    assert!(core.requeue(vec![alone(1, lost), alone(2, SYNC)]).is_empty());
+    assert_eq!(jobs(&mut core), [(2, 0)]);
+    core.settled(key(0), SYNC, BUDGET, None);
+    admit(&mut core, [entry(3, SYNC)]);
+    assert_eq!(jobs(&mut core), [(3, 0)]);
+    core.worker_up(key(1), CAPACITY);
+    assert_eq!(jobs(&mut core), [(1, 1)]);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Admit { class: u32, affinity: Option<u64>, timeout: Option<u32> },
@@ -290,6 +361,8 @@ enum Op {
     Stall { which: usize, stalled: bool },
     Lacks { which: usize, class: u32 },
     Occupied { which: usize, class: Option<u32> },
+    Killed { which: usize, class: Option<u32> },
+    NotReplaced { which: usize },
     Sweep { ms: u32 },
     Door { open: bool },
 }
@@ -309,7 +382,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => which.clone().prop_map(|which| Op::Down { which }),
         2 => (which.clone(), any::<bool>()).prop_map(|(which, stalled)| Op::Stall { which, stalled }),
         1 => (which.clone(), 0..4_u32).prop_map(|(which, class)| Op::Lacks { which, class }),
-        2 => (which, prop::option::of(0..4_u32)).prop_map(|(which, class)| Op::Occupied { which, class }),
+        2 => (which.clone(), prop::option::of(0..4_u32))
+            .prop_map(|(which, class)| Op::Occupied { which, class }),
+        1 => (which.clone(), prop::option::of(0..4_u32)).prop_map(|(which, class)| Op::Killed { which, class }),
+        1 => which.prop_map(|which| Op::NotReplaced { which }),
         2 => (0..20_u32).prop_map(|ms| Op::Sweep { ms }),
         1 => any::<bool>().prop_map(|open| Op::Door { open }),
     ]
@@ -341,6 +417,8 @@ fn size(job: u64) -> usize {
 struct Load {
     lacks: Vec<u32>,
     occupied_by: Option<u32>,
+    /// The class of the latest call that is not overlapping.
+    latest: Option<u32>,
     /// Whether it runs a call that must run alone.
     alone: bool,
     in_flight: u32,
@@ -357,14 +435,17 @@ struct World {
     /// The calls that were let in and have not ended.
     jobs: BTreeMap<u64, Job>,
     loads: BTreeMap<u32, Load>,
+    /// The slots whose worker was killed for an abandoned call, and the class of that call.
+    vacated: Vec<(u32, u32)>,
     next_job: u64,
     next_slot: u32,
 }
 
 impl World {
     fn new() -> Self {
-        let (jobs, loads) = (BTreeMap::new(), BTreeMap::new());
-        Self { core: Core::new(limits()), now: Instant::now(), jobs, loads, next_job: 0, next_slot: 0 }
+        let (jobs, loads, vacated) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let now = Instant::now();
+        Self { core: Core::new(limits()), now, jobs, loads, vacated, next_job: 0, next_slot: 0 }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -395,6 +476,7 @@ impl World {
                 if let Some(slot) = self.slot(which) {
                     self.core.worker_draining(key(slot));
                     self.load(slot).draining = true;
+                    self.vacated.retain(|&(vacated, _)| vacated != slot);
                 }
             }
             Op::Down { which } => {
@@ -422,6 +504,20 @@ impl World {
                 if let Some(slot) = self.slot(which) {
                     self.core.worker_occupied(key(slot), class.map(ClassId));
                     self.load(slot).occupied_by = class;
+                }
+            }
+            Op::Killed { which, class } => {
+                if let Some(slot) = self.slot(which) {
+                    self.core.worker_killed(key(slot), class.map(ClassId));
+                    if !std::mem::replace(&mut self.load(slot).draining, true) {
+                        self.vacated.extend(class.map(|class| (slot, class)));
+                    }
+                }
+            }
+            Op::NotReplaced { which } => {
+                if let Some(&(slot, _)) = self.vacated.get(which % self.vacated.len().max(1)) {
+                    self.core.not_replaced(SlotId(slot));
+                    self.vacated.retain(|&(vacated, _)| vacated != slot);
                 }
             }
             Op::Sweep { ms } => {
@@ -468,6 +564,7 @@ impl World {
         while let Some(Dispatch { job, to, charge }) = self.core.next_dispatch() {
             let queued = self.jobs[&job];
             assert!(queued.at.is_none(), "call {job} goes to two workers");
+            assert!(queued.alone || !self.is_held(queued.class.id.0));
             let load = self.load(to.slot.0);
             assert!(!load.draining && !load.stalled && load.in_flight < CAPACITY, "{load:?}");
             assert!(load.backlog < u64::from(BUDGET), "{load:?} is beyond the budget");
@@ -479,6 +576,9 @@ impl World {
             load.in_flight += 1;
             load.overlapping += u32::from(queued.class.overlapping);
             load.backlog += u64::from(charge);
+            if !queued.class.overlapping {
+                load.latest = Some(queued.class.id.0);
+            }
             let earlier = self.jobs.range(..job).find(|(_, other)| {
                 other.at.is_none() && other.class == queued.class && other.affinity.is_none() && !other.alone
             });
@@ -486,7 +586,6 @@ impl World {
                 queued.affinity.is_some() || queued.alone || earlier.is_none(),
                 "{earlier:?} waits behind {job}"
             );
-            assert!(queued.alone || !self.is_held(queued.class.id.0));
             self.jobs.get_mut(&job).expect("it was there").at = Some((to, charge));
         }
         let idle = |load: &Load| load.in_flight == 0 && !load.draining && !load.stalled;
@@ -506,9 +605,14 @@ impl World {
 
     fn is_held(&self, class: u32) -> bool {
         let serving: Vec<&Load> = self.loads.values().filter(|load| !load.draining).collect();
-        let occupied = serving.iter().filter(|load| load.occupied_by == Some(class)).count();
         let lacking = serving.iter().filter(|load| load.lacks.contains(&class)).count();
-        lacking == serving.len() || occupied >= serving.len().saturating_sub(1).max(1)
+        let slots = serving.len() + self.vacated.len();
+        let vacated = self.vacated.iter().filter(|&&(_, by)| by == class && slots > 2).count();
+        let runs = |load: &Load| load.latest == Some(class) && load.in_flight > load.overlapping;
+        let abandoned = |load: &Load| load.occupied_by == Some(class);
+        let occupied = serving.iter().filter(|load| runs(load) || abandoned(load)).count();
+        let limited = vacated > 0 || serving.iter().any(|load| abandoned(load));
+        lacking == serving.len() || limited && vacated + occupied >= slots.saturating_sub(1).max(1)
     }
 
     /// How many calls wait, and how many bytes.
@@ -576,6 +680,7 @@ impl World {
                 self.apply(&Op::Stall { which, stalled: false });
                 self.apply(&Op::Occupied { which, class: None });
             }
+            self.apply(&Op::NotReplaced { which: 0 });
         }
         assert!(self.jobs.is_empty(), "calls were lost: {:?}", self.jobs);
     }

@@ -21,7 +21,7 @@ use crate::id::{CallId, Generation, SlotId};
 use crate::panic;
 use crate::restart::{jittered, later, RestartPolicy};
 use crate::router::core::{Availability, WorkerKey};
-use crate::router::{Drain, Router, SetAvailability, WorkerDraining, WorkerUp};
+use crate::router::{Drain, NotReplaced, Router, SetAvailability, WorkerDraining, WorkerUp};
 use crate::worker::core::Patience;
 use crate::worker::{Desks, DrainWorker, KillWorker, RetireLimits, Worker, WorkerSpec};
 
@@ -225,6 +225,7 @@ impl<B: Backend> Supervisor<B> {
             }
             Err(error) => {
                 self.last_error = Some(error.clone());
+                self.router.do_send(NotReplaced(slot));
                 self.announce(WorkerEvent::StartFailed { slot, generation, error });
                 self.handle_event(Event::StartFailed(slot, generation), ctx);
                 self.tell_failed();
@@ -236,6 +237,7 @@ impl<B: Backend> Supervisor<B> {
         if let Some(index) = self.launches.iter().position(|launch| launch.key == key) {
             // Dropping the future ends the process.
             ctx.cancel_future(self.launches.swap_remove(index).handle);
+            self.router.do_send(NotReplaced(key.slot));
         }
     }
 

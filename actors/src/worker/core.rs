@@ -226,7 +226,8 @@ impl<J> Core<J> {
             awaited |= matches!(flight.state, State::Cancelled { .. }) && !running;
             if !flight.class.overlapping && running {
                 sync_running = Some(id);
-                self.abandoned = flight.is_abandoned(now).then_some(flight.class.id);
+                self.abandoned =
+                    flight.is_abandoned(now, self.patience.kill_grace).then_some(flight.class.id);
             }
             if !flight.class.overlapping
                 && now.saturating_duration_since(flight.sent) >= self.patience.stall_after
@@ -341,8 +342,9 @@ impl<J> Core<J> {
 
 impl<J> Flight<J> {
     /// Whether the call, which runs, has not answered to an interrupt.
-    fn is_abandoned(&self, now: Instant) -> bool {
-        matches!(self.state, State::Cancelled { since, .. } if now.saturating_duration_since(since) >= REPEAT)
+    fn is_abandoned(&self, now: Instant, kill_grace: Duration) -> bool {
+        let enough = REPEAT.min(kill_grace);
+        matches!(self.state, State::Cancelled { since, .. } if now.saturating_duration_since(since) >= enough)
     }
 
     fn judge(

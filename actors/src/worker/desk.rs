@@ -17,7 +17,7 @@ use crate::id::{CallId, ClassId};
 use crate::job::Job;
 use crate::panic::{caught, Breakdown};
 use crate::router::core::WorkerKey;
-use crate::router::{Answer, Done, Release, Router, WorkerDown, WorkerDraining};
+use crate::router::{Answer, Done, Release, Router, WorkerDown, WorkerKilled};
 use crate::supervisor::{RetireReason, RetireWanted, Supervisor, WorkerExited};
 
 /// How often a process is looked at from outside: its memory, whether it is stopped.
@@ -484,7 +484,8 @@ impl<B: Backend> Desk<B> {
         self.stage = Stage::Killed;
         self.killed = Some(reason);
         // It takes nothing more; told before the process is gone, lest calls go to and fro until then.
-        self.spec.router.do_send(WorkerDraining { key: self.spec.key });
+        let (key, abandoned) = (self.spec.key, self.core.abandoned());
+        self.spec.router.do_send(WorkerKilled { key, abandoned });
         self.link.kill(reason);
     }
 
