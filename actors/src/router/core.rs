@@ -409,7 +409,8 @@ impl<J> Core<J> {
                 Some(key) => self.home(class, key),
             };
             if self.is_held(class) {
-                self.held.extend(self.lanes[lane].pop_front());
+                let entry = self.lanes[lane].pop_front()?;
+                self.hold(entry);
                 continue;
             }
             let index = index?;
@@ -526,15 +527,37 @@ impl<J> Core<J> {
     /// The next of the calls that are not simply in their lane.
     fn next_special(&mut self) -> Option<Dispatch<J>> {
         if std::mem::take(&mut self.recheck) {
-            for entry in std::mem::take(&mut self.held) {
-                if self.is_held(entry.class) {
-                    self.held.push_back(entry);
-                } else {
-                    self.put_back(entry);
-                }
-            }
+            self.recheck = self.release_held();
         }
         self.next_alone().or_else(|| self.next_bound())
+    }
+
+    /// Puts calls of functions that are not held any more back in their lanes, of each function no more than the first
+    /// that any worker may take: there may be room for few of many, and the next follows with the next dispatch.
+    /// Returns whether there were any.
+    fn release_held(&mut self) -> bool {
+        let mut judged: Vec<ClassId> = Vec::new();
+        let mut released = false;
+        let mut index = 0;
+        while let Some(&Entry { class, affinity, .. }) = self.held.get(index) {
+            let skip = judged.contains(&class.id);
+            let held = skip || self.is_held(class);
+            if !skip && (held || affinity.is_none()) {
+                judged.push(class.id);
+            }
+            if held {
+                index += 1;
+            } else if let Some(entry) = self.held.remove(index) {
+                self.put_back(entry);
+                released = true;
+            }
+        }
+        released
+    }
+
+    fn hold(&mut self, entry: Entry<J>) {
+        let place = self.held.partition_point(|other| other.order < entry.order);
+        self.held.insert(place, entry);
     }
 
     /// Gives the next call that must run alone to a worker that is idle. If none is, one is kept from other calls until
@@ -582,7 +605,7 @@ impl<J> Core<J> {
             if !self.is_held(entry.class) {
                 return Some(self.dispatch(index, entry));
             }
-            self.held.push_back(entry);
+            self.hold(entry);
         }
     }
 

@@ -80,6 +80,7 @@ struct State {
     /// `None`: every launch succeeds.
     expected: Option<VecDeque<Launch>>,
     unexpected: Vec<Launched>,
+    launch_time: Option<Duration>,
     launched: Vec<Launched>,
     capacity: Option<usize>,
     processes: Vec<Rc<RefCell<Process>>>,
@@ -99,6 +100,11 @@ impl Script {
     /// From now on launches go like this, one after another; one more never ends, and [`Script::assert_drained`] tells.
     pub fn expect_launches(&self, launches: impl IntoIterator<Item = Launch>) {
         self.0.borrow_mut().expected.get_or_insert_default().extend(launches);
+    }
+
+    /// From now on launches that nobody expects take this long; 10 ms if it was never said.
+    pub fn set_launch_time(&self, time: Duration) {
+        self.0.borrow_mut().launch_time = Some(time);
     }
 
     /// From now on every launch succeeds again.
@@ -204,8 +210,9 @@ impl Script {
         let mut state = self.0.borrow_mut();
         let launched = Launched { slot, generation, at: now() };
         state.launched.push(launched);
+        let usual = state.launch_time.unwrap_or(Duration::from_millis(10));
         let launch = match &mut state.expected {
-            None => Some(Launch::ready(Duration::from_millis(10))),
+            None => Some(Launch::ready(usual)),
             Some(expected) => expected.pop_front(),
         };
         if launch.is_none() {
