@@ -227,7 +227,8 @@ impl Request for Call {
     }
 
     fn size(&self) -> usize {
-        self.payload.len()
+        let metadata = self.metadata.iter().flat_map(|entries| entries.iter());
+        self.payload.len() + metadata.map(|(key, value)| key.len() + value.len()).sum::<usize>()
     }
 
     fn affinity(&self) -> Option<u64> {
@@ -270,6 +271,7 @@ mod tests {
         let call = Call::bytes("f", &b""[..]).traceparent("00-1").metadata("traceparent", "00-2");
         assert_eq!(call.codec_byte(), 0x83);
         assert_eq!(call.metadata_value("traceparent"), Some("00-2"));
+        assert_eq!(call.size(), 15, "it counts in the queue's bytes");
         let mut out = BytesMut::new();
         call.put_metadata(&mut out).expect("it is short");
         assert_eq!(&out[2..], br#"{"traceparent":"00-2"}"#);

@@ -60,7 +60,7 @@ described! {
         /// How many calls may wait for a worker; one more is refused as overloaded.
         /// Default: 4,096.
         pub max_queue: usize,
-        /// How many bytes of arguments may wait for a worker; a call beyond that is refused as overloaded unless it is the only one.
+        /// How many bytes of arguments and metadata may wait for a worker; a call beyond that is refused as overloaded unless it is the only one.
         /// Default: 256 MiB.
         pub max_queue_bytes: usize,
         /// How many workers one function may occupy while calls of it that were given up do not end; 0 for all but one.

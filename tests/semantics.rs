@@ -24,7 +24,9 @@ fn file(prefix: &str) -> PathBuf {
 /// The tests that a line names: `file::name` between backticks.
 fn named(line: &str) -> Vec<(&str, &str)> {
     let quoted = line.split('`').skip(1).step_by(2);
-    quoted.filter_map(|text| text.split_once("::")).filter(|(_, name)| !name.contains([' ', '('])).collect()
+    let paths = quoted.filter_map(|text| text.split_once("::"));
+    // Types and their constants are in capitals.
+    paths.filter(|(file, name)| file.starts_with(char::is_lowercase) && !name.contains([' ', '('])).collect()
 }
 
 fn exists((prefix, name): (&str, &str)) {

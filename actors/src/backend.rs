@@ -12,7 +12,7 @@ use crate::id::{CallId, ClassId, Generation, SlotId};
 pub trait Request: Send + 'static {
     /// How long the caller waits, counted from admission; `None` takes the pool's default.
     fn timeout(&self) -> Option<Duration>;
-    /// The length of the arguments in bytes, for the bound on the queue.
+    /// The length of the arguments and of what goes with them, in bytes, for the bound on the queue.
     fn size(&self) -> usize;
     /// Whether the call may run again after a worker died while it ran.
     fn idempotent(&self) -> bool;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use actix_pyproc_actors::restart::RestartPolicy;
 use actix_pyproc_actors::router::core::Limits;
 use actix_pyproc_actors::router::select::Select;
-use actix_pyproc_actors::supervisor::{ReloadAll, ReplaceSlot, Resize, Settings};
+use actix_pyproc_actors::supervisor::{ReloadAll, ReplaceSlot, Resize, Settings, Shutdown};
 use actix_pyproc_actors::testing::{
-    limits, settings, Script, ScriptedCall, ScriptedError, ScriptedPool, Then,
+    limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedPool, Then,
 };
 use actix_pyproc_actors::SlotId;
 use common::*;
@@ -192,5 +192,71 @@ async fn every_call_has_one_outcome_that_says_what_happened() {
     tokio::time::pause();
     for seed in 0..40 {
         one_pool(seed).await;
+    }
+}
+
+/// A pool of which an actor panics while everything else happens.
+async fn one_broken_pool(seed: u64) {
+    let mut random = Rng::with_seed(seed);
+    let settings =
+        Settings { max_calls: Some(20), drain_timeout: MS * 300, ..settings(random.u32(2..=WORKERS)) };
+    let pool = ready_pool_with(Script::new(), limits(), settings).await;
+    let (mut calls, panics_at) = (Vec::new(), random.u64(..200));
+    let mut send = |plan, call| {
+        let answer = pool.router.send(call);
+        calls.push((plan, now(), actix_rt::spawn(async { (answer.await, now()) })));
+    };
+    let mut shutdown = None;
+    for seq in 0..200 {
+        let (plan, call) = plan(seq, &mut random);
+        let (mut then, mut call) = (plan.then, call);
+        if seq == panics_at {
+            match random.u8(..3) {
+                0 => then = Then::PanicAtAdmission,
+                1 => then = Then::PanicAtEnd,
+                _ => {
+                    pool.script.expect_launches([Launch::panics(MS * random.u32(..5))]);
+                    pool.supervisor.do_send(ReloadAll::default());
+                }
+            }
+            call = call.then(then);
+        } else if seq + 20 == panics_at && random.bool() {
+            let deadline = MS * random.u32(..1000);
+            shutdown = Some(actix_rt::spawn(pool.supervisor.send(Shutdown { deadline })));
+        }
+        send(Plan { then, ..plan }, call);
+        if seq < panics_at {
+            disturb(&pool, &mut random);
+        }
+        sleep(US * random.u32(1..3000)).await;
+    }
+    sleep(SECOND * 60).await;
+    let mut dropped = 0;
+    for (call, at, answer) in calls {
+        let (result, answered) = soon(answer).await.expect("the task lives");
+        match result {
+            Ok(result) => {
+                let sent = Sent { call, at, answer: actix_rt::spawn(std::future::pending()) };
+                if !matches!(call.then, Then::PanicAtEnd | Then::PanicAtAdmission) {
+                    check(&sent, (result, answered), runs(&pool, call.seq), 3);
+                }
+            }
+            Err(_) => dropped += 1,
+        }
+    }
+    assert!(dropped <= 1, "seed {seed}: {dropped} calls were dropped");
+    soon(pool.shutdown(SECOND)).await;
+    if let Some(shutdown) = shutdown {
+        // The supervisor may have panicked.
+        let _ = soon(shutdown).await.expect("the task lives");
+    }
+    assert_eq!(pool.script.alive(), 0, "seed {seed}");
+}
+
+#[actix::test]
+async fn every_call_has_one_outcome_also_if_an_actor_panics_meanwhile() {
+    tokio::time::pause();
+    for seed in 0..30 {
+        one_broken_pool(seed).await;
     }
 }

@@ -208,9 +208,12 @@ impl<B: Backend> Router<B> {
     /// Puts calls back whose function some worker does not have, if there still is such a function.
     fn judge_again(&mut self, jobs: Vec<Job<B>>, now: Instant) {
         let mut known = Vec::with_capacity(jobs.len());
-        for job in jobs {
+        for mut job in jobs {
             match self.backend.classify(&job.call) {
-                Ok(_) => known.push(job),
+                Ok(class) => {
+                    job.class = class;
+                    known.push(job);
+                }
                 Err(error) => self.end_with(job, error),
             }
         }
