@@ -62,6 +62,8 @@ pub enum Then {
     Unsendable,
     /// The backend panics at its admission.
     PanicAtAdmission,
+    /// The link panics when it is sent.
+    PanicAtSend,
     /// The link panics when it ends.
     PanicAtEnd,
 }

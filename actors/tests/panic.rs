@@ -147,3 +147,25 @@ async fn a_panic_during_a_shutdown_ends_every_call_and_the_shutdown() {
         tokio::time::resume();
     }
 }
+
+// All calls that were to go to the worker were dropped with it, and their callers heard of no panic.
+#[actix::test]
+async fn a_call_that_cannot_be_sent_without_a_panic_takes_no_other_with_it() {
+    let pool = ready_pool(limits(), settings(2)).await;
+    let heard = listen(&pool);
+    let then = |seq| if seq == 24 { Then::PanicAtSend } else { Then::Hang };
+    let calls = (20..30).map(|seq| call(seq).class(9).overlapping().then(then(seq)));
+    let sent: Vec<_> = calls.map(|call| actix_rt::spawn(pool.router.send(call))).collect();
+    let mut dropped = 0;
+    for sent in sent {
+        match soon(sent).await.expect("the task lives") {
+            Ok(result) => {
+                let error = result.expect_err("it ends with an error");
+                assert!(error == KILLED || is_broken(&Err(error)), "{error:?}");
+            }
+            Err(_) => dropped += 1,
+        }
+    }
+    assert_eq!(dropped, 1);
+    assert_broken(&pool, Vec::new(), &heard, "router").await;
+}

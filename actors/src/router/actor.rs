@@ -52,7 +52,7 @@ struct WorkerEntry<B: Backend> {
     key: WorkerKey,
     addr: Addr<Worker<B>>,
     desk: SharedDesk<B>,
-    staged: Vec<Assigned<B>>,
+    staged: VecDeque<Assigned<B>>,
     calls: u64,
 }
 
@@ -163,7 +163,7 @@ impl<B: Backend> Router<B> {
             let Some(worker) = self.workers.iter_mut().find(|worker| worker.key == dispatch.to) else {
                 unreachable!("the core knows the same workers as the actor");
             };
-            worker.staged.push(Assigned { job: dispatch.job, charge: dispatch.charge });
+            worker.staged.push_back(Assigned { job: dispatch.job, charge: dispatch.charge });
         }
     }
 
@@ -171,7 +171,7 @@ impl<B: Backend> Router<B> {
     fn send_staged(&mut self, now: Instant) -> bool {
         let mut news = false;
         for worker in self.workers.iter_mut().filter(|worker| !worker.staged.is_empty()) {
-            news |= worker.desk.borrow_mut().assign(worker.staged.drain(..), now);
+            news |= worker.desk.borrow_mut().assign(&mut worker.staged, now);
         }
         news
     }
@@ -455,7 +455,7 @@ impl<B: Backend> Handler<WorkerUp<B>> for Router<B> {
         if self.broken.is_some() {
             addr.do_send(KillWorker(KillReason::Shutdown));
         }
-        self.workers.push(WorkerEntry { key, addr, desk, staged: Vec::new(), calls: 0 });
+        self.workers.push(WorkerEntry { key, addr, desk, staged: VecDeque::new(), calls: 0 });
         self.step(|this| {
             this.core.worker_up(key, capacity);
             // The new worker may have functions that the others lack, or may say that there is no such function.

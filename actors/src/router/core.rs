@@ -348,7 +348,7 @@ impl<J> Core<J> {
         self.recheck = true;
     }
 
-    /// Takes out the calls of functions that no worker had so far, to be judged again and put back.
+    /// Takes out the calls that are held, to be judged again and put back.
     #[must_use]
     pub fn take_held(&mut self) -> Vec<J> {
         let held = std::mem::take(&mut self.held);

@@ -339,6 +339,7 @@ impl Link<ScriptedBackend> for ScriptedLink {
         call: &ScriptedCall,
         _: Option<Instant>,
     ) -> Result<(), Unsent<ScriptedError>> {
+        assert!(call.then != Then::PanicAtSend, "scripted");
         if call.then == Then::Unsendable {
             return Err(Unsent::Refused(ScriptedError::Refused));
         }

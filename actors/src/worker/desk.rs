@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -189,8 +190,9 @@ impl<B: Backend> Desk<B> {
     }
 
     /// Takes calls and writes them to the process at once. Returns whether there is news.
-    pub(crate) fn assign(&mut self, calls: impl Iterator<Item = Assigned<B>>, now: Instant) -> bool {
-        for assigned in calls {
+    pub(crate) fn assign(&mut self, calls: &mut VecDeque<Assigned<B>>, now: Instant) -> bool {
+        // One by one: should the link panic over a call, the router still has the others.
+        while let Some(assigned) = calls.pop_front() {
             self.send(assigned, now);
         }
         if let Some(waker) = &self.waker {
