@@ -1,6 +1,5 @@
 //! Which call goes where, and how each ends, in simulated time.
 
-#[expect(dead_code, reason = "the helpers of the other test crates")]
 mod common;
 
 use std::collections::HashSet;
