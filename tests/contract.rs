@@ -59,6 +59,48 @@ async fn a_function_of_new_code_never_disappears_again_while_the_workers_are_rep
     }
 }
 
+/// A worker whose `steady` is a coroutine in every second version, and of whose other functions one comes and goes.
+fn version(n: u32) -> String {
+    let [head, coming] = if n.is_multiple_of(2) { ["", "even"] } else { ["async ", "odd"] };
+    let function = |head, name| format!("@expose\n{head}def {name}(n):\n    return n\n");
+    format!("from pyproc_worker import expose\n{}{}", function(head, "steady"), function("", coming))
+}
+
+#[actix_rt::test]
+async fn calls_have_their_answers_while_functions_come_go_and_become_coroutines() {
+    let dir = TempDir::new().expect("there is room for a file");
+    let script = dir.path().join("worker.py");
+    std::fs::write(&script, version(0)).expect("it is writable");
+    let pool = start(PoolConfig::new(&script).workers(3)).await;
+    let caller = |seed: u64| {
+        let pool = pool.clone();
+        async move {
+            for n in seed.. {
+                let function = ["steady", "steady", "even", "odd"][(n % 4) as usize];
+                let call = json_call(function, json!(n));
+                let call = if n % 3 == 0 { call.affinity(n % 5) } else { call };
+                let call = if n % 2 == 0 { call.idempotent() } else { call };
+                match pool.request(call).await {
+                    Ok(reply) => assert_eq!(reply.json::<u64>().expect("it is a number"), n),
+                    Err(CallError::UnknownFunction { .. }) if function != "steady" => {}
+                    Err(CallError::ShuttingDown) => return,
+                    Err(error) => panic!("{function}: {error:?}"),
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let callers: Vec<_> = (0..16).map(|seed| actix_rt::spawn(caller(seed))).collect();
+    for n in 1..8 {
+        std::fs::write(&script, version(n)).expect("it is writable");
+        capped("a reload", pool.reload()).await.expect("the new code starts");
+    }
+    pool.shutdown().await;
+    for caller in callers {
+        ended(caller).await;
+    }
+}
+
 // 19 of 129 calls of others failed, and for 11 s there was no worker at all.
 #[actix_rt::test]
 async fn a_client_that_gives_up_on_a_function_in_c_takes_no_worker_from_the_others() {
