@@ -117,7 +117,8 @@ impl Call {
         self
     }
 
-    /// Sends calls with an equal key to the same worker while it lives, whether they come from Rust or over HTTP.
+    /// Sends calls with an equal key to the same worker while it lives, whether they come from Rust
+    /// or over HTTP.
     #[must_use]
     pub fn affinity(mut self, key: impl AffinityKey) -> Self {
         self.affinity = Some(affinity::hash(&key));

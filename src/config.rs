@@ -60,10 +60,12 @@ described! {
         /// How many calls may wait for a worker; one more is refused as overloaded.
         /// Default: 4,096.
         pub max_queue: usize,
-        /// How many bytes of arguments and metadata may wait for a worker; a call beyond that is refused as overloaded unless it is the only one.
+        /// How many bytes of arguments and metadata may wait for a worker; a call beyond that is
+        /// refused as overloaded unless it is the only one.
         /// Default: 256 MiB.
         pub max_queue_bytes: usize,
-        /// How many workers one function may occupy while calls of it that were given up do not end; 0 for all but one.
+        /// How many workers one function may occupy while calls of it that were given up do not
+        /// end; 0 for all but one.
         /// Default: 0.
         pub max_abandoned: usize,
         /// The deadline of calls that bring none; `"none"` for no deadline.
@@ -162,7 +164,8 @@ described! {
         /// How many starts in a row may fail before the slot rests.
         /// Default: 3.
         pub max_start_failures: u32,
-        /// While no worker serves and the next start is further away than this, calls are refused as unavailable instead of kept.
+        /// While no worker serves and the next start is further away than this, calls are refused
+        /// as unavailable instead of kept.
         /// Default: 1 s.
         #[serde(with = "duration")]
         pub hold: Duration,

@@ -55,8 +55,8 @@ pub enum CallError {
         /// Always true: a call that had not started goes on elsewhere.
         started: bool,
     },
-    /// The call was running in as many workers that died as it may, each time as the one that may have been the cause, and is not
-    /// tried again.
+    /// The call was running in as many workers that died as it may, each time as the one that may
+    /// have been the cause, and is not tried again.
     #[error("the call was running in {attempts} workers that died, the last one {exit}")]
     Quarantined {
         /// In how many workers that died it was running.
@@ -67,7 +67,8 @@ pub enum CallError {
     /// No worker serves, and none is about to. The call did not run.
     #[error("no worker serves; try again in {retry_after:?}")]
     Unavailable {
-        /// Why no worker serves: how the last start failed, how the last worker ended, or what broke the pool.
+        /// Why no worker serves: how the last start failed, how the last worker ended, or what
+        /// broke the pool.
         #[source]
         cause: Option<Arc<StartError>>,
         /// When the next start is tried.

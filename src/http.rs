@@ -1,4 +1,5 @@
-//! The pool over HTTP: handlers to mount in an actix-web application. The main structure is [`Gateway`].
+//! The pool over HTTP: handlers to mount in an actix-web application. The main structure is
+//! [`Gateway`].
 //!
 //! | request | gives |
 //! | --- | --- |
@@ -9,7 +10,8 @@
 //! | `GET /metrics` | the pool's figures in Prometheus' text format |
 //! | `GET /dashboard` | a live page |
 //!
-//! `HEAD` answers as `GET` does, without a body. `docs/gateway.md` describes the headers, the status codes, and who may ask what.
+//! `HEAD` answers as `GET` does, without a body. `docs/gateway.md` describes the headers, the
+//! status codes, and who may ask what.
 
 mod admission;
 mod annotation;

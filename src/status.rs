@@ -35,7 +35,8 @@ pub struct PoolStatus {
     pub requeued: u64,
     /// How often a process that had ended by itself was replaced.
     pub restarts: u64,
-    /// How often a process was replaced that the pool had killed, because a call did not end or because it was stopped.
+    /// How often a process was replaced that the pool had killed, because a call did not end or
+    /// because it was stopped.
     pub kills: u64,
     /// From admission to answer, of calls that returned.
     pub latency: LatencyStatus,

@@ -1,4 +1,5 @@
-//! Where the contract was broken once: what a caller hears when the pool, the code or the clock changes under the call.
+//! Where the contract was broken once: what a caller hears when the pool, the code or the clock
+//! changes under the call.
 
 mod support;
 
@@ -22,7 +23,8 @@ async fn ended<T>(call: actix_rt::task::JoinHandle<T>) -> T {
     capped("a call", call).await.expect("the task lives")
 }
 
-/// Calls a function of the new code without pause; from its first answer on every call must have one.
+/// Calls a function of the new code without pause; from its first answer on every call must have
+/// one.
 async fn call_new_function(pool: Pool) -> usize {
     let mut answered = 0;
     loop {
@@ -59,7 +61,8 @@ async fn a_function_of_new_code_never_disappears_again_while_the_workers_are_rep
     }
 }
 
-/// A worker whose `steady` is a coroutine in every second version, and of whose other functions one comes and goes.
+/// A worker whose `steady` is a coroutine in every second version, and of whose other functions one
+/// comes and goes.
 fn version(n: u32) -> String {
     let [head, coming] = if n.is_multiple_of(2) { ["", "even"] } else { ["async ", "odd"] };
     let function = |head, name| format!("@expose\n{head}def {name}(n):\n    return n\n");
@@ -186,7 +189,8 @@ async fn a_call_that_ran_in_part_and_is_never_tried_again_is_lost_with_the_worke
     assert_eq!(lines(&path).len(), 1);
 }
 
-// Each of them had been running in three workers that died, and was quarantined with the one that killed them.
+// Each of them had been running in three workers that died, and was quarantined with the one that
+// killed them.
 #[actix_rt::test]
 async fn of_many_coroutines_only_the_one_that_kills_its_workers_is_quarantined() {
     let dir = TempDir::new().expect("there is room for a file");
@@ -346,7 +350,8 @@ async fn nobody_can_connect_to_a_worker() {
         let line = unix.lines().find(|line| line.split_whitespace().nth(6) == Some(&socket));
         let line = line.expect("a worker has only sockets of its own machine");
         let fields: Vec<_> = line.split_whitespace().collect();
-        // Num, RefCount, Protocol, Flags, Type, St, Inode: no path, and the flag of a listener is not set.
+        // Num, RefCount, Protocol, Flags, Type, St, Inode: no path, and the flag of a listener is
+        // not set.
         assert_eq!((fields.len(), fields[3]), (7, "00000000"), "{line}");
     }
     pool.shutdown().await;

@@ -1,5 +1,5 @@
-//! Hosts in unusual circumstances: they block or ignore signals, or see another PID namespace in `/proc`. Each test runs
-//! itself as such a host.
+//! Hosts in unusual circumstances: they block or ignore signals, or see another PID namespace in
+//! `/proc`. Each test runs itself as such a host.
 
 mod process;
 

@@ -1,5 +1,6 @@
-//! What a worker can do to its host with the descriptors that it inherits: nothing. Each row is code that a real worker
-//! runs; afterwards the pool serves, by the same worker or by another, ends in time, and leaves nothing.
+//! What a worker can do to its host with the descriptors that it inherits: nothing. Each row is
+//! code that a real worker runs; afterwards the pool serves, by the same worker or by another, ends
+//! in time, and leaves nothing.
 
 mod support;
 

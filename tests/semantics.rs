@@ -1,4 +1,5 @@
-//! Each sentence of `docs/semantics.md` names a test, and each test that it or `docs/gateway.md` names exists.
+//! Each sentence of `docs/semantics.md` names a test, and each test that it or `docs/gateway.md`
+//! names exists.
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,8 @@ use crate::id::{CallId, ClassId, Generation, SlotId};
 pub trait Request: Send + 'static {
     /// How long the caller waits, counted from admission; `None` takes the pool's default.
     fn timeout(&self) -> Option<Duration>;
-    /// The length of the arguments and of what goes with them, in bytes, for the bound on the queue.
+    /// The length of the arguments and of what goes with them, in bytes, for the bound on the
+    /// queue.
     fn size(&self) -> usize;
     /// Whether the call may run again after a worker died while it ran.
     fn idempotent(&self) -> bool;
@@ -124,8 +125,8 @@ pub trait Link<B: Backend>: Unpin + 'static {
 /// Why a process was not given a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsent<E> {
-    /// It has no such function. Another process may have it: while the code is reloaded, old and new
-    /// processes serve side by side.
+    /// It has no such function. Another process may have it: while the code is reloaded, old and
+    /// new processes serve side by side.
     NoFunction,
     /// No process can take the call, which ends with this error.
     Refused(E),

@@ -1,8 +1,9 @@
-//! What becomes of a pool one of whose actors panics. The main structure in this module is [`Breakdown`].
+//! What becomes of a pool one of whose actors panics. The main structure in this module is
+//! [`Breakdown`].
 //!
-//! tokio drops a task that panics, and an actor with it: its senders find a closed mailbox, or wait, and nobody
-//! learns why. A panic is a defect of this crate, so the pool does not go on: it refuses all calls for good and
-//! says why.
+//! tokio drops a task that panics, and an actor with it: its senders find a closed mailbox, or
+//! wait, and nobody learns why. A panic is a defect of this crate, so the pool does not go on: it
+//! refuses all calls for good and says why.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -64,7 +65,8 @@ pub(crate) fn caught<R>(step: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Sen
 
 /// Starts an actor with an unbounded mailbox; `on_panic` runs after a panic has ended it.
 ///
-/// A bounded mailbox parks senders, and a parked request registers no waker: what bounds a pool is the router's queue.
+/// A bounded mailbox parks senders, and a parked request registers no waker: what bounds a pool is
+/// the router's queue.
 pub(crate) fn start<A>(actor: A, on_panic: impl FnOnce(&(dyn Any + Send)) + 'static) -> Addr<A>
 where
     A: Actor<Context = Context<A>>,

@@ -1,4 +1,5 @@
-//! An actor that panics, which is a defect of ours: every call still has an answer, and the pool says what happened.
+//! An actor that panics, which is a defect of ours: every call still has an answer, and the pool
+//! says what happened.
 
 #[expect(dead_code, reason = "the helpers of the other test crates")]
 mod common;
@@ -35,7 +36,8 @@ fn is_broken(answer: &Answer) -> bool {
     matches!(answer, Err(ScriptedError::Unavailable { cause: Some("panicked"), .. }))
 }
 
-/// What waits ends as unavailable, and so does what comes; no process is left, and the event names the actor.
+/// What waits ends as unavailable, and so does what comes; no process is left, and the event names
+/// the actor.
 async fn assert_broken(
     pool: &ScriptedPool,
     waiting: Vec<Spawned>,
@@ -148,7 +150,8 @@ async fn a_panic_during_a_shutdown_ends_every_call_and_the_shutdown() {
     }
 }
 
-// All calls that were to go to the worker were dropped with it, and their callers heard of no panic.
+// All calls that were to go to the worker were dropped with it, and their callers heard of no
+// panic.
 #[actix::test]
 async fn a_call_that_cannot_be_sent_without_a_panic_takes_no_other_with_it() {
     let pool = ready_pool(limits(), settings(2)).await;

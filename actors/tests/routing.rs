@@ -484,7 +484,8 @@ async fn a_call_without_any_time_ends_at_its_deadline_and_never_runs() {
     assert_eq!(runs(&pool, 1), 0);
 }
 
-// Workers that were not yet replaced said that there is no such function: most calls of it failed during a reload.
+// Workers that were not yet replaced said that there is no such function: most calls of it failed
+// during a reload.
 #[actix::test]
 async fn calls_of_a_function_that_only_new_workers_have_go_to_those() {
     let pool = ready_pool(limits(), settings(3)).await;
@@ -518,7 +519,8 @@ async fn a_call_of_a_function_that_no_worker_has_waits_for_one_that_has_it_or_sa
     assert_eq!(runs(&pool, 5), 0);
 }
 
-// A client with a short deadline on a function that cannot be interrupted took all workers from the others.
+// A client with a short deadline on a function that cannot be interrupted took all workers from the
+// others.
 #[actix::test]
 async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_and_cost_no_backoff() {
     let pool = ready_pool(limits(), settings(2)).await;
@@ -537,7 +539,8 @@ async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_and_cos
     assert!(!names(&heard).contains(&"restarting") && !names(&heard).contains(&"opened"));
 }
 
-// It had left the table of calls in flight, and nobody looked at its deadline until the process was gone.
+// It had left the table of calls in flight, and nobody looked at its deadline until the process was
+// gone.
 #[actix::test]
 async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
     let pool = ready_pool(limits(), settings(1)).await;
@@ -558,8 +561,8 @@ async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
     assert_at(at, start + MS * 2020);
 }
 
-// While some workers were being replaced, the others were given the same calls, until none was left: 882 of 1,000 calls
-// of others expired.
+// While some workers were being replaced, the others were given the same calls, until none was
+// left: 882 of 1,000 calls of others expired.
 #[actix::test]
 async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_also_if_replacements_take_long() {
     tokio::time::pause();

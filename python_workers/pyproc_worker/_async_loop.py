@@ -111,7 +111,8 @@ def _run(loop, server):
 
 
 def _is_between_callbacks(traceback):
-    # Whether the code that has raised was called by the loop itself and not by a callback: a signal handler.
+    # Whether the code that has raised was called by the loop itself and not by a callback: a signal
+    # handler.
     caller = None
     while traceback is not None:
         name = str(traceback.tb_frame.f_globals.get("__name__"))

@@ -93,14 +93,16 @@ def _die_with_host(life):
         os.kill(os.getpid(), _signal.SIGKILL)
 
     def kill_at_end(descriptor, owner):
-        # The kernel itself kills the owner when the host's end is closed, even while C code runs here.
+        # The kernel itself kills the owner when the host's end is closed, even while C code runs
+        # here.
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, owner)
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, _signal.SIGKILL)
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | fcntl.FASYNC)
 
     _signal.signal(_HOST_DEATH_SIGNAL, on_host_death)
     kill_at_end(life, -own)
-    # Opened again it has a second owner: this process, whatever group it is in then. It stays open until the end.
+    # Opened again it has a second owner: this process, whatever group it is in then. It stays open
+    # until the end.
     kill_at_end(os.open("/proc/self/fd/%d" % life, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), own)
 
 

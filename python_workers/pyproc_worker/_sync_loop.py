@@ -51,7 +51,8 @@ def serve(channel, calls, flush_ns):
 def _flush(out, sendall):
     if out:
         replies = b"".join(out)
-        # Before they are sent: an exception may leave them sent in part, and they must not follow again.
+        # Before they are sent: an exception may leave them sent in part, and they must not follow
+        # again.
         out.clear()
         sendall(replies)
 
@@ -113,8 +114,8 @@ def _serve(channel, calls, flush_ns, out):
                     slow.discard(function)
                     _flush(out, sendall)
                 if codec == CODEC_JSON and payload is None:
-                    # While `kind` is CALL the function has not begun. Once it has, it is not run again,
-                    # whatever a signal handler of the script raises between two bytecodes.
+                    # While `kind` is CALL the function has not begun. Once it has, it is not run
+                    # again, whatever a signal handler of the script raises between two bytecodes.
                     try:
                         index = call & INDEX_MASK
                         phase[index] = RUNNING

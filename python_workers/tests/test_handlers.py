@@ -179,7 +179,8 @@ class EveryBytecodeOfTheEventLoopTest(unittest.TestCase):
 
     def setUp(self):
         self.runs = collections.Counter()
-        # What asyncio and Python say of the callbacks and coroutines that are cut off is of no use here.
+        # What asyncio and Python say of the callbacks and coroutines that are cut off is of no use
+        # here.
         quiet = warnings.catch_warnings()
         quiet.__enter__()
         self.addCleanup(quiet.__exit__, None, None, None)

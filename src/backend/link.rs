@@ -284,7 +284,8 @@ impl Link<PythonBackend> for PythonLink {
             SENT => Phase::Sent,
             RUNNING => Phase::Running,
             FINISHED => Phase::Finished,
-            // A byte that the protocol does not have may hide a function that ran: it must not run twice.
+            // A byte that the protocol does not have may hide a function that ran: it must not run
+            // twice.
             _ => Phase::Running,
         }
     }

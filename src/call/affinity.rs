@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 /// A key for [`Call::affinity`](crate::Call::affinity): text, bytes, or an integer.
 ///
-/// A key is its bytes. An integer is its decimal text, so `7`, `"7"` and the header `X-Pyproc-Affinity: 7` are one key. The bytes are
-/// hashed with [FNV-1a, 64 bits](https://datatracker.ietf.org/doc/html/draft-eastlake-fnv), which gives the same on every platform and
-/// in every build. The trait is sealed.
+/// A key is its bytes. An integer is its decimal text, so `7`, `"7"` and the header
+/// `X-Pyproc-Affinity: 7` are one key. The bytes are hashed with [FNV-1a, 64
+/// bits](https://datatracker.ietf.org/doc/html/draft-eastlake-fnv), which gives the same on every
+/// platform and in every build. The trait is sealed.
 pub trait AffinityKey: sealed::Sealed {}
 
 mod sealed {

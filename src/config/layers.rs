@@ -145,13 +145,15 @@ impl ConfigLayers {
         self.vars(vars)
     }
 
-    /// Overlays what variables set: `PYPROC_MAX_QUEUE` is `max_queue`, `PYPROC_RESTART_MAX_RESTARTS` is
-    /// `restart.max_restarts`. Values are written as in TOML, strings without quotes, `env` as a JSON object, which
-    /// stands in place of what was there.
+    /// Overlays what variables set: `PYPROC_MAX_QUEUE` is `max_queue`,
+    /// `PYPROC_RESTART_MAX_RESTARTS` is `restart.max_restarts`. Values are written as in TOML,
+    /// strings without quotes, `env` as a JSON object, which stands in place of what was there.
     ///
-    /// Left alone are variables that are not for the configuration: those of the protocol between host and worker
-    /// (`PYPROC_…_FD`), the secrets of the command line (`PYPROC_TOKEN`, `PYPROC_CONTROL_TOKEN`), those of benchmarks
-    /// and tests (`PYPROC_BENCH_…`, `PYPROC_SOAK_…`), and those that Kubernetes sets in each pod near a service called `pyproc` (`PYPROC_PORT`, `PYPROC_SERVICE_HOST`, …).
+    /// Left alone are variables that are not for the configuration: those of the protocol between
+    /// host and worker (`PYPROC_…_FD`), the secrets of the command line (`PYPROC_TOKEN`,
+    /// `PYPROC_CONTROL_TOKEN`), those of benchmarks and tests (`PYPROC_BENCH_…`, `PYPROC_SOAK_…`),
+    /// and those that Kubernetes sets in each pod near a service called `pyproc` (`PYPROC_PORT`,
+    /// `PYPROC_SERVICE_HOST`, …).
     ///
     /// # Errors
     /// [`ConfigError::UnknownVariable`] if a variable names no field, [`ConfigError::Variable`] if a value does not

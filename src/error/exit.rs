@@ -60,8 +60,8 @@ pub enum ExitStatus {
         /// Whether it left a core file.
         core_dumped: bool,
     },
-    /// The program that hosts the pool has reaped it (it ignores `SIGCHLD`, or waits for any child), or it has not ended
-    /// ([`ExitCause::Unkillable`]).
+    /// The program that hosts the pool has reaped it (it ignores `SIGCHLD`, or waits for any
+    /// child), or it has not ended ([`ExitCause::Unkillable`]).
     Unknown,
 }
 
@@ -122,8 +122,9 @@ pub enum ExitCause {
     StartTimeout,
     /// The pool killed it: it closed its socket and lived on.
     Disconnected,
-    /// The pool sent SIGKILL and the process did not die within 5 s: it waits in the kernel (for a disk or a network file
-    /// system), or a debugger holds it. The pool goes on without it, and reaps it when it dies.
+    /// The pool sent SIGKILL and the process did not die within 5 s: it waits in the kernel (for a
+    /// disk or a network file system), or a debugger holds it. The pool goes on without it, and
+    /// reaps it when it dies.
     Unkillable,
     /// The pool killed it: what came from its socket breaks the protocol, in the way that is told.
     Protocol(Box<str>),

@@ -10,7 +10,8 @@ use actix_web::{dev, web, FromRequest, HttpRequest};
 use super::problem::Problem;
 use super::Gateway;
 
-/// A request to a name of the gateway, not from a page of another origin, and with the token if there is one.
+/// A request to a name of the gateway, not from a page of another origin, and with the token if
+/// there is one.
 #[derive(Debug)]
 pub(super) struct Allowed(pub(super) web::Data<Gateway>);
 

@@ -38,7 +38,8 @@ pub(super) async fn read(
     within(bounds.time, gather(payload, declared, bounds, coming)).await
 }
 
-/// A body is read from its connection just after its head, so most are there at the second look. Only the others cost a timer.
+/// A body is read from its connection just after its head, so most are there at the second look.
+/// Only the others cost a timer.
 async fn within(
     time: Duration,
     body: impl Future<Output = Result<Bytes, Problem>>,
@@ -82,7 +83,8 @@ async fn gather<E: std::fmt::Display>(
     Ok(body.freeze())
 }
 
-/// How much to reserve for a body of which `length` bytes have come: it grows with what came, and not by what was declared.
+/// How much to reserve for a body of which `length` bytes have come: it grows with what came, and
+/// not by what was declared.
 fn capacity(length: usize, most: usize) -> usize {
     (2 * length).min(most.max(length))
 }
@@ -163,7 +165,8 @@ mod tests {
         assert_eq!(body.ok().as_deref(), Some(&b"x"[..]));
     }
 
-    /// 77 connections that sent one byte of 64 MiB each took a host with 4 GiB of address space down.
+    /// 77 connections that sent one byte of 64 MiB each took a host with 4 GiB of address space
+    /// down.
     #[test]
     fn what_is_reserved_is_what_came_and_not_what_was_declared() {
         assert_eq!(capacity(1, 64 * MIB), 2);

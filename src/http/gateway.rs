@@ -19,7 +19,8 @@ use super::secret::Secret;
 use super::{call, control, dashboard, health, openapi};
 use crate::Pool;
 
-/// How many bytes of bodies may be in part in memory, if nothing else is said and bodies are not longer.
+/// How many bytes of bodies may be in part in memory, if nothing else is said and bodies are not
+/// longer.
 const BODIES_LIMIT: usize = 256 << 20;
 
 /// Mounts a pool's handlers with the default options: `App::new().configure(routes(pool))`, in every worker thread.
@@ -47,10 +48,12 @@ pub fn routes(pool: Pool) -> impl FnOnce(&mut ServiceConfig) + Clone {
     Gateway::new(pool).routes()
 }
 
-/// A pool's HTTP handlers, with their options. Clones are the same gateway; one whose options are changed is another.
+/// A pool's HTTP handlers, with their options. Clones are the same gateway; one whose options are
+/// changed is another.
 ///
-/// It is a handle of the pool, and so are the routes that it makes: the pool lives at least as long as the server that they are mounted
-/// in. The task that watches the pool for the live page is not one.
+/// It is a handle of the pool, and so are the routes that it makes: the pool lives at least as long
+/// as the server that they are mounted in. The task that watches the pool for the live page is not
+/// one.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -160,8 +163,9 @@ impl Gateway {
         self.with(|options| options.body_timeout = timeout)
     }
 
-    /// Refuses bodies with 503 while those that have come in part hold more bytes than this, over all connections. Default: 256 MiB, or four
-    /// times the limit of one body if that is more; at least the limit of one body.
+    /// Refuses bodies with 503 while those that have come in part hold more bytes than this, over
+    /// all connections. Default: 256 MiB, or four times the limit of one body if that is more; at
+    /// least the limit of one body.
     #[must_use]
     pub fn bodies_limit(self, bytes: usize) -> Self {
         self.with(|options| options.bodies_limit = Some(bytes))
@@ -169,15 +173,17 @@ impl Gateway {
 
     /// Raises shorter deadlines that clients ask for to this. Default: 100 ms.
     ///
-    /// A call that does not end at its deadline is interrupted, and a function that cannot be interrupted costs its worker. So a client
-    /// that asks for very short deadlines takes workers from the others.
+    /// A call that does not end at its deadline is interrupted, and a function that cannot be
+    /// interrupted costs its worker. So a client that asks for very short deadlines takes workers
+    /// from the others.
     #[must_use]
     pub fn min_timeout(self, floor: Duration) -> Self {
         self.with(|options| options.min_timeout = floor)
     }
 
-    /// Tells clients the Python traceback of an exception, and the last lines of standard error and the stacks of a worker that was lost,
-    /// in answers and on the live page. Default: `false`, because they tell of the code and of its data.
+    /// Tells clients the Python traceback of an exception, and the last lines of standard error and
+    /// the stacks of a worker that was lost, in answers and on the live page. Default: `false`,
+    /// because they tell of the code and of its data.
     #[must_use]
     pub fn tracebacks(self, tell: bool) -> Self {
         self.with(|options| options.tracebacks = tell)
@@ -189,14 +195,16 @@ impl Gateway {
         self.with(|options| options.dashboard = on)
     }
 
-    /// Asks for this token, as `Authorization: Bearer TOKEN`, in calls, and in all requests that read more than whether the gateway is live
-    /// and ready. Default: none, and everybody who reaches the gateway may call.
+    /// Asks for this token, as `Authorization: Bearer TOKEN`, in calls, and in all requests that
+    /// read more than whether the gateway is live and ready. Default: none, and everybody who
+    /// reaches the gateway may call.
     #[must_use]
     pub fn token(self, token: impl Into<String>) -> Self {
         self.with(|options| options.token = Some(Secret::new(token.into())))
     }
 
-    /// Lets who knows this token replace workers, reload and drain from the live page. It opens what [`Gateway::token`] opens too.
+    /// Lets who knows this token replace workers, reload and drain from the live page. It opens
+    /// what [`Gateway::token`] opens too.
     /// Default: none, and nobody can.
     #[must_use]
     pub fn control(self, token: impl Into<String>) -> Self {
@@ -205,17 +213,19 @@ impl Gateway {
 
     /// Answers to this name in the `Host` header, with any port. Repeat it for more names.
     ///
-    /// A server on a loopback address answers to `localhost`, the loopback addresses and these names. One on another address answers to
-    /// every host until a name is given; from then on to these names, `localhost` and all addresses.
+    /// A server on a loopback address answers to `localhost`, the loopback addresses and these
+    /// names. One on another address answers to every host until a name is given; from then on to
+    /// these names, `localhost` and all addresses.
     #[must_use]
     pub fn allow_host(self, name: &str) -> Self {
         self.with(|options| options.hosts.allow(name))
     }
 
-    /// Lets pages of this origin, such as `https://app.example`, send requests. Repeat it for more origins. Pages of other origins than the
-    /// gateway's own are refused with 403.
+    /// Lets pages of this origin, such as `https://app.example`, send requests. Repeat it for more
+    /// origins. Pages of other origins than the gateway's own are refused with 403.
     ///
-    /// It does not make a browser show the answer to the page; that needs CORS headers, as of the crate `actix-cors`.
+    /// It does not make a browser show the answer to the page; that needs CORS headers, as of the
+    /// crate `actix-cors`.
     #[must_use]
     pub fn allow_origin(self, origin: &str) -> Self {
         self.with(|options| options.origins.allow(origin))
@@ -234,8 +244,8 @@ impl Gateway {
         self
     }
 
-    /// Begins to gather, on the current thread, what the live page shows; [`Gateway::routes`] does it by itself. It ends with the last
-    /// clone of the gateway.
+    /// Begins to gather, on the current thread, what the live page shows; [`Gateway::routes`] does
+    /// it by itself. It ends with the last clone of the gateway.
     pub fn watch(&self) {
         if self.shared.options.dashboard && !self.shared.watched.swap(true, Ordering::Relaxed) {
             super::monitor::start(self);

@@ -8,7 +8,8 @@ use super::admission::{Allowed, Open};
 use super::{prometheus, Gateway};
 use crate::PoolStatus;
 
-/// The process answers, and its pool is not broken for good: what ends a process that is not live starts a new one.
+/// The process answers, and its pool is not broken for good: what ends a process that is not live
+/// starts a new one.
 pub(super) async fn live(Open(gateway): Open) -> HttpResponse {
     live_answer(&gateway.pool().status().await)
 }
@@ -20,7 +21,8 @@ fn live_answer(status: &PoolStatus) -> HttpResponse {
     }
 }
 
-/// Calls are taken, and a worker serves. A probe without the token that the gateway asks for reads that alone.
+/// Calls are taken, and a worker serves. A probe without the token that the gateway asks for reads
+/// that alone.
 pub(super) async fn ready(Open(gateway): Open, request: HttpRequest) -> HttpResponse {
     let status = gateway.pool().status().await;
     let reason = unready(&gateway, &status);

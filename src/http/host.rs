@@ -1,7 +1,8 @@
 //! Which names a gateway answers to, against DNS rebinding. The main structure is [`Hosts`].
 //!
-//! A web page can point its own name at the address of a gateway. Then the browser takes the gateway for a part of that page, and the page
-//! may read what it answers. The `Host` header still has the name of the page.
+//! A web page can point its own name at the address of a gateway. Then the browser takes the
+//! gateway for a part of that page, and the page may read what it answers. The `Host` header still
+//! has the name of the page.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,10 +16,12 @@ impl Hosts {
         self.0.push(name.unwrap_or(host).into());
     }
 
-    /// Whether a gateway that listens on `listener` answers to `host`, which is the value of a `Host` header.
+    /// Whether a gateway that listens on `listener` answers to `host`, which is the value of a
+    /// `Host` header.
     ///
-    /// On a loopback address these are `localhost`, the loopback addresses, and the given names. Elsewhere, if names were given, also all
-    /// addresses, because a browser that has an address in its URL did not look up a name; else everything.
+    /// On a loopback address these are `localhost`, the loopback addresses, and the given names.
+    /// Elsewhere, if names were given, also all addresses, because a browser that has an address in
+    /// its URL did not look up a name; else everything.
     pub(super) fn answers_to(&self, host: &[u8], listener: IpAddr) -> bool {
         let loopback = listener.to_canonical().is_loopback();
         if !loopback && self.0.is_empty() {

@@ -101,7 +101,8 @@ pub(super) fn start(gateway: &Gateway) {
     Monitor { gateway: gateway.downgrade(), wake, begun: Instant::now(), last: None, due: false }.start();
 }
 
-/// Ends at its first look after the gateway is gone. It holds the gateway, and so the pool, only while it looks.
+/// Ends at its first look after the gateway is gone. It holds the gateway, and so the pool, only
+/// while it looks.
 struct Monitor {
     gateway: Weak<Shared>,
     wake: Arc<Notify>,

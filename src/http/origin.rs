@@ -1,7 +1,8 @@
 //! Whether a request comes from a page of another origin. The main structure is [`Origins`].
 //!
-//! The rules are those of Go's `http.CrossOriginProtection`: what `Sec-Fetch-Site` says counts, because the browser sets it and a page cannot;
-//! a browser that does not send it sends `Origin` with all requests that act. A program sends neither.
+//! The rules are those of Go's `http.CrossOriginProtection`: what `Sec-Fetch-Site` says counts,
+//! because the browser sets it and a page cannot; a browser that does not send it sends `Origin`
+//! with all requests that act. A program sends neither.
 
 use actix_web::http::header::HeaderMap;
 use actix_web::http::Method;
@@ -15,7 +16,8 @@ impl Origins {
         self.0.push(origin.trim_end_matches('/').into());
     }
 
-    /// Says what is wrong with a request that a page of another origin makes; `host` is the value of its `Host` header.
+    /// Says what is wrong with a request that a page of another origin makes; `host` is the value
+    /// of its `Host` header.
     pub(super) fn refuse(&self, method: &Method, headers: &HeaderMap, host: Option<&[u8]>) -> Option<String> {
         let value = |name| headers.get(name).map(|value| value.as_bytes());
         let site = value("sec-fetch-site");
@@ -38,7 +40,8 @@ impl Origins {
     }
 }
 
-/// A link or an address that somebody opens in a tab. The page that has the link does not see the answer.
+/// A link or an address that somebody opens in a tab. The page that has the link does not see the
+/// answer.
 fn opens_a_page(method: &Method, headers: &HeaderMap) -> bool {
     let is = |name, wanted: &[u8]| headers.get(name).is_some_and(|value| value.as_bytes() == wanted);
     matches!(*method, Method::GET | Method::HEAD)
@@ -46,7 +49,8 @@ fn opens_a_page(method: &Method, headers: &HeaderMap) -> bool {
         && is("sec-fetch-dest", b"document")
 }
 
-/// Whether a page of this origin comes from this host. A proxy may have ended TLS, so that the scheme is not known here.
+/// Whether a page of this origin comes from this host. A proxy may have ended TLS, so that the
+/// scheme is not known here.
 fn is_same(origin: &[u8], host: &[u8]) -> bool {
     let (authority, port) = match (origin.strip_prefix(b"http://"), origin.strip_prefix(b"https://")) {
         (Some(authority), _) => (authority, &b":80"[..]),

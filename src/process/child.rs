@@ -17,8 +17,8 @@ use crate::error::ExitStatus;
 
 /// A child process that leads a process group of its own.
 ///
-/// It is signalled through its pidfd, so a process that has its number later is never hit. Dropping it kills it with its
-/// group and leaves the rest to the reaper thread.
+/// It is signalled through its pidfd, so a process that has its number later is never hit. Dropping
+/// it kills it with its group and leaves the rest to the reaper thread.
 #[derive(Debug)]
 pub(crate) struct Child {
     pid: Pid,
@@ -61,8 +61,9 @@ impl Child {
         }
     }
 
-    /// Kills the group after the system has reaped the process, as it does for a host that ignores SIGCHLD. A group that
-    /// still has members keeps its number from new processes; if there is one, nobody is left in the group.
+    /// Kills the group after the system has reaped the process, as it does for a host that ignores
+    /// SIGCHLD. A group that still has members keeps its number from new processes; if there is
+    /// one, nobody is left in the group.
     fn kill_rest(&self) {
         if test_kill_process(self.pid) == Err(Errno::SRCH) {
             kill_group(self.pid);

@@ -11,7 +11,8 @@ use crate::config::PoolConfig;
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 const PROBE: &str = include_str!("probe.py");
 
-/// What the host knows and its workers need not know: with these a worker could call, restart and stop its own gateway.
+/// What the host knows and its workers need not know: with these a worker could call, restart and
+/// stop its own gateway.
 const SECRETS: [&str; 2] = ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN"];
 
 /// What is run, and what it has beside the host's own environment.

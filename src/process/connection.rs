@@ -21,8 +21,9 @@ const READ_CHUNK: usize = 64 * 1024;
 /// What the system is asked to hold of a socket.
 const SOCKET_BUFFER: usize = 1 << 20;
 
-/// How many reads may follow one another before other tasks have their turn. More would use up the task's budget in
-/// tokio, and then neither timers nor the end of the process would be seen while somebody floods the socket.
+/// How many reads may follow one another before other tasks have their turn. More would use up the
+/// task's budget in tokio, and then neither timers nor the end of the process would be seen while
+/// somebody floods the socket.
 const MAX_READS: u32 = 32;
 
 /// No socket buffer holds more; what comes after that much is not the dead worker's.

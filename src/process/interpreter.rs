@@ -91,7 +91,8 @@ async fn probe(path: &Path, spawner: &Spawner, limit: Duration) -> Result<Interp
         Ok(report) if report.version[..2] < OLDEST[..] => {
             Err(StartError::UnsupportedVersion { path: path.to_owned(), found: version(&report).into() })
         }
-        // The report comes last, so it is enough where the host ignores SIGCHLD and the status is lost.
+        // The report comes last, so it is enough where the host ignores SIGCHLD and the status is
+        // lost.
         Ok(report) if matches!(status, ExitStatus::Code(0) | ExitStatus::Unknown) => {
             memfd::seal(&package).map_err(io_error)?;
             let version = version(&report);

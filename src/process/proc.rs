@@ -36,8 +36,8 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The number under which `/proc` has the process. It is another one if `/proc` belongs to an outer PID namespace
-/// (`unshare --pid` without `--mount-proc`), where ours is that of a stranger.
+/// The number under which `/proc` has the process. It is another one if `/proc` belongs to an outer
+/// PID namespace (`unshare --pid` without `--mount-proc`), where ours is that of a stranger.
 fn number(pid: u32) -> Option<u32> {
     static IS_OURS: OnceLock<bool> = OnceLock::new();
     let own = std::process::id().to_string();
@@ -49,8 +49,8 @@ fn number(pid: u32) -> Option<u32> {
     seen_as(&fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?)
 }
 
-/// What the system tells of a pidfd, in the numbers of `/proc`: 0 for a process that `/proc` does not have, -1 for one
-/// that was reaped.
+/// What the system tells of a pidfd, in the numbers of `/proc`: 0 for a process that `/proc` does
+/// not have, -1 for one that was reaped.
 fn seen_as(fdinfo: &str) -> Option<u32> {
     let line = fdinfo.lines().find_map(|line| line.strip_prefix("Pid:"))?;
     line.trim().parse().ok().filter(|&number| number != 0)

@@ -1,8 +1,8 @@
 //! The threads that processes come from and go to. The main structure is [`Spawner`].
 //!
-//! `PR_SET_PDEATHSIG` is sent when the *thread* that forked ends, so a pool forks on a thread that lives as long as its
-//! processes do. That also keeps a slow fork (of a host with much memory) off the arbiter, and an `exec` that hangs (on a
-//! network file system) away from other pools.
+//! `PR_SET_PDEATHSIG` is sent when the *thread* that forked ends, so a pool forks on a thread that
+//! lives as long as its processes do. That also keeps a slow fork (of a host with much memory) off
+//! the arbiter, and an `exec` that hangs (on a network file system) away from other pools.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -23,7 +23,8 @@ use tokio::time::{timeout_at, Instant};
 
 use super::child::{kill_group, Child};
 
-/// How often the reaper looks at children that were killed and have not ended: at first, and when they take long.
+/// How often the reaper looks at children that were killed and have not ended: at first, and when
+/// they take long.
 const REAP_SOON: Duration = Duration::from_millis(2);
 const REAP_LATE: Duration = Duration::from_millis(500);
 
@@ -33,7 +34,8 @@ const PARENT_DEATH_SIGNAL: i32 = 37;
 
 static REAPER: Mutex<Option<mpsc::Sender<Pid>>> = Mutex::new(None);
 
-/// The thread that starts the processes of one pool. It ends when the last clone and the last [`Child`] are dropped.
+/// The thread that starts the processes of one pool. It ends when the last clone and the last
+/// [`Child`] are dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Spawner(mpsc::Sender<Job>);
 
@@ -58,11 +60,11 @@ impl Spawner {
         Ok(Self(jobs))
     }
 
-    /// Starts a process that leads a group of its own, dies with the host, has the descriptors `inherited` under their
-    /// own numbers, and no signal blocked or ignored.
+    /// Starts a process that leads a group of its own, dies with the host, has the descriptors
+    /// `inherited` under their own numbers, and no signal blocked or ignored.
     ///
-    /// Cancellation safety: a process that starts after the future was dropped, or after the deadline, is killed and
-    /// reaped.
+    /// Cancellation safety: a process that starts after the future was dropped, or after the
+    /// deadline, is killed and reaped.
     pub(super) async fn spawn(
         &self,
         command: Command,
@@ -109,8 +111,8 @@ fn spawn_all(queue: &mpsc::Receiver<Job>) {
         if reply.is_closed() {
             continue;
         }
-        // The standard library panics if `exec` fails in a host that ignores SIGCHLD. The end of this thread would end
-        // all workers of the pool.
+        // The standard library panics if `exec` fails in a host that ignores SIGCHLD. The end of
+        // this thread would end all workers of the pool.
         let child = catch_unwind(AssertUnwindSafe(|| spawn_one(command, &inherited, spawner)));
         let child = child.unwrap_or_else(|_| {
             Err(io::Error::other("exec failed, and the host ignores SIGCHLD, which hides the reason"))
@@ -155,16 +157,18 @@ fn spawn_one(mut command: Command, inherited: &[Arc<OwnedFd>], spawner: Spawner)
     }
 }
 
-/// Undoes what `exec` would keep of the host: signals that it ignores (`nohup`) or blocks. A worker that does not get
-/// the interrupt signal would be killed in place of each call that is to end.
+/// Undoes what `exec` would keep of the host: signals that it ignores (`nohup`) or blocks. A worker
+/// that does not get the interrupt signal would be killed in place of each call that is to end.
 #[expect(unsafe_code, reason = "rustix sets no signal handlers and no mask")]
 fn reset_signals() {
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the call is async-signal-safe. It fails for SIGKILL, SIGSTOP and what the C library keeps for itself.
+        // SAFETY: the call is async-signal-safe. It fails for SIGKILL, SIGSTOP and what the C
+        // library keeps for itself.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both calls are async-signal-safe, and the first makes a set of the memory that the second reads.
+    // SAFETY: both calls are async-signal-safe, and the first makes a set of the memory that the
+    // second reads.
     unsafe {
         libc::sigemptyset(none.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
@@ -211,7 +215,8 @@ mod tests {
         let (read, write) = std::io::pipe().expect("the system has descriptors");
         let mut command = Command::new(program);
         #[expect(unsafe_code, reason = "the closure makes one system call")]
-        // SAFETY: `read` is open in the child, as it is moved into the closure, and reading is async-signal-safe.
+        // SAFETY: `read` is open in the child, as it is moved into the closure, and reading is
+        // async-signal-safe.
         unsafe {
             command.pre_exec(move || {
                 let pipe = BorrowedFd::borrow_raw(read.as_raw_fd());

@@ -19,8 +19,8 @@ pub(crate) const STACKS_SIGNAL: i32 = 36;
 /// How long a worker that has closed its socket may take to exit: an interpreter closes it before it is done.
 const EXIT_GRACE: Duration = Duration::from_millis(100);
 
-/// How long a process may take to die of SIGKILL. One that waits in the kernel (a disk, a network file system), or that a
-/// debugger holds, can take for ever; one with much memory takes seconds.
+/// How long a process may take to die of SIGKILL. One that waits in the kernel (a disk, a network
+/// file system), or that a debugger holds, can take for ever; one with much memory takes seconds.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long after its death the host waits for a worker's last words: another process may hold the pipes open.
@@ -51,7 +51,8 @@ pub(crate) enum End {
     KillWithStacks(ExitCause),
 }
 
-/// Ends a worker and all that it started, reaps it, and tells how it ended. It takes at most the grace of `how` and
+/// Ends a worker and all that it started, reaps it, and tells how it ended. It takes at most the
+/// grace of `how` and
 /// [`KILL_LIMIT`].
 ///
 /// Cancellation safety: what was begun stays so; another end can be begun in its place.
@@ -101,8 +102,8 @@ async fn within_drain(body: &Body) -> (ExitStatus, ExitCause) {
     }
 }
 
-/// Kills a worker. One that does not die is left to the reaper when its [`Body`] is dropped; its place in the pool goes
-/// to another.
+/// Kills a worker. One that does not die is left to the reaper when its [`Body`] is dropped; its
+/// place in the pool goes to another.
 async fn kill(body: &Body, cause: ExitCause) -> (ExitStatus, ExitCause) {
     body.child.get_ref().kill();
     match within(KILL_LIMIT, exited(&body.child)).await {

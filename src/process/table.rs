@@ -83,7 +83,8 @@ impl SlotTable {
         self.byte(MARKS + index).load(Ordering::SeqCst) == Mark::Cancel as u8
     }
 
-    /// How far a call has come: [`SENT`], [`RUNNING`], [`FINISHED`], or whatever else the worker has written.
+    /// How far a call has come: [`SENT`], [`RUNNING`], [`FINISHED`], or whatever else the worker
+    /// has written.
     pub(crate) fn phase(&self, index: usize) -> u8 {
         self.byte(PHASES + index).load(Ordering::SeqCst)
     }

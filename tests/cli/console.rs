@@ -1,4 +1,5 @@
-//! What goes to the terminal: nothing that a worker says can steer it or pass for a message of `pyproc`.
+//! What goes to the terminal: nothing that a worker says can steer it or pass for a message of
+//! `pyproc`.
 
 use crate::harness::{pyproc, Ended};
 

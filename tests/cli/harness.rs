@@ -120,7 +120,8 @@ impl Pyproc {
         self.start_reading(None)
     }
 
-    /// Starts a run whose standard error is a pipe that nobody reads, until [`Running::read_stderr`].
+    /// Starts a run whose standard error is a pipe that nobody reads, until
+    /// [`Running::read_stderr`].
     #[cfg(feature = "serve")]
     pub(crate) fn start_unread(self) -> Running {
         let (go, may_read) = mpsc::channel();

@@ -1,5 +1,5 @@
-//! `pyproc serve`: a standard error that nobody reads, and code that changes in ways that editors, checkouts and mounts
-//! have.
+//! `pyproc serve`: a standard error that nobody reads, and code that changes in ways that editors,
+//! checkouts and mounts have.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

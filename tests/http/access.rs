@@ -25,7 +25,8 @@ const READ: [&str; 9] = [
 
 const SECRET: &str = "words-of-the-worker";
 
-/// A worker with a function that counts its runs in a file, and one that dies with words and a stack.
+/// A worker with a function that counts its runs in a file, and one that dies with words and a
+/// stack.
 fn script(dir: &Path) -> PoolConfig {
     let code = format!(
         "import os, sys\nfrom pyproc_worker import expose\n\
@@ -44,7 +45,8 @@ fn scratch() -> TempDir {
     TempDir::new().expect("there is room for a file")
 }
 
-/// In 0.1 a page of another origin could run a function without an argument, because such a request needs no permission.
+/// In 0.1 a page of another origin could run a function without an argument, because such a request
+/// needs no permission.
 #[actix_rt::test]
 async fn a_page_of_another_origin_runs_nothing_and_reads_nothing() {
     let dir = scratch();
@@ -110,7 +112,8 @@ async fn a_refusal_by_the_head_comes_before_the_body() {
     served.stop().await;
 }
 
-/// In 0.1 a page that had pointed its own name at the gateway's address could read and call everything.
+/// In 0.1 a page that had pointed its own name at the gateway's address could read and call
+/// everything.
 #[actix_rt::test]
 async fn a_host_that_is_not_the_gateways_is_refused_on_every_path() {
     let dir = scratch();
@@ -214,7 +217,8 @@ async fn told_after_a_crash(served: &Served) -> String {
     told + &events
 }
 
-/// In 0.1 the live page had the last words and stacks of workers, whether `--tracebacks` was on or not.
+/// In 0.1 the live page had the last words and stacks of workers, whether `--tracebacks` was on or
+/// not.
 #[actix_rt::test]
 async fn without_tracebacks_no_answer_and_no_page_has_what_workers_wrote_or_where_they_were() {
     for (tracebacks, expected) in [(false, false), (true, true)] {

@@ -71,7 +71,8 @@ async fn bodies_that_are_half_there_are_bounded_over_all_connections() {
     served.stop().await;
 }
 
-/// In 0.1 one byte of a body reserved as much as was declared, and 77 slow connections ended a host with 4 GiB of address space.
+/// In 0.1 one byte of a body reserved as much as was declared, and 77 slow connections ended a host
+/// with 4 GiB of address space.
 #[actix_rt::test]
 async fn slow_bodies_reserve_what_came_and_not_what_they_declare() {
     let served = serve(worker("contract.py"), |gateway| gateway.body_timeout(Duration::from_secs(2))).await;

@@ -8,7 +8,8 @@ use tokio::io::AsyncReadExt as _;
 use crate::client::{post, send};
 use crate::support::{capped, exists, pids, start, until, worker};
 
-/// In 0.1 the task that watches the pool for the live page kept it alive for as long as its thread lived.
+/// In 0.1 the task that watches the pool for the live page kept it alive for as long as its thread
+/// lived.
 #[actix_rt::test]
 async fn a_pool_ends_with_the_server_that_its_gateway_was_mounted_in() {
     let pool = start(worker("contract.py").workers(2)).await;

@@ -12,7 +12,8 @@ import time
 
 from pyproc_worker import expose
 
-# The worker has removed them from os.environ; the memory that the process was started with still has them.
+# The worker has removed them from os.environ; the memory that the process was started with still
+# has them.
 with open("/proc/self/environ", "rb") as _file:
     _VARIABLES = dict(item.split(b"=", 1) for item in _file.read().split(b"\0") if b"=" in item)
 FDS = {name: int(_VARIABLES[b"PYPROC_%s_FD" % name.upper().encode()]) for name in

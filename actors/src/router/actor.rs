@@ -21,7 +21,8 @@ use crate::job::{Admitted, Job, ReplySender};
 use crate::panic::{self, caught};
 use crate::worker::{Assigned, Desks, Dismiss, KillWorker, News, SharedDesk, Worker};
 
-/// When a pool that is broken is worth another try, as its callers are told: its process has to start again.
+/// When a pool that is broken is worth another try, as its callers are told: its process has to
+/// start again.
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// The pool's address: it takes the calls.
@@ -299,8 +300,8 @@ impl<B: Backend> Router<B> {
         caught(|| step(self)).map_err(|payload| self.desks.report_panic("router", &*payload)).ok()
     }
 
-    /// Ends what waits, kills the workers and refuses what comes, for good: an actor panicked, so nothing that the actors
-    /// know of each other is certain any more.
+    /// Ends what waits, kills the workers and refuses what comes, for good: an actor panicked, so
+    /// nothing that the actors know of each other is certain any more.
     fn break_down(&mut self, panic: &Panic) {
         self.broken = Some(B::panicked(panic));
         let mut jobs = self.core.set_availability(Availability::Unavailable { retry_at: now() + NEVER });
@@ -458,7 +459,8 @@ impl<B: Backend> Handler<WorkerUp<B>> for Router<B> {
         self.workers.push(WorkerEntry { key, addr, desk, staged: VecDeque::new(), calls: 0 });
         self.step(|this| {
             this.core.worker_up(key, capacity);
-            // The new worker may have functions that the others lack, or may say that there is no such function.
+            // The new worker may have functions that the others lack, or may say that there is no
+            // such function.
             let held = this.core.take_held();
             this.judge_again(held, now());
         });

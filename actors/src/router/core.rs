@@ -18,7 +18,8 @@ pub struct Limits {
     pub max_queue: usize,
     /// How many bytes of arguments may wait; a single call may exceed it.
     pub max_queue_bytes: usize,
-    /// How many workers one function may occupy while abandoned calls of it do not end; `None` for all but one.
+    /// How many workers one function may occupy while abandoned calls of it do not end; `None` for
+    /// all but one.
     pub max_abandoned: Option<usize>,
     /// A worker with this much estimated work on its socket gets no more.
     pub pipeline_budget: Duration,
@@ -152,9 +153,11 @@ pub struct Core<J> {
     alone: VecDeque<Entry<J>>,
     /// Calls that let others pass: see [`Core::is_held`].
     held: VecDeque<Entry<J>>,
-    /// Slots whose process was killed for an abandoned call of this function, until the next one serves.
+    /// Slots whose process was killed for an abandoned call of this function, until the next one
+    /// serves.
     vacated: Vec<(SlotId, ClassId)>,
-    /// Whether some worker lacks a function or is occupied by an abandoned call, or was until it was killed.
+    /// Whether some worker lacks a function or is occupied by an abandoned call, or was until it
+    /// was killed.
     restricted: bool,
     /// Whether something has changed that may let held calls go on: room, or a worker.
     recheck: bool,
@@ -284,14 +287,16 @@ impl<J> Core<J> {
         self.not_replaced(key.slot);
     }
 
-    /// A worker gets no more calls; those it has go on. Its slot has another worker already, or goes.
+    /// A worker gets no more calls; those it has go on. Its slot has another worker already, or
+    /// goes.
     pub fn worker_draining(&mut self, key: WorkerKey) {
         self.leave_out(key);
         self.not_replaced(key.slot);
     }
 
-    /// A worker is being killed and gets no more calls. If that is for an abandoned call, the call counts as long as its
-    /// slot has no other worker: otherwise one function could take one worker after another.
+    /// A worker is being killed and gets no more calls. If that is for an abandoned call, the call
+    /// counts as long as its slot has no other worker: otherwise one function could take one worker
+    /// after another.
     pub fn worker_killed(&mut self, key: WorkerKey, abandoned: Option<ClassId>) {
         let serves = self.loads.iter().any(|load| load.key == key && !load.draining);
         self.vacated.extend(abandoned.filter(|_| serves).map(|class| (key.slot, class)));
@@ -299,7 +304,8 @@ impl<J> Core<J> {
         self.note_restrictions();
     }
 
-    /// Nothing is to be expected of a slot that was vacated: its next process serves, or does not come.
+    /// Nothing is to be expected of a slot that was vacated: its next process serves, or does not
+    /// come.
     pub fn not_replaced(&mut self, slot: SlotId) {
         self.vacated.retain(|(vacated, _)| *vacated != slot);
         self.note_restrictions();
@@ -334,7 +340,8 @@ impl<J> Core<J> {
         }
     }
 
-    /// The function whose abandoned call occupies a worker: a call without a caller that does not end.
+    /// The function whose abandoned call occupies a worker: a call without a caller that does not
+    /// end.
     pub fn worker_occupied(&mut self, key: WorkerKey, abandoned: Option<ClassId>) {
         if let Some(load) = self.load_mut(key).filter(|load| load.abandoned != abandoned) {
             load.abandoned = abandoned;
@@ -532,9 +539,9 @@ impl<J> Core<J> {
         self.next_alone().or_else(|| self.next_bound())
     }
 
-    /// Puts calls of functions that are not held any more back in their lanes, of each function no more than the first
-    /// that any worker may take: there may be room for few of many, and the next follows with the next dispatch.
-    /// Returns whether there were any.
+    /// Puts calls of functions that are not held any more back in their lanes, of each function no
+    /// more than the first that any worker may take: there may be room for few of many, and the
+    /// next follows with the next dispatch. Returns whether there were any.
     fn release_held(&mut self) -> bool {
         let mut judged: Vec<ClassId> = Vec::new();
         let mut released = false;
@@ -560,8 +567,8 @@ impl<J> Core<J> {
         self.held.insert(place, entry);
     }
 
-    /// Gives the next call that must run alone to a worker that is idle. If none is, one is kept from other calls until
-    /// it is. At most one worker is kept or has such a call.
+    /// Gives the next call that must run alone to a worker that is idle. If none is, one is kept
+    /// from other calls until it is. At most one worker is kept or has such a call.
     fn next_alone(&mut self) -> Option<Dispatch<J>> {
         if self.alone.is_empty() || self.loads.iter().any(|load| load.reserved == Reserved::Occupied) {
             return None;
@@ -609,8 +616,9 @@ impl<J> Core<J> {
         }
     }
 
-    /// Whether calls of a function have to wait although a worker has room, so that those behind them go first: the workers
-    /// with room lack the function, or its abandoned calls occupy as many workers as they may.
+    /// Whether calls of a function have to wait although a worker has room, so that those behind
+    /// them go first: the workers with room lack the function, or its abandoned calls occupy as
+    /// many workers as they may.
     fn is_held(&self, class: Class) -> bool {
         if !self.restricted {
             return false;
@@ -620,8 +628,8 @@ impl<J> Core<J> {
         unable || self.is_limited(class.id)
     }
 
-    /// Whether a function whose abandoned calls occupy workers has as many workers as it may. Those that run other calls
-    /// of it count too: these may be abandoned next.
+    /// Whether a function whose abandoned calls occupy workers has as many workers as it may. Those
+    /// that run other calls of it count too: these may be abandoned next.
     fn is_limited(&self, class: ClassId) -> bool {
         let slots = self.serving().count() + self.vacated.len();
         // Of two workers, one that is being replaced would leave none to the function.
@@ -707,7 +715,8 @@ impl<J> Core<J> {
 }
 
 impl<J> Load<J> {
-    /// Whether it has a call of this function that is not overlapping, as far as the latest call tells.
+    /// Whether it has a call of this function that is not overlapping, as far as the latest call
+    /// tells.
     fn has_call_of(&self, class: ClassId) -> bool {
         self.abandoned == Some(class) || (self.latest == Some(class) && self.in_flight > self.overlapping)
     }

@@ -301,7 +301,8 @@ fn a_call_that_must_run_alone_has_its_worker_for_itself_and_the_others_go_on() {
     assert_eq!(jobs(&mut core), [(9, kept)]);
 }
 
-// It waited for the worker with the smallest backlog, whose coroutine took an hour, and another was idle.
+// It waited for the worker with the smallest backlog, whose coroutine took an hour, and another was
+// idle.
 #[test]
 fn a_call_that_must_run_alone_goes_to_whichever_worker_is_idle_first() {
     let mut core = core(3, MS * 20);

@@ -404,8 +404,9 @@ impl<B: Backend> Handler<RetireWanted> for Supervisor<B> {
     }
 }
 
-/// Answers when this many workers serve, or with the error of the first start that fails before that. Workers that become ready and
-/// end again and again are an error too, once the breaker opens or one of them rests.
+/// Answers when this many workers serve, or with the error of the first start that fails before
+/// that. Workers that become ready and end again and again are an error too, once the breaker opens
+/// or one of them rests.
 pub struct AwaitReady<B: Backend> {
     workers: Option<u32>,
     backend: PhantomData<fn() -> B>,

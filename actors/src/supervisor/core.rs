@@ -33,8 +33,8 @@ pub enum Event {
 pub enum Cause {
     /// It ended by itself, or somebody outside of the pool ended it.
     Itself,
-    /// The pool killed it, because a call did not end or the process was stopped. The next process is
-    /// as good as this one was, so it starts at once.
+    /// The pool killed it, because a call did not end or the process was stopped. The next process
+    /// is as good as this one was, so it starts at once.
     Pool,
 }
 
@@ -481,7 +481,8 @@ impl Core {
         }
     }
 
-    /// Opens the breaker if nothing serves and nothing is about to: calls are better refused at once than kept.
+    /// Opens the breaker if nothing serves and nothing is about to: calls are better refused at
+    /// once than kept.
     fn check_prospects(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.breaker != Breaker::Closed || !self.nothing_serves_or_starts() {
             return;

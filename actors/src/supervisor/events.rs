@@ -83,8 +83,8 @@ pub enum WorkerEvent<B: Backend> {
     BreakerHalfOpened,
     /// A worker serves again.
     BreakerClosed,
-    /// An actor of the pool panicked, which is a defect of this crate. All processes are killed, and the pool refuses calls for
-    /// good; only a new pool serves again.
+    /// An actor of the pool panicked, which is a defect of this crate. All processes are killed,
+    /// and the pool refuses calls for good; only a new pool serves again.
     Panicked {
         /// Which actor: `router`, `supervisor` or `worker`.
         actor: &'static str,

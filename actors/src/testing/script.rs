@@ -163,7 +163,8 @@ impl Script {
         self.process(slot).borrow_mut().end(ScriptedExit::Signalled);
     }
 
-    /// Tells the newest process of a slot to end, as SIGTERM does: it interrupts what runs, and is gone after this time.
+    /// Tells the newest process of a slot to end, as SIGTERM does: it interrupts what runs, and is
+    /// gone after this time.
     pub fn terminate(&self, slot: u32, after: Duration) {
         self.process(slot).borrow_mut().terminate(after);
     }

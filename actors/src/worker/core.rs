@@ -314,8 +314,8 @@ impl<J> Core<J> {
         waiting.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Empties the table of a process that is gone: the calls whose callers wait, in their order, and
-    /// the part of each in the end of the process.
+    /// Empties the table of a process that is gone: the calls whose callers wait, in their order,
+    /// and the part of each in the end of the process.
     #[must_use]
     pub fn lost(&mut self, phase: impl Fn(CallId) -> Phase) -> Vec<(J, Part)> {
         let blocking = self.running(&phase);

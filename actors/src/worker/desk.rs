@@ -293,8 +293,8 @@ impl<B: Backend> Desk<B> {
             LinkEvent::Interrupted(id) => {
                 let Some(Ended { job, class, charge, .. }) = self.core.ended(id) else { return };
                 match job {
-                    // The call was not cancelled, so the process ends. The call keeps its place until then: a
-                    // drain waits for what becomes of it.
+                    // The call was not cancelled, so the process ends. The call keeps its place
+                    // until then: a drain waits for what becomes of it.
                     Some(job) => self.cut_short.push(job),
                     None => self.give_back(class, charge, None, Answer::None),
                 }
@@ -313,8 +313,8 @@ impl<B: Backend> Desk<B> {
         let mut lost_calls = 0;
         let cut_short = std::mem::take(&mut self.cut_short).into_iter().map(|job| (job, Part::Bystander));
         let lost = self.core.lost(|id| self.link.phase(id));
-        // The pool knows why it ended the process, and that none of these calls was the reason. A call may
-        // have stopped its own process.
+        // The pool knows why it ended the process, and that none of these calls was the reason. A
+        // call may have stopped its own process.
         let unexplained = matches!(self.killed, None | Some(KillReason::Stopped));
         let is_suspect = |part: Part| part == Part::Suspect && unexplained;
         let several = lost.iter().filter(|(_, part)| is_suspect(*part)).count() > 1;
@@ -356,7 +356,8 @@ impl<B: Backend> Desk<B> {
         self.spec.supervisor.do_send(WorkerExited { key, pid, exit, by_host, lost_calls, requeued });
     }
 
-    /// The worker panicked: its calls end, and its process ends with the link, which nobody polls any more.
+    /// The worker panicked: its calls end, and its process ends with the link, which nobody polls
+    /// any more.
     pub(super) fn break_down(&mut self, payload: &(dyn Any + Send)) {
         self.spec.desks.report_panic("worker", payload);
         if self.stage == Stage::Lost {
@@ -364,8 +365,8 @@ impl<B: Backend> Desk<B> {
         }
         let exit = B::unobserved(self.link.pid());
         let cut_short = std::mem::take(&mut self.cut_short).into_iter().map(|job| (job, Part::Bystander));
-        // Should it be the link that panics, each call counts as started. The process lives until the router has
-        // let the link go, and starts nothing that was taken back.
+        // Should it be the link that panics, each call counts as started. The process lives until
+        // the router has let the link go, and starts nothing that was taken back.
         let phase = |link: &B::Link, id| caught(|| link.phase(id)).unwrap_or(Phase::Running);
         for id in self.core.unstarted(|id| phase(&self.link, id)) {
             let _ = caught(|| self.link.revoke(id));
@@ -409,8 +410,8 @@ impl<B: Backend> Desk<B> {
         self.sweep_cut_short(now);
     }
 
-    /// A process that somebody else ends may take its time; the callers of what it has cut short do not wait longer
-    /// than they would have otherwise.
+    /// A process that somebody else ends may take its time; the callers of what it has cut short do
+    /// not wait longer than they would have otherwise.
     fn sweep_cut_short(&mut self, now: Instant) {
         let expired = |job: &Job<B>| job.deadline.is_some_and(|deadline| deadline <= now);
         for job in self.cut_short.extract_if(.., |job| job.is_abandoned() || expired(job)) {

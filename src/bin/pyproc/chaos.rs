@@ -132,8 +132,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// What suits a run in which workers die all the time: the lowest layer, so that whatever is set counts before it, also
-/// a value that is the usual default.
+/// What suits a run in which workers die all the time: the lowest layer, so that whatever is set
+/// counts before it, also a value that is the usual default.
 fn defaults() -> PoolConfig {
     let usual = PoolConfig::default();
     PoolConfig {

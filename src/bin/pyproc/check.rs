@@ -94,6 +94,7 @@ fn head(function: &FunctionInfo) -> String {
         FunctionKind::Sync => "",
         FunctionKind::Async => "async ",
     };
-    // The text of a default value may have line breaks in it; a program reads one line per function.
+    // The text of a default value may have line breaks in it; a program reads one line per
+    // function.
     escape::line(format_args!("{kind}{name}{signature}"))
 }

@@ -1,6 +1,8 @@
-//! Standard error: what the pool and its workers say, for people. The main structure is [`Console`].
+//! Standard error: what the pool and its workers say, for people. The main structure is
+//! [`Console`].
 //!
-//! All of it goes through a queue, because a write to a standard error that nobody reads never returns.
+//! All of it goes through a queue, because a write to a standard error that nobody reads never
+//! returns.
 
 mod queue;
 
@@ -45,7 +47,8 @@ pub(crate) enum Overflow {
     Drop,
 }
 
-/// Writes `tracing` events to standard error: what workers print without a level, the rest with its level.
+/// Writes `tracing` events to standard error: what workers print without a level, the rest with its
+/// level.
 #[derive(Clone)]
 pub(crate) struct Console(Arc<Shared>);
 
@@ -199,7 +202,8 @@ pub(crate) fn draw(text: &str) {
     queue().push(text);
 }
 
-/// Standard output. What was said before is on standard error before, for those who read both in one place.
+/// Standard output. What was said before is on standard error before, for those who read both in
+/// one place.
 pub(crate) fn stdout() -> io::StdoutLock<'static> {
     flush();
     io::stdout().lock()

@@ -1,9 +1,10 @@
-//! Foreign text for a terminal or a text log: nothing in it can move the cursor, change the direction of writing, or
-//! begin a line of its own. The main structure is [`Escape`].
+//! Foreign text for a terminal or a text log: nothing in it can move the cursor, change the
+//! direction of writing, or begin a line of its own. The main structure is [`Escape`].
 
 use std::fmt::{self, Write};
 
-/// What the lines of a block begin with after the first, so that none of them looks like a line of ours.
+/// What the lines of a block begin with after the first, so that none of them looks like a line of
+/// ours.
 const INDENT: &str = "  ";
 
 /// How line breaks are written.

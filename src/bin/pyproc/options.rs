@@ -68,7 +68,8 @@ impl PoolOptions {
         Ok(self.layers(script, defaults)?.finish()?)
     }
 
-    /// The same for a command that makes one call: it starts one worker, unless a number of workers is set.
+    /// The same for a command that makes one call: it starts one worker, unless a number of workers
+    /// is set.
     pub(crate) fn config_for_one(&self, script: Option<&Path>) -> Result<PoolConfig, Failure> {
         let layers = self.layers(script, PoolConfig::default().workers(1))?;
         let mut config = layers.config().clone();

@@ -80,8 +80,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     serve(session, &gateway, &handle).await
 }
 
-/// Prints the one line on standard output, from a thread of its own: a reader that does not read must not keep signals
-/// from ending the gateway.
+/// Prints the one line on standard output, from a thread of its own: a reader that does not read
+/// must not keep signals from ending the gateway.
 fn announce(line: String) -> io::Result<()> {
     let print = move || {
         if let Err(error) = stdout().write_all(line.as_bytes()) {

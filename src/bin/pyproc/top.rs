@@ -43,7 +43,8 @@ pub(crate) struct Args {
     /// Where `pyproc serve` listens; the address that it tells with --allow-control has the token in it
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8000")]
     url: Address,
-    /// What opens the keys that restart, reload and drain; PYPROC_TOKEN is enough to look at a gateway that asks for it
+    /// What opens the keys that restart, reload and drain; PYPROC_TOKEN is enough to look at a
+    /// gateway that asks for it
     #[arg(long, value_name = "TOKEN", env = "PYPROC_CONTROL_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Print what there is to see as text, and end; so it is where standard output is no terminal

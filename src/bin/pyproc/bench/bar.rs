@@ -1,4 +1,5 @@
-//! A progress bar that takes the way of all that goes to standard error. The main structure is [`Terminal`].
+//! A progress bar that takes the way of all that goes to standard error. The main structure is
+//! [`Terminal`].
 
 use std::io::{self, IsTerminal as _};
 

@@ -1,7 +1,8 @@
-//! A bounded queue in front of standard error, with a thread that writes it: an arbiter never waits for whoever reads
-//! standard error. The main structure is [`Queue`].
+//! A bounded queue in front of standard error, with a thread that writes it: an arbiter never waits
+//! for whoever reads standard error. The main structure is [`Queue`].
 //!
-//! `tracing-appender` has one too, but it is bounded by lines, not by bytes, and either drops or waits without end.
+//! `tracing-appender` has one too, but it is bounded by lines, not by bytes, and either drops or
+//! waits without end.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,8 @@ const LIMIT: usize = 4 << 20;
 /// What is left for the program's own messages when workers have filled the queue.
 const RESERVE: usize = 1 << 20;
 
-/// What is written at once. A pipe takes this much as a whole, so that lines of two processes do not mix.
+/// What is written at once. A pipe takes this much as a whole, so that lines of two processes do
+/// not mix.
 const PIECE: usize = 4096;
 
 /// How soon to try again when the other end cannot take more, and does not say when it can.
@@ -51,8 +53,8 @@ struct State {
 }
 
 impl Queue {
-    /// Starts the thread that writes. A line that finds no room waits this long for the writer to move on; then it is
-    /// dropped, and so are all others until the writer moves on.
+    /// Starts the thread that writes. A line that finds no room waits this long for the writer to
+    /// move on; then it is dropped, and so are all others until the writer moves on.
     pub(super) fn start(writer: impl Write + Send + 'static, patience: Duration) -> io::Result<Self> {
         let queue = Self(Arc::new(Shared {
             state: Mutex::default(),
@@ -81,13 +83,14 @@ impl Queue {
         self.0.add(state, text, LIMIT);
     }
 
-    /// Queues a message of the program itself, for which there is room when a worker has filled the queue.
+    /// Queues a message of the program itself, for which there is room when a worker has filled the
+    /// queue.
     pub(super) fn push_message(&self, text: &str) {
         self.0.add(self.0.lock(), text, LIMIT + RESERVE);
     }
 
-    /// Waits until all that was queued before is written. Gives up when nothing was written for `stuck`, and after
-    /// `limit` in any case.
+    /// Waits until all that was queued before is written. Gives up when nothing was written for
+    /// `stuck`, and after `limit` in any case.
     pub(super) fn flush(&self, stuck: Duration, limit: Duration) -> bool {
         let end = Instant::now() + limit;
         let mut state = self.0.lock();
@@ -105,7 +108,8 @@ impl Queue {
 }
 
 impl State {
-    /// Once a line was dropped those after it are too, so that the count of them stands where they would.
+    /// Once a line was dropped those after it are too, so that the count of them stands where they
+    /// would.
     fn has_room(&self, length: usize, limit: usize) -> bool {
         self.text.is_empty() || (self.text.len() + length <= limit && (self.dropped == 0 || limit > LIMIT))
     }
@@ -156,8 +160,8 @@ impl Shared {
         }
     }
 
-    /// Waits for text and takes it; the count of the lines that are missing after it goes with it. Gives how many bytes
-    /// were queued up to its end.
+    /// Waits for text and takes it; the count of the lines that are missing after it goes with it.
+    /// Gives how many bytes were queued up to its end.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
         let state = self.lock();
         let waited = self.filled.wait_while(state, |state| state.text.is_empty() && state.dropped == 0);
@@ -246,7 +250,8 @@ mod tests {
         (Queue::start(Pipe(writer), patience).expect("there is a thread"), reader)
     }
 
-    /// A queue whose thread waits for the reader already, so that what comes next stays in the queue.
+    /// A queue whose thread waits for the reader already, so that what comes next stays in the
+    /// queue.
     fn stuck(patience: Duration) -> (Queue, mpsc::Receiver<Vec<u8>>) {
         let (queue, reader) = queue(patience);
         queue.push("first\n");

@@ -1,4 +1,5 @@
-//! The options of the gateway, and who may use it. The main structures are [`GatewayOptions`] and [`Settings`].
+//! The options of the gateway, and who may use it. The main structures are [`GatewayOptions`] and
+//! [`Settings`].
 
 use std::fmt;
 use std::io::{self, Read as _};
@@ -19,30 +20,35 @@ const CONTROL_TOKEN: &str = "PYPROC_CONTROL_TOKEN";
 /// The options of the gateway.
 #[derive(clap::Args)]
 pub(super) struct GatewayOptions {
-    /// Ask for a bearer token in all requests but /live, /ready and the page itself; it comes from PYPROC_TOKEN, which
-    /// alone is enough, or is generated and printed once; other users of the machine can read a TOKEN given here
+    /// Ask for a bearer token in all requests but /live, /ready and the page itself; it comes from
+    /// PYPROC_TOKEN, which alone is enough, or is generated and printed once; other users of the
+    /// machine can read a TOKEN given here
     #[arg(long, value_name = "TOKEN", num_args = 0..=1, default_missing_value = "")]
     token: Option<String>,
-    /// Answer to this name in the Host header, beside localhost and loopback addresses; may be repeated
+    /// Answer to this name in the Host header, beside localhost and loopback addresses; may be
+    /// repeated
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// Accept requests from pages of this origin (scheme, host and port, as browsers send it); may be repeated
+    /// Accept requests from pages of this origin (scheme, host and port, as browsers send it); may
+    /// be repeated
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     /// The longest request body, in bytes [default: the pool's max_frame]
     #[arg(long, value_name = "BYTES")]
     body_limit: Option<usize>,
-    /// How long the body of a request may take: 30s, 500ms, none; a bare number is milliseconds [default: 30s]
+    /// How long the body of a request may take: 30s, 500ms, none; a bare number is milliseconds
+    /// [default: 30s]
     #[arg(long, value_name = "MS", value_parser = duration)]
     body_timeout: Option<Duration>,
-    /// How many bytes of bodies may be half received at once, over all connections [default: 256 MiB, or four times
-    /// the body limit]
+    /// How many bytes of bodies may be half received at once, over all connections [default: 256
+    /// MiB, or four times the body limit]
     #[arg(long, value_name = "BYTES")]
     bodies_limit: Option<usize>,
     /// The shortest deadline that a client can set; shorter ones are raised to it [default: 100ms]
     #[arg(long, value_name = "MS", value_parser = duration)]
     min_timeout: Option<Duration>,
-    /// Send clients Python tracebacks, and what a lost worker wrote last, in answers and on the live page
+    /// Send clients Python tracebacks, and what a lost worker wrote last, in answers and on the
+    /// live page
     #[arg(long)]
     tracebacks: bool,
     /// Serve no live page

@@ -1,4 +1,5 @@
-//! `--reload`: sees that Python files change, and reloads the pool. The main structure is [`Watch`].
+//! `--reload`: sees that Python files change, and reloads the pool. The main structure is
+//! [`Watch`].
 
 mod files;
 mod place;
@@ -16,12 +17,12 @@ use self::files::Files;
 use crate::console::note;
 use crate::options::Log;
 
-/// An editor, or a checkout, writes several files one after another: the reload begins when it has been quiet for so
-/// long.
+/// An editor, or a checkout, writes several files one after another: the reload begins when it has
+/// been quiet for so long.
 const QUIET: Duration = Duration::from_millis(150);
 
-/// How often to look whether a watched directory, or a link to it, is another one now. Not every such change is an
-/// event.
+/// How often to look whether a watched directory, or a link to it, is another one now. Not every
+/// such change is an event.
 const LOOK: Duration = Duration::from_millis(300);
 
 /// Watches until it is dropped.
@@ -42,7 +43,8 @@ pub(super) fn watch(pool: &Pool, others: &[PathBuf], log: Option<Log>) -> io::Re
     let reload = Reload {
         pool: pool.clone(),
         running: Fuse::terminated(),
-        // A worker that fails to start prints its traceback itself; it is repeated here only if that is not shown.
+        // A worker that fails to start prints its traceback itself; it is repeated here only if
+        // that is not shown.
         shows_traceback: matches!(log, Some(Log::Off | Log::Error)),
     };
     Ok(Watch { task: actix_rt::spawn(follow(files, reload)) })
@@ -56,8 +58,8 @@ struct Reload {
 }
 
 impl Reload {
-    /// Starts a reload, in place of the one under way: that one has read files that have changed since, and may never
-    /// end.
+    /// Starts a reload, in place of the one under way: that one has read files that have changed
+    /// since, and may never end.
     fn start(&mut self) {
         note(match self.running.is_terminated() {
             true => "a Python file has changed: reloading",

@@ -62,7 +62,8 @@ impl Files {
         self.armed.watched.len()
     }
 
-    /// Waits for the next event; whether [`Files::settle`] has something to do for it. Cancellation safety: none is lost.
+    /// Waits for the next event; whether [`Files::settle`] has something to do for it. Cancellation
+    /// safety: none is lost.
     pub(super) async fn event(&mut self) -> bool {
         match self.armed.events.recv().await {
             Some(Ok(event)) => {
@@ -90,8 +91,8 @@ impl Files {
         moved
     }
 
-    /// Watches what there is now; whether the code is to be read again. What changes from here on is an event, what has
-    /// changed before is read.
+    /// Watches what there is now; whether the code is to be read again. What changes from here on
+    /// is an event, what has changed before is read.
     pub(super) fn settle(&mut self) -> bool {
         match Armed::start(self.script.as_deref(), &self.named) {
             Ok(armed) => {

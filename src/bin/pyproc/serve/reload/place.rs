@@ -23,7 +23,8 @@ impl Place {
         Self(look().ok())
     }
 
-    /// As [`Place::of`], of a file: editors put another file in its place when they save, which is not a move.
+    /// As [`Place::of`], of a file: editors put another file in its place when they save, which is
+    /// not a move.
     pub(super) fn of_file(path: &Path) -> Self {
         Self(path.canonicalize().ok().map(|real| (real, 0, 0)))
     }
