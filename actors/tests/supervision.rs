@@ -522,7 +522,7 @@ async fn coroutines_that_wait_while_a_function_kills_their_worker_are_not_blamed
     assert!(matches!(answer(kills).await.0, Err(ScriptedError::Quarantined { attempts: 1, .. })));
 }
 
-// Nobody was told: each start had succeeded, and all workers never served at once.
+// The wait had no end: each start had succeeded, and all workers never served at once.
 #[actix::test]
 async fn workers_that_become_ready_and_crash_in_a_loop_are_an_error_of_the_start() {
     tokio::time::pause();

@@ -73,7 +73,7 @@ async fn a_page_of_another_origin_runs_nothing_and_reads_nothing() {
     let own = [("Sec-Fetch-Site", "same-origin"), ("Origin", "http://localhost")];
     assert_eq!(post(served.address, "/call/count", &own, b"").await.status, 200);
     assert_eq!(post(served.address, "/call/count", &own[1..], b"").await.status, 200);
-    assert_eq!(post(served.address, "/call/count", &[], b"").await.status, 200, "a program is no page");
+    assert_eq!(post(served.address, "/call/count", &[], b"").await.status, 200, "a program is not a page");
     assert_eq!(lines(&dir.path().join("runs")).len(), 3);
     // A link on another page, which somebody follows.
     assert_eq!(served.get_with("/dashboard", pages[3]).await.status, 200);

@@ -21,8 +21,7 @@ use crate::job::{Admitted, Job, ReplySender};
 use crate::panic::{self, caught};
 use crate::worker::{Assigned, Desks, Dismiss, KillWorker, News, SharedDesk, Worker};
 
-/// When a pool that is broken is worth another try, as its callers are told: its process has to
-/// start again.
+/// How long callers of a broken pool are asked to wait: its process has to start again first.
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// The pool's address: it takes the calls.

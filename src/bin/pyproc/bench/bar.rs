@@ -17,7 +17,7 @@ const WIDTH: u16 = 80;
 #[derive(Debug)]
 struct Terminal;
 
-/// A bar, unless standard error is no terminal.
+/// A bar, unless standard error is not a terminal.
 pub(super) fn bar(what: &'static str) -> Option<ProgressBar> {
     if !io::stderr().is_terminal() {
         return None;

@@ -1,5 +1,5 @@
 //! A bounded queue in front of standard error, with a thread that writes it: an arbiter never waits
-//! for whoever reads standard error. The main structure is [`Queue`].
+//! for the reader of standard error. The main structure is [`Queue`].
 //!
 //! `tracing-appender` has one too, but it is bounded by lines, not by bytes, and either drops or
 //! waits without end.
@@ -152,7 +152,7 @@ impl Shared {
             batch.clear();
             let end = self.take(&mut batch);
             for piece in pieces(&batch) {
-                // Nobody can be told that standard error is closed.
+                // There is nowhere to report that standard error is closed.
                 let _ = write_all(&mut writer, piece);
                 self.moved(|_| {});
             }

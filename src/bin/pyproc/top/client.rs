@@ -43,8 +43,8 @@ impl Drop for Connection {
 }
 
 impl Events {
-    /// Connects. Fails if nobody listens there, or somebody who is no gateway, or one that asks for
-    /// another token.
+    /// Connects. Fails if nothing listens there, if what listens is not a gateway, or if the gateway
+    /// asks for another token.
     pub(super) async fn connect(address: &Address, token: Option<&HeaderValue>) -> io::Result<Self> {
         let mut request =
             Request::get(format!("{}/dashboard/events", address.base)).header(ACCEPT, "text/event-stream");

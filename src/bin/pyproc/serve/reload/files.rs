@@ -249,7 +249,7 @@ mod tests {
         fs::write(at("cache/module.py"), "").expect("there is room");
         event(&mut files).await;
         assert!(files.settle() && !files.settle());
-        // What was written before the directory was watched is no event.
+        // What was written before the directory was watched causes no event.
         fs::create_dir(at("package")).expect("there is room");
         fs::write(at("package/module.py"), "").expect("there is room");
         event(&mut files).await;
