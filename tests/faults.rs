@@ -95,11 +95,15 @@ fn outcome(result: &Result<Value, CallError>) -> Outcome {
     }
 }
 
-/// The pool has as many workers as it should, and they work.
+/// The pool has as many workers as it should, no abandoned call occupies one, and they work.
 async fn is_whole(pool: &Pool) {
     let workers = pool.config().workers;
     let whole = async {
-        while pool.status().await.serving != workers {
+        loop {
+            let status = pool.status().await;
+            if status.serving == workers && status.in_flight == 0 {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };

@@ -66,7 +66,10 @@ const PIPES: &[(&str, &str)] = &[
     ("prints without end of line for ever", "for_ever(os.write, 1, b'x' * 65536)"),
     ("prints errors without end of line for ever", "for_ever(os.write, 2, b'\\xff' * 65536)"),
     ("logs without end of line for ever", "for_ever(os.write, LOG, b'{' * 65536)"),
-    ("logs text that is not a record", "os.write(LOG, b'[' * 60_000 + b'\\n{\"level\": -1}\\n\\xff\\n\\0\\n')"),
+    (
+        "logs text that is not a record",
+        "os.write(LOG, b'[' * 60_000 + b'\\n{\"level\": -1}\\n\\xff\\n\\0\\n')",
+    ),
     ("closes standard streams and the log", "[os.close(fd) for fd in (0, 1, 2, LOG)]"),
     ("shrinks all pipes", "[fcntl.fcntl(fd, 1031, 4096) for fd in (1, 2, LOG, STACKS, LIFE)]"),
     (
