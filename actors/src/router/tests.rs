@@ -221,7 +221,7 @@ fn the_queue_is_bounded_in_bytes_and_one_call_may_exceed_it() {
     assert_eq!(core.queued_bytes(), 0);
 }
 
-// A worker of the old code answered that there is no such function, although others had it.
+// A worker of the old code refused the function as unknown, although others had it.
 #[test]
 fn calls_of_a_function_that_a_worker_lacks_go_to_others_and_wait_for_one_that_has_it() {
     let mut core = core(2, MS / 10);

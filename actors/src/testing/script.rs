@@ -189,7 +189,7 @@ impl Script {
         self.process(slot).borrow_mut().lacks.push(ClassId(class));
     }
 
-    /// From now on the backend refuses calls of this class: there is no such function any more.
+    /// From now on the backend refuses calls of this class: the function was removed.
     pub fn forget(&self, class: u32) {
         self.0.borrow_mut().unknown.push(ClassId(class));
     }

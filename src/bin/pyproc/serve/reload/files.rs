@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::place::{directories_on_the_way, directory, Place};
 use crate::console::note;
 
-/// Directories in which there is no code of the user's own, and often very much else.
+/// Directories that hold none of the user's own code, and often many files.
 const IGNORED: [&str; 5] = ["__pycache__", "node_modules", "site-packages", "venv", "target"];
 
 /// Watches the code as it is now, and where it is.
