@@ -1,4 +1,5 @@
-//! Router and worker alone: what the actors cost a call when the process behind them answers at once.
+//! Router and worker alone: what the actors cost a call when the process behind them answers at
+//! once.
 
 mod support;
 

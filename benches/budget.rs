@@ -1,5 +1,5 @@
-//! The guard: what a small call allocates in Rust, on the whole way and back, against `budget.toml`. It counts and does not time, so
-//! a busy machine does not change it.
+//! The guard: what a small call allocates in Rust, on the whole way and back, against
+//! `budget.toml`. It counts and does not time, so a busy machine does not change it.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! The figures of section 7 of the design, each beside its floor in the same run: the same worker, driven by a bare
-//! blocking program over the same wire.
+//! The figures of section 7 of the design, each beside its floor in the same run: the same worker,
+//! driven by a bare blocking program over the same wire.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! A heap profile of the pool under load: `dhat-heap.json`, for <https://nnethercote.github.io/dh_view/dh_view.html>.
+//! A heap profile of the pool under load: `dhat-heap.json`, for
+//! <https://nnethercote.github.io/dh_view/dh_view.html>.
 
 mod support;
 

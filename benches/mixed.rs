@@ -1,5 +1,6 @@
-//! Short calls among long ones: 95 % take 50 µs, 5 % take 20 ms, on 4 workers. How long the short ones wait under late binding,
-//! under a fixed pipeline of 64 calls a worker, and with one call at a time.
+//! Short calls among long ones: 95 % take 50 µs, 5 % take 20 ms, on 4 workers. How long the short
+//! ones wait under late binding, under a fixed pipeline of 64 calls a worker, and with one call at
+//! a time.
 
 mod support;
 
@@ -95,7 +96,8 @@ fn works() -> (Work, Work) {
     (Work::microseconds("burn_us", us(SHORT)), Work::microseconds("wait_us", us(LONG)))
 }
 
-/// Calls come at random times, as many as make this share of what the workers can do. Whoever waits does not keep others from coming.
+/// Calls come at random times, as many as make this share of what the workers can do. Whoever waits
+/// does not keep others from coming.
 fn open_loop(host: &Host, load: f64) -> Sample {
     let mean = (SHORT * (LONG_EVERY - 1) + LONG) / LONG_EVERY;
     let between = mean.as_secs_f64() / WORKERS as f64 / load;

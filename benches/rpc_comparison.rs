@@ -1,5 +1,6 @@
-//! Our wire beside JSON-RPC, XML-RPC, MessagePack-RPC and the envelope of the Go project pyproc: real Python servers on Unix sockets, and
-//! for each the least client that encodes, decodes and checks.
+//! Our wire beside JSON-RPC, XML-RPC, MessagePack-RPC and the envelope of the Go project pyproc:
+//! real Python servers on Unix sockets, and for each the least client that encodes, decodes and
+//! checks.
 
 mod rpc;
 mod support;

@@ -26,7 +26,8 @@ def interpreters():
             told = subprocess.run([path, "-c", _ASK], capture_output=True, text=True, timeout=30)
         except OSError:
             continue
-        # The shim of a version manager is there also for versions that are not active, and then fails.
+        # The shim of a version manager is there also for versions that are not active, and then
+        # fails.
         if told.returncode == 0:
             minor, version, executable = told.stdout.strip().split(" ", 2)
             if int(minor) in VERSIONS:

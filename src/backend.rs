@@ -1,5 +1,5 @@
-//! Python processes behind the actors: the only place that joins the wire and the processes to them. The main
-//! structure is [`PythonBackend`].
+//! Python processes behind the actors: the only place that joins the wire and the processes to
+//! them. The main structure is [`PythonBackend`].
 
 #[cfg(feature = "fault-injection")]
 mod faults;
@@ -36,8 +36,8 @@ pub struct PythonBackend {
 }
 
 impl PythonBackend {
-    /// Checks the configuration, and finds and looks at the interpreter. No worker is started. It must be called on
-    /// an arbiter.
+    /// Checks the configuration, and finds and looks at the interpreter. No worker is started. It
+    /// must be called on an arbiter.
     ///
     /// # Errors
     /// [`StartError`] if the configuration, the script or the interpreter cannot be used.
@@ -76,7 +76,8 @@ impl PythonBackend {
         self.known().catalog()
     }
 
-    /// The names of all functions that were ever called or exposed, by the numbers of their classes.
+    /// The names of all functions that were ever called or exposed, by the numbers of their
+    /// classes.
     pub(crate) fn class_names(&self) -> Vec<String> {
         self.known().class_names()
     }

@@ -53,7 +53,8 @@ type Metadata = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 const NO_CLASS: u32 = u32::MAX;
 
 impl Call {
-    /// A call whose argument is JSON. What has no JSON for serde_json, such as a NaN, goes as `null`.
+    /// A call whose argument is JSON. What has no JSON for serde_json, such as a NaN, goes as
+    /// `null`.
     ///
     /// # Errors
     /// [`CallError::Encode`] if the argument cannot be written as JSON.
@@ -80,7 +81,8 @@ impl Call {
         Self::new(function.into(), Codec::Bytes, argument.into())
     }
 
-    /// A call whose argument is JSON text already. It is not checked here; the worker refuses what is no JSON.
+    /// A call whose argument is JSON text already. It is not checked here; the worker refuses what
+    /// is no JSON.
     pub fn raw_json(function: impl Into<Cow<'static, str>>, argument: impl Into<Bytes>) -> Self {
         Self::new(function.into(), Codec::Json, argument.into())
     }

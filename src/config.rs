@@ -48,8 +48,8 @@ described! {
         /// The Python interpreter.
         /// Default: none: that of the active virtual environment, else `python3`.
         pub python: Option<PathBuf>,
-        /// Environment variables of the workers, beside those of the host; `{slot}` in a value becomes the slot's number.
-        /// Default: none.
+        /// Environment variables of the workers, beside those of the host; `{slot}` in a value
+        /// becomes the slot's number. Default: none.
         pub env: BTreeMap<String, String>,
         /// The working directory of the workers.
         /// Default: none: that of the host.
@@ -100,8 +100,8 @@ described! {
         pub restart: RestartConfig,
         /// When workers that live are replaced.
         pub recycle: RecycleConfig,
-        /// How long a worker may take to finish its calls when it is retired or the pool shuts down.
-        /// Default: 10 s.
+        /// How long a worker may take to finish its calls when it is retired or the pool shuts
+        /// down. Default: 10 s.
         #[serde(with = "duration")]
         pub drain_timeout: Duration,
         /// How long a process may take from SIGTERM to its end before it gets SIGKILL.
@@ -111,8 +111,8 @@ described! {
         /// The longest argument or result, in bytes.
         /// Default: 64 MiB.
         pub max_frame: usize,
-        /// How long an idle worker spins for its next call before it sleeps: less latency, one core more.
-        /// Default: 0.
+        /// How long an idle worker spins for its next call before it sleeps: less latency, one core
+        /// more. Default: 0.
         #[serde(with = "duration")]
         pub busy_poll: Duration,
         /// The lowest level of Python log records that become `tracing` events.
@@ -187,8 +187,8 @@ described! {
         /// Above this much resident memory, in bytes.
         /// Default: none: never.
         pub max_rss: Option<u64>,
-        /// How much the limits differ from worker to worker, so that not all are replaced at once: 0.1 is ±10 %.
-        /// Default: 0.1.
+        /// How much the limits differ from worker to worker, so that not all are replaced at once:
+        /// 0.1 is ±10 %. Default: 0.1.
         pub jitter: f64,
     }
 }

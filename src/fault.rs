@@ -1,6 +1,8 @@
-//! Faults on demand, so that users see in their own tests what the contract promises. The main structure is [`Fault`].
+//! Faults on demand, so that users see in their own tests what the contract promises. The main
+//! structure is [`Fault`].
 //!
-//! `docs/fault-injection.md` shows how they are used. A fault that concerns a call acts on the next call of its worker.
+//! `docs/fault-injection.md` shows how they are used. A fault that concerns a call acts on the next
+//! call of its worker.
 
 mod board;
 mod injector;
@@ -80,7 +82,8 @@ impl From<FaultKind> for Fault {
 }
 
 impl Pool {
-    /// Lets something go wrong in one worker; see [`Fault`]. It does not wait for the fault to show.
+    /// Lets something go wrong in one worker; see [`Fault`]. It does not wait for the fault to
+    /// show.
     ///
     /// # Errors
     /// [`NotInjected`] if no worker could be hit.

@@ -4,8 +4,8 @@
 #![doc = ""]
 #![doc = include_str!("../docs/guide/README.md")]
 
-// It is compiled for rustdoc and for doctests only. In each chapter rustdoc meets the definitions of `links.md` first, so those
-// at the end of the chapter, which are for its file, do not count.
+// It is compiled for rustdoc and for doctests only. In each chapter rustdoc meets the definitions
+// of `links.md` first, so those at the end of the chapter, which are for its file, do not count.
 
 #[doc = include_str!("guide/links.md")]
 #[doc = ""]

@@ -11,7 +11,8 @@ use crate::{ExitCause, RetireReason, WorkerEvent};
 /// How many incidents are kept.
 const KEPT: usize = 20;
 
-/// Counts starts and ends, and keeps the last incidents. It hears of them as any subscriber does, so it is never in the way of a call.
+/// Counts starts and ends, and keeps the last incidents. It hears of them as any subscriber does,
+/// so it is never in the way of a call.
 #[derive(Default)]
 pub(crate) struct Journal(History);
 
@@ -40,7 +41,8 @@ pub struct Incident {
     pub generation: u32,
     /// Its process id, if it lived long enough to have one.
     pub pid: Option<u32>,
-    /// `crashed`, `stuck`, `stopped`, `disconnected`, `protocol`, `drain_timeout` or `start_failed`.
+    /// `crashed`, `stuck`, `stopped`, `disconnected`, `protocol`, `drain_timeout` or
+    /// `start_failed`.
     pub cause: &'static str,
     /// How it ended, in one line.
     pub what: String,

@@ -1,7 +1,9 @@
-//! A supervised pool of Python processes inside an actix application. The main structure is [`Pool`].
+//! A supervised pool of Python processes inside an actix application. The main structure is
+//! [`Pool`].
 //!
-//! A Supervisor actor owns one actor per Python process, a Router actor gives each [`Call`] to one of them, and a process that crashes, hangs or
-//! grows is replaced. Every call ends exactly once: in a [`Reply`], or in a [`CallError`] that says what happened and whether the function ran.
+//! A Supervisor actor owns one actor per Python process, a Router actor gives each [`Call`] to one
+//! of them, and a process that crashes, hangs or grows is replaced. Every call ends exactly once:
+//! in a [`Reply`], or in a [`CallError`] that says what happened and whether the function ran.
 //!
 //! ```no_run
 //! use actix_pyproc::{Pool, PoolConfig};

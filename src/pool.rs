@@ -33,13 +33,15 @@ pub type PoolAddr = Addr<Router<PythonBackend>>;
 /// Something that happened to a worker or to the pool, as an actor message.
 pub type WorkerEvent = actix_pyproc_actors::WorkerEvent<PythonBackend>;
 
-/// A call that runs longer than this many pipeline budgets stalls its worker: what waits behind it goes elsewhere.
+/// A call that runs longer than this many pipeline budgets stalls its worker: what waits behind it
+/// goes elsewhere.
 const STALL_BUDGETS: u32 = 10;
 
 /// A supervised pool of Python processes.
 ///
-/// It is a handle: clones are cheap, name the same pool, and can be used from any thread. When the last one is dropped without
-/// [`Pool::shutdown`], the pool stops at once: calls end with [`CallError::ShuttingDown`] or [`CallError::WorkerLost`].
+/// It is a handle: clones are cheap, name the same pool, and can be used from any thread. When the
+/// last one is dropped without [`Pool::shutdown`], the pool stops at once: calls end with
+/// [`CallError::ShuttingDown`] or [`CallError::WorkerLost`].
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -79,11 +81,12 @@ struct Actors {
 impl Pool {
     /// Starts the workers, and resolves when all of them (or `min_ready`) are ready.
     ///
-    /// The actors run on the current arbiter, or on a thread of their own if the configuration says so or there is no arbiter here
-    /// (a plain tokio runtime).
+    /// The actors run on the current arbiter, or on a thread of their own if the configuration says
+    /// so or there is no arbiter here (a plain tokio runtime).
     ///
     /// # Errors
-    /// [`StartError`] as soon as a worker fails to start, with its exit status and the last lines of its standard error. No process is left.
+    /// [`StartError`] as soon as a worker fails to start, with its exit status and the last lines
+    /// of its standard error. No process is left.
     pub async fn start(config: PoolConfig) -> Result<Self, StartError> {
         config.validate().map_err(StartError::from)?;
         let config = Arc::new(config);
@@ -108,17 +111,21 @@ impl Pool {
         }
     }
 
-    /// Sends a call, as the plain actor message that it is: the outer error says that the pool's arbiter is gone, the inner one how the call ended.
+    /// Sends a call, as the plain actor message that it is: the outer error says that the pool's
+    /// arbiter is gone, the inner one how the call ended.
     ///
-    /// Cancellation safety: dropping the future takes the call out of the queue, or interrupts it if it runs.
+    /// Cancellation safety: dropping the future takes the call out of the queue, or interrupts it
+    /// if it runs.
     pub fn send(&self, call: Call) -> Request<Router<PythonBackend>, Call> {
         self.shared.actors.router.send(call)
     }
 
-    /// Sends a call at once, and resolves to how it ended; a pool whose arbiter is gone is [`CallError::ShuttingDown`].
+    /// Sends a call at once, and resolves to how it ended; a pool whose arbiter is gone is
+    /// [`CallError::ShuttingDown`].
     ///
-    /// Each call is a [`tracing`] span, `pyproc::call` at level `debug`, below the caller's own: with the function, how the call ended,
-    /// which worker ran it and how long that took. It costs nothing while nobody listens to that level.
+    /// Each call is a [`tracing`] span, `pyproc::call` at level `debug`, below the caller's own:
+    /// with the function, how the call ended, which worker ran it and how long that took. It costs
+    /// nothing while nobody listens to that level.
     ///
     /// # Errors
     /// Any [`CallError`]: every call ends exactly once, and the value says how.
@@ -136,8 +143,8 @@ impl Pool {
         }
     }
 
-    /// Calls a function with a JSON argument and reads its JSON result. The call is sent at once, and the future holds on to
-    /// nothing that was passed.
+    /// Calls a function with a JSON argument and reads its JSON result. The call is sent at once,
+    /// and the future holds on to nothing that was passed.
     ///
     /// # Errors
     /// Any [`CallError`]; [`CallError::Decode`] if the result is not a `T`.
@@ -185,7 +192,8 @@ impl Pool {
         self.shared.actors.backend.python_version()
     }
 
-    /// A row per slot, counters since the start, and latency quantiles. Empty once the pool has shut down.
+    /// A row per slot, counters since the start, and latency quantiles. Empty once the pool has
+    /// shut down.
     pub async fn status(&self) -> PoolStatus {
         let Actors { router, supervisor, journal, backend } = &self.shared.actors;
         let calls = router.send(GetStatus).await.unwrap_or_default();
@@ -201,7 +209,8 @@ impl Pool {
         let _ = self.shared.actors.supervisor.send(Subscribe(recipient)).await;
     }
 
-    /// Replaces all workers one by one with ones that read the code anew; each new one serves before the old one drains.
+    /// Replaces all workers one by one with ones that read the code anew; each new one serves
+    /// before the old one drains.
     ///
     /// # Errors
     /// [`StartError`] if a new worker does not start: the old ones then stay.
@@ -212,24 +221,28 @@ impl Pool {
     /// Changes the number of workers. Those that go finish what they have.
     ///
     /// # Errors
-    /// [`StartError::InvalidConfig`] if `workers` is not from 1 to 65,535, and nothing changes. Another [`StartError`] if a new worker
-    /// does not start; it is tried again with the usual delays.
+    /// [`StartError::InvalidConfig`] if `workers` is not from 1 to 65,535, and nothing changes.
+    /// Another [`StartError`] if a new worker does not start; it is tried again with the usual
+    /// delays.
     pub async fn resize(&self, workers: u32) -> Result<(), StartError> {
         PoolConfig::clone(&self.shared.config).min_ready(0).workers(workers as usize).validate()?;
         started(self.shared.actors.supervisor.send(Resize::new(workers)).await)
     }
 
-    /// Replaces the process of one slot; the new one serves before the old one drains. `false` if the slot does not serve.
+    /// Replaces the process of one slot; the new one serves before the old one drains. `false` if
+    /// the slot does not serve.
     pub async fn replace(&self, slot: u32) -> bool {
         self.shared.actors.supervisor.send(ReplaceSlot(SlotId(slot))).await.unwrap_or(false)
     }
 
-    /// Lets no more calls in, lets those that are in end, and stops the workers, within the configuration's `drain_timeout`.
+    /// Lets no more calls in, lets those that are in end, and stops the workers, within the
+    /// configuration's `drain_timeout`.
     pub async fn shutdown(&self) {
         self.shutdown_within(self.shared.config.drain_timeout).await;
     }
 
-    /// As [`Pool::shutdown`]; at the deadline what still waits ends with [`CallError::ShuttingDown`], and what still runs is killed.
+    /// As [`Pool::shutdown`]; at the deadline what still waits ends with
+    /// [`CallError::ShuttingDown`], and what still runs is killed.
     pub async fn shutdown_within(&self, deadline: Duration) {
         // A supervisor that is gone has stopped.
         let _ = self.shared.actors.supervisor.send(Shutdown { deadline }).await;
@@ -300,7 +313,8 @@ impl Actors {
     }
 }
 
-/// Starts the actors on a thread of their own, which ends when the sender is dropped and the pool has stopped.
+/// Starts the actors on a thread of their own, which ends when the sender is dropped and the pool
+/// has stopped.
 async fn on_own_thread(config: Arc<PoolConfig>) -> Result<(Actors, oneshot::Sender<()>), StartError> {
     let (started_tx, started) = oneshot::channel();
     let (hold, held) = oneshot::channel::<()>();

@@ -18,8 +18,9 @@ pub struct PoolStatus {
     pub slots: Vec<SlotRow>,
     /// How many slots serve.
     pub serving: usize,
-    /// Whether calls are let in: `open`; `unavailable` while no worker serves and none is expected soon (the breaker is open),
-    /// `half_open` while one start is tried; `shutting_down` once the pool drains.
+    /// Whether calls are let in: `open`; `unavailable` while no worker serves and none is expected
+    /// soon (the breaker is open), `half_open` while one start is tried; `shutting_down` once the
+    /// pool drains.
     pub admission: &'static str,
     /// Calls that wait for a worker.
     pub queued: usize,
@@ -48,7 +49,8 @@ pub struct PoolStatus {
     pub starts: u64,
     /// How many did not.
     pub start_failures: u64,
-    /// Processes that were replaced, by the cause: `crashed`, `stuck`, …, or `max_calls`, `max_lifetime`, `max_rss`.
+    /// Processes that were replaced, by the cause: `crashed`, `stuck`, …, or `max_calls`,
+    /// `max_lifetime`, `max_rss`.
     pub restarts_by_cause: BTreeMap<&'static str, u64>,
     /// The panic of an actor that broke the pool for good.
     pub panic: Option<String>,
@@ -84,7 +86,8 @@ pub struct FunctionRow {
 pub struct SlotRow {
     /// Its number.
     pub slot: u32,
-    /// What it does: `starting`, `serving`, `replacing`, `backoff`, `resting`, `draining` or `stopped`.
+    /// What it does: `starting`, `serving`, `replacing`, `backoff`, `resting`, `draining` or
+    /// `stopped`.
     pub state: &'static str,
     /// Which process of the pool serves in it.
     pub generation: Option<u32>,

@@ -1,5 +1,5 @@
-//! Calls whose types are checked: by the compiler, and against Python's signatures when the pool starts. The main item
-//! is the macro [`functions!`](crate::functions).
+//! Calls whose types are checked: by the compiler, and against Python's signatures when the pool
+//! starts. The main item is the macro [`functions!`](crate::functions).
 
 mod argument;
 mod call;
@@ -19,7 +19,8 @@ pub mod private {
     pub use super::{Checked, Declared, Parameter};
 }
 
-/// Functions of a worker that were declared with [`functions!`](crate::functions): a handle of a pool that has them.
+/// Functions of a worker that were declared with [`functions!`](crate::functions): a handle of a
+/// pool that has them.
 pub trait Functions: Sized {
     /// What was declared.
     #[doc(hidden)]
@@ -72,11 +73,12 @@ pub struct Parameter {
 }
 
 impl Pool {
-    /// Starts a pool whose workers have the functions that were declared with [`functions!`](crate::functions).
+    /// Starts a pool whose workers have the functions that were declared with
+    /// [`functions!`](crate::functions).
     ///
     /// # Errors
-    /// [`StartError::Signature`] if they have not, or with other parameters; no process is left. Else those of
-    /// [`Pool::start`].
+    /// [`StartError::Signature`] if they have not, or with other parameters; no process is left.
+    /// Else those of [`Pool::start`].
     pub async fn start_typed<F: Functions>(config: PoolConfig) -> Result<F, StartError> {
         let pool = Self::start(config).await?;
         let typed = pool.typed();
@@ -86,9 +88,10 @@ impl Pool {
         typed
     }
 
-    /// The functions that were declared with [`functions!`](crate::functions), checked against what the worker that
-    /// became ready last exposes. One pool can have several such handles. Workers that start from then on must have the
-    /// functions too: a [`Pool::reload`] of code that does not fit ends with this error, and the old workers stay.
+    /// The functions that were declared with [`functions!`](crate::functions), checked against what
+    /// the worker that became ready last exposes. One pool can have several such handles. Workers
+    /// that start from then on must have the functions too: a [`Pool::reload`] of code that does
+    /// not fit ends with this error, and the old workers stay.
     ///
     /// # Errors
     /// [`StartError::Signature`] if the workers have not these functions, or with other parameters.
@@ -102,9 +105,10 @@ impl Pool {
 
 /// Declares functions of a worker, so that calls of them are typed.
 ///
-/// It makes a struct: a handle of a pool whose workers were seen to have these functions, with a method for each. A
-/// method gives a [`TypedCall`], which is awaited, or first told how the call is to be made (`.timeout(…)`,
-/// `.idempotent()`, …). The struct is also a [`Pool`](crate::Pool) by `Deref`, so `status()`, `shutdown()` and the rest are there.
+/// It makes a struct: a handle of a pool whose workers were seen to have these functions, with a
+/// method for each. A method gives a [`TypedCall`], which is awaited, or first told how the call is
+/// to be made (`.timeout(…)`, `.idempotent()`, …). The struct is also a [`Pool`](crate::Pool) by
+/// `Deref`, so `status()`, `shutdown()` and the rest are there.
 ///
 /// ```no_run
 /// use actix_pyproc::{Pool, PoolConfig};
@@ -141,9 +145,9 @@ impl Pool {
 /// # }
 /// ```
 ///
-/// One argument is sent as it is, several as an object with their names, none as null. It is JSON, or after the result
-/// type `as msgpack`, or `as bytes`: then there is one argument that can become [`Bytes`](bytes::Bytes). `= "name"` is for
-/// a Python name that is none in Rust.
+/// One argument is sent as it is, several as an object with their names, none as null. It is JSON,
+/// or after the result type `as msgpack`, or `as bytes`: then there is one argument that can become
+/// [`Bytes`](bytes::Bytes). `= "name"` is for a Python name that is none in Rust.
 ///
 /// # What is checked
 /// The compiler checks what is passed and what comes back:
@@ -155,21 +159,26 @@ impl Pool {
 /// }
 /// ```
 ///
-/// [`Pool::start_typed`](crate::Pool::start_typed) and [`Pool::typed`](crate::Pool::typed) check against Python, once a worker is ready: that each function exists; that it
-/// takes as many arguments as are sent, with several by these names, and that none is missing which has no default; and the types, as far as both
-/// sides say something. Python says it by annotations such as `int`, `list[str]`, `Optional[dict]`; classes of its own say nothing. Rust says it by how
-/// the type is read with serde: an integer, a float, a string, a list, an object. A type that is sent and cannot be read (it is not `Deserialize`) says
-/// nothing. What is in lists and objects is not compared. A mismatch is a [`StartError::Signature`](crate::StartError::Signature) that names both sides:
+/// [`Pool::start_typed`](crate::Pool::start_typed) and [`Pool::typed`](crate::Pool::typed) check
+/// against Python, once a worker is ready: that each function exists; that it takes as many
+/// arguments as are sent, with several by these names, and that none is missing which has no
+/// default; and the types, as far as both sides say something. Python says it by annotations such
+/// as `int`, `list[str]`, `Optional[dict]`; classes of its own say nothing. Rust says it by how the
+/// type is read with serde: an integer, a float, a string, a list, an object. A type that is sent
+/// and cannot be read (it is not `Deserialize`) says nothing. What is in lists and objects is not
+/// compared. A mismatch is a [`StartError::Signature`](crate::StartError::Signature) that names
+/// both sides:
 ///
 /// ```text
 /// predict: Rust sends (input: Input), Python takes (req: dict, scale: float)
 /// ```
 ///
-/// A function of Python with one parameter without default takes one argument, and the others keep their defaults (see docs/protocol.md):
-/// `def f(a, b=2)` cannot be declared as `fn f(a: i64, b: i64)`, `def f(a, *, b=2)` neither; give `b` no default, or let one argument hold both.
+/// A function of Python with one parameter without default takes one argument, and the others keep
+/// their defaults (see docs/protocol.md): `def f(a, b=2)` cannot be declared as `fn f(a: i64, b:
+/// i64)`, `def f(a, *, b=2)` neither; give `b` no default, or let one argument hold both.
 ///
-/// Every worker that starts later is checked as well: after a [`Pool::reload`](crate::Pool::reload) of code that does not fit, the old workers stay, and the reload
-/// ends with the same error.
+/// Every worker that starts later is checked as well: after a [`Pool::reload`](crate::Pool::reload)
+/// of code that does not fit, the old workers stay, and the reload ends with the same error.
 #[macro_export]
 macro_rules! functions {
     ($(

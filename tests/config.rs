@@ -1,4 +1,5 @@
-//! The configuration as its users meet it: layers, `pyproc config`, the schema and the documentation.
+//! The configuration as its users meet it: layers, `pyproc config`, the schema and the
+//! documentation.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! The table of faults: one fault, one row, and what a call gets that it meets. `tests/faults` has a worker file for each fault
-//! that code can have; those that are injected have a table of their own.
+//! The table of faults: one fault, one row, and what a call gets that it meets. `tests/faults` has
+//! a worker file for each fault that code can have; those that are injected have a table of their
+//! own.
 
 mod support;
 
@@ -49,7 +50,8 @@ struct Row {
     phase: Phase,
     /// What a call gets.
     plain: Outcome,
-    /// What a call that is idempotent gets, and how often it runs: the pool tries it at most three times.
+    /// What a call that is idempotent gets, and how often it runs: the pool tries it at most three
+    /// times.
     idempotent: (Outcome, usize),
 }
 
@@ -119,7 +121,8 @@ async fn is_whole_to_the_end(pool: Pool) {
     is_whole(&pool).await;
     let groups = pids(&pool).await;
     pool.shutdown().await;
-    // What a worker has forked was killed with it; the system may take a moment for it, and it is not ours to reap.
+    // What a worker has forked was killed with it; the system may take a moment for it, and it is
+    // not ours to reap.
     until("nothing is left of the workers", || members(&groups).is_empty()).await;
 }
 
@@ -168,7 +171,8 @@ fn every_fault_ends_its_call_as_the_table_says_and_leaves_the_pool_whole() {
 enum When {
     /// Before the call is made.
     Before,
-    /// So long before the call is made that the worker is replaced by then: one that went on could begin with the call.
+    /// So long before the call is made that the worker is replaced by then: one that went on could
+    /// begin with the call.
     LongBefore,
     /// While the call runs.
     During,
@@ -183,7 +187,8 @@ struct Injected {
     replaced: bool,
 }
 
-/// What the injected faults do to a call of a pool of one worker. A worker that is broken before it has the call costs the call nothing.
+/// What the injected faults do to a call of a pool of one worker. A worker that is broken before it
+/// has the call costs the call nothing.
 fn injected(kind: FaultKind) -> Injected {
     use FaultKind as K;
     let row = |when, plain, idempotent, replaced| Injected { kind, when, plain, idempotent, replaced };
@@ -198,7 +203,8 @@ fn injected(kind: FaultKind) -> Injected {
         K::WrongReply | K::OldReply | K::DuplicateReply | K::SlowReader(_) | K::Memory(_) => {
             row(When::Before, right, (right, 1), false)
         }
-        // They show when the next worker starts, so one is killed, whose call goes elsewhere or is lost.
+        // They show when the next worker starts, so one is killed, whose call goes elsewhere or is
+        // lost.
         K::SlowStart(_) | K::StartFailure => row(When::Before, lost, (right, 1), true),
         other => panic!("{other} has no row"),
     }

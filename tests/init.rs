@@ -1,4 +1,5 @@
-//! `pyproc init` makes a project that builds and runs; completions and manual pages tell of each command.
+//! `pyproc init` makes a project that builds and runs; completions and manual pages tell of each
+//! command.
 
 use std::fs;
 use std::path::{Path, PathBuf};

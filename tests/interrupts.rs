@@ -1,4 +1,5 @@
-//! Thousands of deadlines that pass about when their calls end. No interrupt lands in another call or in the worker's own code.
+//! Thousands of deadlines that pass about when their calls end. No interrupt lands in another call
+//! or in the worker's own code.
 
 mod support;
 
@@ -13,7 +14,8 @@ use support::{capped, pids, start, Events};
 
 /// How many calls have a deadline.
 const CALLS: u64 = 6000;
-/// As many make calls with a deadline as make calls without: all of them start at once, or nearly so.
+/// As many make calls with a deadline as make calls without: all of them start at once, or nearly
+/// so.
 const CALLERS: u64 = 2;
 
 fn worker(name: &str) -> PoolConfig {
@@ -28,7 +30,8 @@ struct Tally {
     not_started: u64,
 }
 
-/// A caller whose calls take about as long as they may: from 0 to 3 ms, with a deadline up to 0.5 ms before or after.
+/// A caller whose calls take about as long as they may: from 0 to 3 ms, with a deadline up to 0.5
+/// ms before or after.
 async fn with_deadlines(pool: Pool, mut random: fastrand::Rng, calls: u64) -> Tally {
     let mut tally = Tally::default();
     for value in 0..calls {
@@ -56,7 +59,8 @@ async fn with_deadlines(pool: Pool, mut random: fastrand::Rng, calls: u64) -> Ta
     tally
 }
 
-/// A caller whose calls have no deadline, and return what they should, until it is told to stop. The number of its calls.
+/// A caller whose calls have no deadline, and return what they should, until it is told to stop.
+/// The number of its calls.
 async fn neighbour(pool: Pool, stop: Rc<Cell<bool>>) -> u64 {
     let mut value = 0_u64;
     while !stop.get() {

@@ -1,4 +1,5 @@
-//! The outcome contract, row by row, on real Python: what each caller gets, and whether the function ran.
+//! The outcome contract, row by row, on real Python: what each caller gets, and whether the
+//! function ran.
 
 mod support;
 
@@ -194,7 +195,8 @@ async fn what_does_not_end_is_killed_with_its_stacks_and_what_waited_behind_it_g
     {
         let (pool, dir) = (start(contract()).await, scratch());
         let mut events = Events::of(&pool).await;
-        // A function that was measured as quick is sent behind others: the neighbour shares the socket.
+        // A function that was measured as quick is sent behind others: the neighbour shares the
+        // socket.
         let path = dir.path().join("ran");
         for n in 0..20 {
             assert!(call(&pool, "ran", json!({"path": path, "name": n.to_string()})).await.is_ok());

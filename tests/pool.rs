@@ -1,4 +1,5 @@
-//! The pool as its users hold it: where it can be started and called from, how it survives, changes and ends.
+//! The pool as its users hold it: where it can be started and called from, how it survives, changes
+//! and ends.
 
 mod support;
 
@@ -12,7 +13,8 @@ fn contract() -> PoolConfig {
     worker("contract.py")
 }
 
-/// `callers` tasks make `each` calls; the numbers of replies and of errors. A wrong reply fails the test.
+/// `callers` tasks make `each` calls; the numbers of replies and of errors. A wrong reply fails the
+/// test.
 async fn load(pool: &Pool, callers: usize, each: usize) -> (usize, Vec<CallError>) {
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {

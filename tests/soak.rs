@@ -1,4 +1,5 @@
-//! Workers are killed at random under load, and the books are balanced at the end. `PYPROC_SOAK_SECONDS` makes it longer.
+//! Workers are killed at random under load, and the books are balanced at the end.
+//! `PYPROC_SOAK_SECONDS` makes it longer.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! Where a stuck worker was: in the event, in the log, and in the errors of those who lost their calls to it.
+//! Where a stuck worker was: in the event, in the log, and in the errors of those who lost their
+//! calls to it.
 
 mod support;
 

@@ -12,7 +12,8 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A timer that is moved only to an earlier time; one that goes off too early is harmless, and moving it is not free.
+/// A timer that is moved only to an earlier time; one that goes off too early is harmless, and
+/// moving it is not free.
 pub(crate) struct Alarm {
     sleep: Pin<Box<Sleep>>,
     at: Option<Instant>,

@@ -1,4 +1,5 @@
-//! The one door from the actors to the outside: [`Backend`] starts processes, [`Link`] talks to one.
+//! The one door from the actors to the outside: [`Backend`] starts processes, [`Link`] talks to
+//! one.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,7 +27,8 @@ pub trait Request: Send + 'static {
 pub struct Class {
     /// The function, as a small number.
     pub id: ClassId,
-    /// Whether calls of it run side by side in one worker (`async def`), rather than one after another.
+    /// Whether calls of it run side by side in one worker (`async def`), rather than one after
+    /// another.
     pub overlapping: bool,
 }
 
@@ -45,7 +47,8 @@ pub trait Backend: Sized + Unpin + 'static {
     /// The connection to one started process.
     type Link: Link<Self>;
 
-    /// Judges a call at admission: its class, or the error that ends it at once (no such function, too large).
+    /// Judges a call at admission: its class, or the error that ends it at once (no such function,
+    /// too large).
     fn classify(&self, call: &Self::Call) -> Result<Class, Self::Error>;
 
     /// Starts a process. Resolves when it is ready to serve; dropping the future ends the process.
@@ -82,13 +85,14 @@ pub trait Link<B: Backend>: Unpin + 'static {
     /// How many calls may be in flight at once; at most [`CallId::MAX_INDEX`].
     fn capacity(&self) -> usize;
 
-    /// Stages a call for the next flush. `Err` if this process cannot run it; it is then not in flight. It may come from outside the task that polls
-    /// the events: who has to be polled again for it wakes that task.
+    /// Stages a call for the next flush. `Err` if this process cannot run it; it is then not in
+    /// flight. It may come from outside the task that polls the events: who has to be polled again
+    /// for it wakes that task.
     fn send(&mut self, id: CallId, call: &B::Call, deadline: Option<Instant>)
         -> Result<(), Unsent<B::Error>>;
 
-    /// Writes what is staged. `Pending` means that more is to be written and the waker is registered;
-    /// a write error is told by [`Link::poll_event`].
+    /// Writes what is staged. `Pending` means that more is to be written and the waker is
+    /// registered; a write error is told by [`Link::poll_event`].
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// The next thing that the process did. After [`LinkEvent::Lost`] it is not called again.
@@ -179,7 +183,8 @@ pub enum LinkEvent<B: Backend> {
     },
     /// A call that was cancelled or revoked did not start, and will not.
     Skipped(CallId),
-    /// A call was interrupted: it was cancelled, or the process ends, and [`LinkEvent::Lost`] follows.
+    /// A call was interrupted: it was cancelled, or the process ends, and [`LinkEvent::Lost`]
+    /// follows.
     Interrupted(CallId),
     /// The process is gone and reaped; no event follows.
     Lost(B::Exit),

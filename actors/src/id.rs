@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// The place of a worker in the pool, from 0 to `workers - 1`. It keeps its number when its process is replaced.
+/// The place of a worker in the pool, from 0 to `workers - 1`. It keeps its number when its process
+/// is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotId(pub u32);
 
@@ -24,8 +25,8 @@ impl fmt::Display for Generation {
 
 /// Names one call on one worker: an index into the worker's in-flight table and a sequence number.
 ///
-/// The sequence number changes each time the index is used again, so a late reply is never taken for
-/// the reply to another call.
+/// The sequence number changes each time the index is used again, so a late reply is never taken
+/// for the reply to another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(u32);
 

@@ -12,7 +12,8 @@ pub(crate) type ReplySender<B> = oneshot::Sender<Result<<B as Backend>::Reply, <
 
 /// A call that was admitted and has no answer yet. Whoever holds it must settle it or pass it on.
 ///
-/// It is a pointer: on its way it moves through a queue, a batch and a table, and what moves there is short.
+/// It is a pointer: on its way it moves through a queue, a batch and a table, and what moves there
+/// is short.
 pub(crate) struct Job<B: Backend>(Box<Admitted<B>>);
 
 /// What there is to know of a call.

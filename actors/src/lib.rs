@@ -1,7 +1,9 @@
-//! The three actors of actix-pyproc, generic over the process behind them. The main item in this crate is [`backend::Backend`].
+//! The three actors of actix-pyproc, generic over the process behind them. The main item in this
+//! crate is [`backend::Backend`].
 //!
-//! [`Supervisor`] owns one [`Worker`] per process and replaces those that end; [`Router`] takes the calls and gives each to a worker.
-//! This crate knows nothing of Python, sockets or processes, so every policy is tested in simulated time.
+//! [`Supervisor`] owns one [`Worker`] per process and replaces those that end; [`Router`] takes the
+//! calls and gives each to a worker. This crate knows nothing of Python, sockets or processes, so
+//! every policy is tested in simulated time.
 
 mod alarm;
 pub mod backend;

@@ -1,6 +1,7 @@
 //! When a worker that ended is started again. The main structure in this module is [`Restarts`].
 //!
-//! The delays come from the `backoff` crate, which is no longer maintained; this is the only file that knows it.
+//! The delays come from the `backoff` crate, which is no longer maintained; this is the only file
+//! that knows it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use backoff::ExponentialBackoff;
 
 /// How a slot comes back after its process ended.
 ///
-/// The limit on restarts is Erlang's restart intensity: it keeps a worker that can never live from burning a core for ever.
+/// The limit on restarts is Erlang's restart intensity: it keeps a worker that can never live from
+/// burning a core for ever.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestartPolicy {
     /// The delay before the first restart.
@@ -87,7 +89,8 @@ impl Restarts {
         Self { policy, backoff, recent: VecDeque::new() }
     }
 
-    /// Judges the end of a process that had served for `served` (zero if it never did). `unit` is a random number from 0 to 1.
+    /// Judges the end of a process that had served for `served` (zero if it never did). `unit` is a
+    /// random number from 0 to 1.
     pub fn failed(&mut self, served: Duration, now: Instant, unit: f64) -> Verdict {
         if served >= self.policy.reset_after {
             self.backoff.reset();

@@ -1,7 +1,8 @@
-//! Admits calls, holds the queue and gives each call to a worker. The main structure in this module is [`Router`].
+//! Admits calls, holds the queue and gives each call to a worker. The main structure in this module
+//! is [`Router`].
 //!
-//! A worker is given only as much as fits the pipeline budget (late binding), so that short calls do not
-//! wait behind a long one while another worker is free.
+//! A worker is given only as much as fits the pipeline budget (late binding), so that short calls
+//! do not wait behind a long one while another worker is free.
 
 mod actor;
 pub mod core;

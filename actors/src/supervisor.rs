@@ -1,4 +1,5 @@
-//! Owns the processes of a pool: starts, restarts, replaces and stops them. The main structure is [`Supervisor`].
+//! Owns the processes of a pool: starts, restarts, replaces and stops them. The main structure is
+//! [`Supervisor`].
 //!
 //! It is never in the way of a call.
 

@@ -1,7 +1,9 @@
-//! A backend whose processes are simulated in tokio's time, for tests without processes. The main structure is [`ScriptedBackend`].
+//! A backend whose processes are simulated in tokio's time, for tests without processes. The main
+//! structure is [`ScriptedBackend`].
 //!
-//! Each [`ScriptedCall`] says itself how long it takes and how it ends, and a [`Script`] says how launches go and makes processes
-//! fail. With `tokio::time::pause` a test of minutes takes milliseconds, and its times are exact.
+//! Each [`ScriptedCall`] says itself how long it takes and how it ends, and a [`Script`] says how
+//! launches go and makes processes fail. With `tokio::time::pause` a test of minutes takes
+//! milliseconds, and its times are exact.
 //!
 //! ```
 //! use std::time::Duration;
@@ -397,7 +399,8 @@ pub const fn limits() -> Limits {
     }
 }
 
-/// Settings without jitter: exact delays, 500 ms of `kill_grace`, stalled after 10 ms, no retirement.
+/// Settings without jitter: exact delays, 500 ms of `kill_grace`, stalled after 10 ms, no
+/// retirement.
 #[must_use]
 pub fn settings(workers: u32) -> Settings {
     Settings {

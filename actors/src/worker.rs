@@ -1,4 +1,5 @@
-//! Holds the calls of one process and settles them. The main structure in this module is [`Worker`].
+//! Holds the calls of one process and settles them. The main structure in this module is
+//! [`Worker`].
 
 mod actor;
 pub mod core;

@@ -336,7 +336,8 @@ async fn a_deaf_call_is_killed_after_the_grace_and_its_neighbours_go_on_elsewher
     }
 }
 
-// The router went on giving calls to a worker that was being killed, and it gave them back, until the process was gone.
+// The router went on giving calls to a worker that was being killed, and it gave them back, until
+// the process was gone.
 #[actix::test]
 async fn a_worker_that_is_being_killed_is_given_no_calls() {
     let pool = ready_pool(limits(), settings(1)).await;

@@ -1,4 +1,5 @@
-//! Makes `docs/benchmarks.md` and its plots of what the benches have left in `target/bench-report`: `just bench-report`.
+//! Makes `docs/benchmarks.md` and its plots of what the benches have left in `target/bench-report`:
+//! `just bench-report`.
 
 mod page;
 mod plot;

@@ -226,7 +226,8 @@ fn figures(out: &mut String, report: &Report) {
     }
     if let Some(report) = Report::read("mixed") {
         let p99 = |policy: &str| report.figure(&format!("20 % load/{policy}"), "p99_us");
-        // The second knows what each function takes, which is half of late binding; it has no target.
+        // The second knows what each function takes, which is half of late binding; it has no
+        // target.
         for (fixed, target) in [("round-robin", Some(10.0)), ("least-loaded", None)] {
             let both = p99("late binding").zip(p99(&format!("pipeline of 64, {fixed}")));
             let Some((late, other)) = both else { continue };

@@ -1,4 +1,5 @@
-//! The floor: a worker of the pool, driven by a bare blocking program over the same wire. The main structure is [`Floor`].
+//! The floor: a worker of the pool, driven by a bare blocking program over the same wire. The main
+//! structure is [`Floor`].
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

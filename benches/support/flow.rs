@@ -1,4 +1,5 @@
-//! Requests and replies over one blocking socket: the least that a client can do. The main item is [`Protocol`].
+//! Requests and replies over one blocking socket: the least that a client can do. The main item is
+//! [`Protocol`].
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,8 @@ pub(crate) trait Protocol {
     /// Appends a request.
     fn request(&mut self, out: &mut Vec<u8>);
 
-    /// The length of the reply that `input` starts with, once it is whole; a client checks and decodes it.
+    /// The length of the reply that `input` starts with, once it is whole; a client checks and
+    /// decodes it.
     fn reply(&mut self, input: &[u8]) -> Option<usize>;
 }
 
@@ -40,7 +42,8 @@ impl<P: Protocol> Client<P> {
         Self { protocol, socket, output, input, filled: 0, traffic: Traffic::default() }
     }
 
-    /// Keeps `window` calls in flight: each read is answered with one write of as many requests as it brought replies.
+    /// Keeps `window` calls in flight: each read is answered with one write of as many requests as
+    /// it brought replies.
     pub(crate) fn run(&mut self, window: usize, until: Until) -> Sample {
         let mut sample = Sample::new();
         let mut sent = std::collections::VecDeque::with_capacity(window);

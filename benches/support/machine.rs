@@ -36,13 +36,15 @@ impl Machine {
     }
 }
 
-/// The share of all cores' time that is used, looked at for so long. A load average would count the bench before.
+/// The share of all cores' time that is used, looked at for so long. A load average would count the
+/// bench before.
 fn used(look: Duration) -> f64 {
     let times = || -> Option<(f64, f64)> {
         let stat = std::fs::read_to_string("/proc/stat").ok()?;
         let ticks: Vec<f64> =
             stat.lines().next()?.split_whitespace().filter_map(|field| field.parse().ok()).collect();
-        // user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in the first two.
+        // user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in the first
+        // two.
         let all: f64 = ticks.iter().take(8).sum();
         Some((all, ticks.get(3)? + ticks.get(4)?))
     };
@@ -111,7 +113,8 @@ impl Cores {
         }
     }
 
-    /// Does something with this thread and these processes where the mode has them, then lets them go anywhere.
+    /// Does something with this thread and these processes where the mode has them, then lets them
+    /// go anywhere.
     pub(crate) fn during<T>(self, workers: &[u32], body: impl FnOnce() -> T) -> T {
         let all = allowed();
         let worker = if self == Self::Apart { 1 } else { 0 };

@@ -12,7 +12,8 @@ pub(crate) mod sample;
 
 use std::time::Duration;
 
-/// Whether short runs are wanted: in CI (`PYPROC_BENCH_QUICK`), and whenever `cargo bench` is not what runs us.
+/// Whether short runs are wanted: in CI (`PYPROC_BENCH_QUICK`), and whenever `cargo bench` is not
+/// what runs us.
 pub(crate) fn quick() -> bool {
     std::env::var_os("PYPROC_BENCH_QUICK").is_some_and(|value| value != "0")
         || !std::env::args().any(|argument| argument == "--bench")
@@ -27,7 +28,8 @@ pub(crate) fn full_or_quick<T>(full: T, short: T) -> T {
     }
 }
 
-/// Whether a bench of our own is not wanted: others were asked for by name, or only a list of tests is, of which it has none.
+/// Whether a bench of our own is not wanted: others were asked for by name, or only a list of tests
+/// is, of which it has none.
 pub(crate) fn skipped(name: &str) -> bool {
     let mut words = std::env::args().skip(1);
     let names = || std::env::args().skip(1).filter(|word| !word.starts_with('-'));

@@ -1,4 +1,5 @@
-//! How criterion measures, and what it does under `--profile-time`. The main structure is [`Flame`].
+//! How criterion measures, and what it does under `--profile-time`. The main structure is
+//! [`Flame`].
 
 use std::ffi::c_int;
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! What a bench has found, for people and for `docs/benchmarks.md`. The main structure is [`Report`].
+//! What a bench has found, for people and for `docs/benchmarks.md`. The main structure is
+//! [`Report`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -103,7 +103,8 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// Two things measured in turn, so that what else the machine does meets both: their medians, and the median of `b / a`.
+/// Two things measured in turn, so that what else the machine does meets both: their medians, and
+/// the median of `b / a`.
 pub(crate) struct Pair {
     pub(crate) a: f64,
     pub(crate) b: f64,

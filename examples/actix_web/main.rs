@@ -1,4 +1,5 @@
-//! A web application that embeds the pool. Without `--serve` it makes some requests to itself, and ends.
+//! A web application that embeds the pool. Without `--serve` it makes some requests to itself, and
+//! ends.
 //!
 //!     cargo run --release --example actix_web -- --serve
 //!     curl http://127.0.0.1:8080/words -d '{"text": "to be or not to be"}'

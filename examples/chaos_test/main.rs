@@ -1,4 +1,5 @@
-//! A test of an application against its own workers while they die: it fails if a call gets no answer, or one that it should not get.
+//! A test of an application against its own workers while they die: it fails if a call gets no
+//! answer, or one that it should not get.
 //!
 //!     cargo run --release --example chaos_test
 
@@ -21,7 +22,8 @@ struct Tally {
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = PoolConfig::new(WORKER).workers(3).call_timeout(Duration::from_secs(2));
-    // Many more workers die here than in a month: the limits that suit a real pool would end the test.
+    // Many more workers die here than in a month: the limits that suit a real pool would end the
+    // test.
     config.restart.max = Duration::from_millis(100);
     config.restart.max_restarts = u32::MAX;
     config.kill_grace = Duration::from_millis(300);
@@ -59,7 +61,8 @@ async fn charge(pool: &Pool, until: Instant) -> Tally {
     let mut tally = Tally::default();
     while Instant::now() < until {
         let charge = json!({"account": "a", "cents": 100});
-        // An application that must know looks now at what was charged: the error says that it may have been.
+        // An application that must know looks now at what was charged: the error says that it may
+        // have been.
         tally.add(pool.call::<String>("charge", &charge).await.map(drop));
     }
     tally

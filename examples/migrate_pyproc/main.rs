@@ -1,4 +1,5 @@
-//! A worker that was written for the Go project pyproc runs unchanged; README.md has the Go lines beside these.
+//! A worker that was written for the Go project pyproc runs unchanged; README.md has the Go lines
+//! beside these.
 //!
 //!     cargo run --release --example migrate_pyproc
 

@@ -1,4 +1,5 @@
-//! From a CSV file to figures, with pandas in two processes; and what a caller sees of an exception that pandas raises.
+//! From a CSV file to figures, with pandas in two processes; and what a caller sees of an exception
+//! that pandas raises.
 //!
 //!     cargo run --release --example pandas
 

@@ -1,4 +1,5 @@
-//! Real work on a real file: the revenue of 5,000 orders, with Python's csv, sqlite3 and statistics in four processes.
+//! Real work on a real file: the revenue of 5,000 orders, with Python's csv, sqlite3 and statistics
+//! in four processes.
 //!
 //!     cargo run --release --example real_input
 

@@ -1,4 +1,5 @@
-//! A model of scikit-learn in two processes: it reads handwritten digits that it has not seen before.
+//! A model of scikit-learn in two processes: it reads handwritten digits that it has not seen
+//! before.
 //!
 //!     cargo run --release --example scikit_learn
 
@@ -35,7 +36,8 @@ actix_pyproc::functions! {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let python = venv::python("scikit_learn");
     let begun = Instant::now();
-    // The processes are the parallelism; with threads of numpy's own in each there would be too much of it.
+    // The processes are the parallelism; with threads of numpy's own in each there would be too
+    // much of it.
     let config = PoolConfig::new(WORKER).python(python).workers(2).env("OMP_NUM_THREADS", "1");
     let pool: Digits = Pool::start_typed(config).await?;
     println!("Two workers had trained their model after {:.1?}.", begun.elapsed());

@@ -6,8 +6,9 @@ use std::process::{exit, Command, Stdio};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
 
-/// The interpreter for the workers of an example: the active one if it has what the example's requirements.txt names, else that of
-/// a virtual environment below the target directory, which the first run makes.
+/// The interpreter for the workers of an example: the active one if it has what the example's
+/// requirements.txt names, else that of a virtual environment below the target directory, which the
+/// first run makes.
 ///
 /// Without one it says why, and ends the process with 1.
 pub(crate) fn python(example: &str) -> PathBuf {

@@ -1,5 +1,5 @@
-//! A web service with two pools: one for each worker file, with a Python environment and a size of its own. Without `--serve` it
-//! makes some requests to itself, and ends.
+//! A web service with two pools: one for each worker file, with a Python environment and a size of
+//! its own. Without `--serve` it makes some requests to itself, and ends.
 //!
 //!     cargo run --release --example web_service -- --serve
 //!     curl http://127.0.0.1:8080/revenue --data-binary @examples/real_input/orders.csv
@@ -63,7 +63,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tables = worker("pandas").workers(1).max_queue(8);
     let (digits, tables) = futures::try_join!(Pool::start(digits), Pool::start(tables))?;
 
-    // The gateway knows all functions of a worker by itself; what is to look otherwise has a handler of its own.
+    // The gateway knows all functions of a worker by itself; what is to look otherwise has a
+    // handler of its own.
     let routes = http::routes(digits.clone());
     let pools = Data::new(Pools { digits, tables });
     let data = pools.clone();

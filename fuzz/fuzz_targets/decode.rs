@@ -1,5 +1,5 @@
-//! Whatever bytes a worker sends, in whatever pieces: frames or an error, never a panic, and no allocation that the
-//! limit does not allow.
+//! Whatever bytes a worker sends, in whatever pieces: frames or an error, never a panic, and no
+//! allocation that the limit does not allow.
 #![no_main]
 
 use actix_pyproc::wire::message::Incoming;

@@ -313,7 +313,8 @@ class _Server:
 
     @staticmethod
     def _due(context, now):
-        # As in `_interrupt.may_raise`: time for the cleanup, and for one with a cancel event to see it.
+        # As in `_interrupt.may_raise`: time for the cleanup, and for one with a cancel event to see
+        # it.
         last, context._interrupted_at = context._interrupted_at, now
         if last is None:
             return not context._cooperative

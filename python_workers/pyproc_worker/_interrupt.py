@@ -12,7 +12,8 @@ from ._context import STATE, CallCancelled
 from ._errors import is_own
 from ._frames import INDEX_MASK
 
-# A function that has been interrupted gets this long for its cleanup before it is interrupted again.
+# A function that has been interrupted gets this long for its cleanup before it is interrupted
+# again.
 GRACE_NS = 100_000_000
 
 # The code objects that call user functions: frames that end the walk from the interrupted frame.

@@ -66,8 +66,8 @@ def _serve(channel, calls, flush_ns, out):
     max_frame = calls.max_frame
     large = min(LARGE, max_frame - LENGTH_BASE)
     recv, sendall = channel.recv, channel.sendall
-    # A call of this many microseconds is worth a write of its own, so that its reply, and those that
-    # were gathered before it, do not wait for what comes next.
+    # A call of this many microseconds is worth a write of its own, so that its reply, and those
+    # that were gathered before it, do not wait for what comes next.
     prompt = flush_ns // 4000
     # Functions whose last call was such a one or that nobody has called yet.
     slow = set(range(len(functions)))

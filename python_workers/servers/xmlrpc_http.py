@@ -9,7 +9,8 @@ from _serve import METHODS, listen
 class Handler(SimpleXMLRPCRequestHandler):
     protocol_version = "HTTP/1.1"
     rpc_paths = ()
-    # An answer of several small writes would wait for acknowledgements; on a Unix socket there are none.
+    # An answer of several small writes would wait for acknowledgements; on a Unix socket there are
+    # none.
     disable_nagle_algorithm = False
     wbufsize = -1
 

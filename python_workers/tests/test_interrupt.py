@@ -282,7 +282,8 @@ class InterruptTest(unittest.TestCase):
         thread = threading.Thread(target=storm)
         thread.start()
         codes = {None: 0, _frames.INTERRUPTED: 0, _frames.SKIPPED: 0}
-        # How much later than it should a call ends here; follows what is seen, so that marks fall on both sides of the end.
+        # How much later than it should a call ends here; follows what is seen, so that marks fall
+        # on both sides of the end.
         late = 0
         try:
             for n in range(1500):

@@ -120,7 +120,8 @@ class ProcessTest(unittest.TestCase):
                 ours, theirs = multiprocessing.Pipe()
                 process = multiprocessing.get_context(method).Process(target=forever, args=(theirs,))
                 process.start()
-                # Before its exec a spawned child still has the handlers of its parent, whoever that is.
+                # Before its exec a spawned child still has the handlers of its parent, whoever that
+                # is.
                 if method != "fork":
                     ours.recv()
                 process.terminate()

@@ -145,7 +145,8 @@ impl PythonLink {
         None
     }
 
-    /// Nobody here has cancelled the call that it has cut short: somebody else has told it to end (SIGTERM).
+    /// Nobody here has cancelled the call that it has cut short: somebody else has told it to end
+    /// (SIGTERM).
     fn leaves(&mut self) {
         if matches!(self.state, State::Serving) {
             self.begin_end(End::Leaving(self.config.stop_grace));
@@ -191,7 +192,8 @@ impl PythonLink {
         }
     }
 
-    /// Goes on with the end of the process, if it has one. Ready when there may be more frames than before.
+    /// Goes on with the end of the process, if it has one. Ready when there may be more frames than
+    /// before.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
             State::Serving if self.body.poll_exited(cx).is_ready() => {

@@ -9,8 +9,8 @@ use actix_pyproc_actors::id::ClassId;
 
 use crate::wire::message::{FunctionInfo, FunctionKind};
 
-/// The functions by name. Each name keeps its class for the life of the pool; what exists is what the latest worker
-/// said.
+/// The functions by name. Each name keeps its class for the life of the pool; what exists is what
+/// the latest worker said.
 #[derive(Default)]
 pub(super) struct Registry {
     classes: HashMap<Box<str>, ClassId, BuildHasherDefault<NameHasher>>,
@@ -106,7 +106,8 @@ impl FunctionIds {
     }
 }
 
-/// FNV-1a: names are short, and only those that exist are in the map, so nobody can choose names that collide.
+/// FNV-1a: names are short, and only those that exist are in the map, so nobody can choose names
+/// that collide.
 struct NameHasher(u64);
 
 impl Default for NameHasher {

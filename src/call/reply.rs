@@ -29,8 +29,8 @@ impl Reply {
     /// Decodes the result, however it is encoded.
     ///
     /// # Errors
-    /// [`CallError::Decode`] if the result is not a `T`. A result of raw bytes is only taken by types that take
-    /// bytes, such as [`Bytes`].
+    /// [`CallError::Decode`] if the result is not a `T`. A result of raw bytes is only taken by
+    /// types that take bytes, such as [`Bytes`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CallError> {
         self.codec.decode(&self.payload).map_err(undecodable)
     }
@@ -51,15 +51,15 @@ impl Reply {
         Codec::Msgpack.decode(&self.payload).map_err(undecodable)
     }
 
-    /// The result as it is encoded. It shares its memory with the read buffer of the socket; to keep a small one
-    /// for long, copy it.
+    /// The result as it is encoded. It shares its memory with the read buffer of the socket; to
+    /// keep a small one for long, copy it.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
         self.payload.clone()
     }
 
-    /// The result as a JSON value, however it is encoded. Raw bytes become a string if they are UTF-8, else an
-    /// array of numbers.
+    /// The result as a JSON value, however it is encoded. Raw bytes become a string if they are
+    /// UTF-8, else an array of numbers.
     ///
     /// # Errors
     /// [`CallError::Decode`] if the result cannot be told in JSON.

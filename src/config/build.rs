@@ -136,7 +136,8 @@ impl PoolConfig {
         thread: ActorThread => thread;
     }
 
-    /// Adds an environment variable of the workers; `{slot}` in the value becomes the slot's number.
+    /// Adds an environment variable of the workers; `{slot}` in the value becomes the slot's
+    /// number.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());

@@ -1,4 +1,5 @@
-//! Durations in configuration files: `"30s"`, `"250ms"`, or a number of milliseconds. The main item is [`parse`].
+//! Durations in configuration files: `"30s"`, `"250ms"`, or a number of milliseconds. The main item
+//! is [`parse`].
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use serde::{Deserializer, Serializer};
 const UNITS: [(&str, f64); 6] =
     [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
-/// Reads a number and its unit: `ns`, `us`, `ms`, `s`, `m` or `h`. Without a unit it is milliseconds.
+/// Reads a number and its unit: `ns`, `us`, `ms`, `s`, `m` or `h`. Without a unit it is
+/// milliseconds.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());

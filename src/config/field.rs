@@ -1,5 +1,5 @@
-//! The fields of the configuration as data: what documentation, schema and layers go by. The main structure is
-//! [`ConfigField`].
+//! The fields of the configuration as data: what documentation, schema and layers go by. The main
+//! structure is [`ConfigField`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! A configuration from several places, and which value is from where. The main structure is [`ConfigLayers`].
+//! A configuration from several places, and which value is from where. The main structure is
+//! [`ConfigLayers`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,8 +18,9 @@ const WORKER_MODULE: &str = "worker.module";
 /// Secrets of the command line.
 const TOKENS: [&str; 2] = ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN"];
 
-/// A configuration that is put together from layers, each of which counts before those that came earlier; as a rule
-/// defaults, a TOML file, `PYPROC_…` variables, and flags. It knows where each value comes from.
+/// A configuration that is put together from layers, each of which counts before those that came
+/// earlier; as a rule defaults, a TOML file, `PYPROC_…` variables, and flags. It knows where each
+/// value comes from.
 ///
 /// ```
 /// use actix_pyproc::{ConfigLayers, ConfigOrigin, PoolConfig};
@@ -72,7 +74,8 @@ pub enum ConfigOrigin {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ConfigValue {
-    /// Its key, with its section: `restart.max`; each variable of the workers has one of its own: `env.NAME`.
+    /// Its key, with its section: `restart.max`; each variable of the workers has one of its own:
+    /// `env.NAME`.
     pub key: String,
     /// The value as TOML has it; null is none.
     pub value: Value,
@@ -101,8 +104,8 @@ impl ConfigLayers {
     /// Overlays what a TOML text sets; `path` is where it was read.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownKey`] for the first key that there is none of, [`ConfigError::Toml`] if it is no TOML or
-    /// a value does not fit its key.
+    /// [`ConfigError::UnknownKey`] for the first key that there is none of, [`ConfigError::Toml`]
+    /// if it is no TOML or a value does not fit its key.
     pub fn toml(mut self, text: &str, path: Option<&Path>) -> Result<Self, ConfigError> {
         let path = path.map(Path::to_owned);
         let unreadable =
@@ -156,8 +159,8 @@ impl ConfigLayers {
     /// `PYPROC_SERVICE_HOST`, …).
     ///
     /// # Errors
-    /// [`ConfigError::UnknownVariable`] if a variable names no field, [`ConfigError::Variable`] if a value does not
-    /// fit its field.
+    /// [`ConfigError::UnknownVariable`] if a variable names no field, [`ConfigError::Variable`] if
+    /// a value does not fit its field.
     pub fn vars(mut self, vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let fields = PoolConfig::fields();
         for (name, value) in vars {
@@ -177,7 +180,8 @@ impl ConfigLayers {
         Ok(self)
     }
 
-    /// Lets a flag of a command line change the field of this key: `env.NAME` for a variable of the workers.
+    /// Lets a flag of a command line change the field of this key: `env.NAME` for a variable of the
+    /// workers.
     #[must_use]
     pub fn flag(
         mut self,
@@ -243,7 +247,8 @@ impl ConfigLayers {
         Ok(())
     }
 
-    /// A string field whose value looks like a number stays a string; one that takes both reads a number.
+    /// A string field whose value looks like a number stays a string; one that takes both reads a
+    /// number.
     fn set_from_text(&mut self, key: &str, text: &str) -> serde_json::Result<()> {
         let mut set = |value: Value| self.config.set(key, value).expect("it is the key of a field");
         match serde_json::from_str(text) {

@@ -8,7 +8,8 @@ use super::{ConfigError, ConfigLayers, PoolConfig};
 pub const ENV_PREFIX: &str = "PYPROC_";
 
 impl PoolConfig {
-    /// Reads a configuration from TOML. Fields that are not there keep their defaults; unknown ones are refused.
+    /// Reads a configuration from TOML. Fields that are not there keep their defaults; unknown ones
+    /// are refused.
     ///
     /// ```
     /// # fn main() -> Result<(), actix_pyproc::ConfigError> {
@@ -28,8 +29,8 @@ impl PoolConfig {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError::UnknownKey`] if a field is unknown, [`ConfigError::Toml`] if it is no TOML or a field has the
-    /// wrong type.
+    /// [`ConfigError::UnknownKey`] if a field is unknown, [`ConfigError::Toml`] if it is no TOML or
+    /// a field has the wrong type.
     pub fn from_toml_str(text: &str) -> Result<Self, ConfigError> {
         Ok(ConfigLayers::new(Self::default()).toml(text, None)?.config().clone())
     }
@@ -37,7 +38,8 @@ impl PoolConfig {
     /// Reads a configuration from a TOML file.
     ///
     /// # Errors
-    /// [`ConfigError::Read`] if the file cannot be read, and those of [`PoolConfig::from_toml_str`].
+    /// [`ConfigError::Read`] if the file cannot be read, and those of
+    /// [`PoolConfig::from_toml_str`].
     pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         Ok(ConfigLayers::new(Self::default()).file(path)?.config().clone())
     }
@@ -45,8 +47,8 @@ impl PoolConfig {
     /// Overlays the fields that the environment names, as [`ConfigLayers::vars`] does.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownVariable`] if a variable names no field, [`ConfigError::Variable`] if a value does not
-    /// fit its field. The configuration is then as it was.
+    /// [`ConfigError::UnknownVariable`] if a variable names no field, [`ConfigError::Variable`] if
+    /// a value does not fit its field. The configuration is then as it was.
     pub fn apply_env(&mut self) -> Result<(), ConfigError> {
         *self = ConfigLayers::new(self.clone()).env()?.config().clone();
         Ok(())

@@ -85,8 +85,8 @@ pub enum StartError {
         /// What the system said.
         source: Arc<io::Error>,
     },
-    /// The workers have not the functions that were declared with [`functions!`](crate::functions), or with other
-    /// parameters or results.
+    /// The workers have not the functions that were declared with [`functions!`](crate::functions),
+    /// or with other parameters or results.
     #[error("match the functions of Rust and Python: {}", problems.join("; "))]
     Signature {
         /// What differs, function by function, with both sides.
@@ -129,7 +129,8 @@ impl StartError {
         }
     }
 
-    /// The last lines of the process's standard error, oldest first: as a rule the Python traceback.
+    /// The last lines of the process's standard error, oldest first: as a rule the Python
+    /// traceback.
     #[must_use]
     pub fn stderr_tail(&self) -> &[String] {
         self.exit().map_or(&[], |exit| &exit.stderr_tail)

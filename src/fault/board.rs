@@ -1,4 +1,5 @@
-//! Which workers can be hit, and what is in store for those to come. The main structure is [`Board`].
+//! Which workers can be hit, and what is in store for those to come. The main structure is
+//! [`Board`].
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,7 +9,8 @@ use actix::{Actor, ActorContext, ActorFutureExt as _, Addr, AsyncContext, Contex
 use super::{Fault, FaultKind, Toss};
 use crate::PoolAddr;
 
-/// An actor that injects faults into a pool, one after another, until it is told to stop or the pool is gone.
+/// An actor that injects faults into a pool, one after another, until it is told to stop or the
+/// pool is gone.
 ///
 /// The seed settles which fault comes when; which worker it hits depends on which ones serve then.
 ///
@@ -49,7 +50,8 @@ impl Dice {
 }
 
 impl FaultInjector {
-    /// Injects these kinds, each as often as the others, every 100 ms, from a seed of its own choice.
+    /// Injects these kinds, each as often as the others, every 100 ms, from a seed of its own
+    /// choice.
     #[must_use]
     pub fn new(pool: PoolAddr, kinds: impl IntoIterator<Item = FaultKind>) -> Self {
         let kinds: Vec<_> = kinds.into_iter().collect();

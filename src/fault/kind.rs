@@ -9,8 +9,8 @@ use crate::wire::message::FaultOrder;
 
 /// Something that goes wrong.
 ///
-/// As text it is its name, and after a colon its amount: `kill`, `pause:200` (milliseconds), `memory:64` (MiB). The text
-/// can do without the amount.
+/// As text it is its name, and after a colon its amount: `kill`, `pause:200` (milliseconds),
+/// `memory:64` (MiB). The text can do without the amount.
 ///
 /// ```
 /// use actix_pyproc::FaultKind;
@@ -42,7 +42,8 @@ pub enum FaultKind {
     Oversize,
     /// The worker sends a reply to a call that it was never sent.
     WrongReply,
-    /// While the next call runs, the worker sends a reply to the call that had the same place in the slot table before.
+    /// While the next call runs, the worker sends a reply to the call that had the same place in
+    /// the slot table before.
     OldReply,
     /// The worker sends the reply to the next call a second time, when the call after that starts.
     DuplicateReply,

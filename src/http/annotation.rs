@@ -177,7 +177,8 @@ fn named(name: &str, arguments: &[Hint]) -> Value {
             array
         }
         ("Any" | "object", _) => json!({}),
-        // A class of the script's own, or of a library: what it looks like in JSON is not known here.
+        // A class of the script's own, or of a library: what it looks like in JSON is not known
+        // here.
         _ => json!({"x-python-type": name}),
     }
 }

@@ -1,4 +1,5 @@
-//! `POST /call/{function}`: a request becomes a call, and a reply a response. No payload is looked into or copied on the way.
+//! `POST /call/{function}`: a request becomes a call, and a reply a response. No payload is looked
+//! into or copied on the way.
 
 use std::time::Duration;
 
@@ -78,7 +79,8 @@ fn respond(reply: &Reply) -> HttpResponse {
     response.map_into_boxed_body()
 }
 
-/// How the body is encoded. What a page of another origin can send without asking first (forms, plain text, no type at all) is refused.
+/// How the body is encoded. What a page of another origin can send without asking first (forms,
+/// plain text, no type at all) is refused.
 fn codec(headers: &HeaderMap) -> Result<Option<Codec>, Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(None);

@@ -1,7 +1,8 @@
-//! `POST /dashboard/control`: what the buttons of the live page do. Off unless the gateway has a token.
+//! `POST /dashboard/control`: what the buttons of the live page do. Off unless the gateway has a
+//! token.
 //!
-//! The token comes in a header that a page of another origin cannot set without asking first, and never in a cookie or a URL that is sent:
-//! so no other page can press a button.
+//! The token comes in a header that a page of another origin cannot set without asking first, and
+//! never in a cookie or a URL that is sent: so no other page can press a button.
 
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};

@@ -1,4 +1,5 @@
-//! The live page: one HTML file, its scripts and style, and the events that fill it. Nothing comes from elsewhere.
+//! The live page: one HTML file, its scripts and style, and the events that fill it. Nothing comes
+//! from elsewhere.
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::Method;
@@ -51,7 +52,8 @@ fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
     response
 }
 
-/// Server-sent events: `about` and `hello` first, then `status`, `point` and `incidents`. The stream ends when the gateway drains.
+/// Server-sent events: `about` and `hello` first, then `status`, `point` and `incidents`. The
+/// stream ends when the gateway drains.
 pub(super) async fn events(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
     if !gateway.options().dashboard {
         return Problem::dashboard_off().into_response();

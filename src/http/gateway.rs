@@ -23,10 +23,12 @@ use crate::Pool;
 /// longer.
 const BODIES_LIMIT: usize = 256 << 20;
 
-/// Mounts a pool's handlers with the default options: `App::new().configure(routes(pool))`, in every worker thread.
+/// Mounts a pool's handlers with the default options: `App::new().configure(routes(pool))`, in
+/// every worker thread.
 ///
 /// A call is interrupted when its client goes away. actix-web sees that for sure only with
-/// `HttpServer::h1_allow_half_closed(false)`; otherwise a client that closes its side is taken to still wait for the answer.
+/// `HttpServer::h1_allow_half_closed(false)`; otherwise a client that closes its side is taken to
+/// still wait for the answer.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -150,7 +152,8 @@ impl Gateway {
         Self { shared: Arc::new(Shared::new(pool, options)) }
     }
 
-    /// Refuses longer request bodies with 413. Default: the pool's `max_frame`, which is the most that can be set.
+    /// Refuses longer request bodies with 413. Default: the pool's `max_frame`, which is the most
+    /// that can be set.
     #[must_use]
     pub fn body_limit(self, bytes: usize) -> Self {
         let most = self.pool().config().max_frame;
@@ -261,7 +264,8 @@ impl Gateway {
         }
     }
 
-    /// Takes the gateway out of service: from now on it is not ready, and answers close their connections. The pool goes on.
+    /// Takes the gateway out of service: from now on it is not ready, and answers close their
+    /// connections. The pool goes on.
     pub fn set_draining(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
         self.shared.feed.changed();
@@ -306,8 +310,9 @@ impl Gateway {
         Some(Self { shared: shared.upgrade()? })
     }
 
-    /// Mounts the handlers without a gateway, which comes later: as what `App::data_factory` makes. So a pool can be started on
-    /// the thread of an `HttpServer` worker, from where a call crosses no thread. Then [`Gateway::watch`] must be called there.
+    /// Mounts the handlers without a gateway, which comes later: as what `App::data_factory` makes.
+    /// So a pool can be started on the thread of an `HttpServer` worker, from where a call crosses
+    /// no thread. Then [`Gateway::watch`] must be called there.
     pub fn mount(config: &mut ServiceConfig) {
         config
             // A plain prefix: to find a name by a pattern costs a twentieth of a call.

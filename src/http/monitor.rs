@@ -1,4 +1,5 @@
-//! Watches the pool for the live page: once a second, and when something happens to a worker. The main structure is [`Monitor`].
+//! Watches the pool for the live page: once a second, and when something happens to a worker. The
+//! main structure is [`Monitor`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -84,7 +84,8 @@ fn contents(schema: Value) -> Value {
     json!({"application/json": {"schema": schema}, "application/msgpack": {"schema": schema}})
 }
 
-/// The argument, as section 4 of `docs/protocol.md` gives it to the parameters; `None` for a function that takes none.
+/// The argument, as section 4 of `docs/protocol.md` gives it to the parameters; `None` for a
+/// function that takes none.
 fn body(parameters: &[ParameterInfo]) -> Option<Value> {
     let of = |parameter: &ParameterInfo| parameter.annotation.as_deref().map_or(json!({}), schema);
     let required = parameters.iter().filter(|parameter| parameter.required).count();

@@ -1,4 +1,5 @@
-//! How outcomes that are no reply look over HTTP: problem details, RFC 9457. The main structure is [`Problem`].
+//! How outcomes that are no reply look over HTTP: problem details, RFC 9457. The main structure is
+//! [`Problem`].
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The figures through the `metrics` facade, to whatever recorder the application has. The main structure is [`Publisher`].
+//! The figures through the `metrics` facade, to whatever recorder the application has. The main
+//! structure is [`Publisher`].
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use metrics::Label;
 use super::{families, Labels, Samples};
 use crate::{Distribution, Pool};
 
-/// Tells a pool's figures to the recorder of the `metrics` facade, now and then: a call itself records nothing.
+/// Tells a pool's figures to the recorder of the `metrics` facade, now and then: a call itself
+/// records nothing.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,7 +45,8 @@ impl Publisher {
         }
     }
 
-    /// Tells the figures once. Durations come as the middle of their bucket, which is at most 12 % off.
+    /// Tells the figures once. Durations come as the middle of their bucket, which is at most 12 %
+    /// off.
     pub async fn publish(&mut self) {
         let status = self.pool.status().await;
         for family in families(&status) {

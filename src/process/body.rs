@@ -13,7 +13,8 @@ use super::output::Output;
 use super::proc;
 use crate::error::ExitStatus;
 
-/// A running worker: the process, and what it writes beside the socket. Dropping it kills the process.
+/// A running worker: the process, and what it writes beside the socket. Dropping it kills the
+/// process.
 pub(crate) struct Body {
     pub(super) child: AsyncFd<Child>,
     pub(super) output: Output,

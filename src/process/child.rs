@@ -36,7 +36,8 @@ impl Child {
     /// The child with its end in the reactor's sight. It must be called on an arbiter.
     pub(super) fn watch(self) -> io::Result<AsyncFd<Self>> {
         #[expect(unsafe_code, reason = "the reactor wants a promise about the descriptor")]
-        // SAFETY: `as_raw_fd` gives the pidfd, which is open and the same for as long as the child lives.
+        // SAFETY: `as_raw_fd` gives the pidfd, which is open and the same for as long as the child
+        // lives.
         let watched = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
         watched.map_err(io::Error::from)
     }
@@ -70,8 +71,8 @@ impl Child {
         }
     }
 
-    /// The exit status, if the process has ended. What is left of its group is then killed, before the number of
-    /// the group can be used again.
+    /// The exit status, if the process has ended. What is left of its group is then killed, before
+    /// the number of the group can be used again.
     pub(crate) fn try_reap(&self) -> Option<ExitStatus> {
         if let Some(status) = self.status.get() {
             return Some(*status);

@@ -52,7 +52,8 @@ impl CommandLine {
         }
     }
 
-    /// The probe of an interpreter. It takes nothing from the environment or from `site`, for both take time.
+    /// The probe of an interpreter. It takes nothing from the environment or from `site`, for both
+    /// take time.
     pub(super) fn probe(interpreter: &Path, inherited: &Inherited) -> Self {
         Self {
             program: interpreter.to_owned(),

@@ -78,7 +78,8 @@ pub(crate) fn pair() -> io::Result<(std::os::unix::net::UnixStream, OwnedFd)> {
 }
 
 impl Connection {
-    /// A connection that refuses frames of a length above `max_frame`. It must be made on an arbiter.
+    /// A connection that refuses frames of a length above `max_frame`. It must be made on an
+    /// arbiter.
     pub(crate) fn new(host: std::os::unix::net::UnixStream, max_frame: u32) -> io::Result<Self> {
         Ok(Self {
             stream: UnixStream::from_std(host)?,
@@ -118,8 +119,8 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// The next frame, or `None` at the end. It reads only when no whole frame is left of what was read before.
-    /// After an error it is at the end.
+    /// The next frame, or `None` at the end. It reads only when no whole frame is left of what was
+    /// read before. After an error it is at the end.
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -165,8 +166,8 @@ impl Connection {
         pin!(self.stream.read_buf(&mut self.input)).poll(cx)
     }
 
-    /// Takes what a worker that has ended left in the socket; after it, the connection is at its end. It asks the
-    /// system and not the reactor, which may not have heard of the last bytes.
+    /// Takes what a worker that has ended left in the socket; after it, the connection is at its
+    /// end. It asks the system and not the reactor, which may not have heard of the last bytes.
     pub(crate) fn read_rest(&mut self) {
         let mut chunk = [0; 16 * 1024];
         let mut taken = 0;

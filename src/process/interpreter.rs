@@ -1,4 +1,5 @@
-//! The Python interpreter of a pool, found and looked at once. The main structure is [`Interpreter`].
+//! The Python interpreter of a pool, found and looked at once. The main structure is
+//! [`Interpreter`].
 
 use std::ffi::OsString;
 use std::io;

@@ -42,7 +42,8 @@ pub(super) fn read_tail(fd: &OwnedFd, limit: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The same file under a number above those of standard input, output and error, which a child has for itself.
+/// The same file under a number above those of standard input, output and error, which a child has
+/// for itself.
 pub(super) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd as _;
     match fd.as_raw_fd() {

@@ -1,4 +1,5 @@
-//! Python processes: start, talk, watch, end. The main structure is [`body::Body`], one running process.
+//! Python processes: start, talk, watch, end. The main structure is [`body::Body`], one running
+//! process.
 
 pub(crate) mod body;
 pub(crate) mod child;

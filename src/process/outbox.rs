@@ -16,7 +16,8 @@ pub(super) const MAX_SLICES: usize = 16;
 /// A buffer that a burst made greater than this is given back.
 const KEEP_CAPACITY: usize = 1 << 20;
 
-/// Frames in the order in which they are to be written: small ones in one buffer, great ones beside it.
+/// Frames in the order in which they are to be written: small ones in one buffer, great ones beside
+/// it.
 #[derive(Default)]
 pub(super) struct Outbox {
     /// What comes before `tail`.

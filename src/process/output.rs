@@ -1,5 +1,5 @@
-//! What a worker writes beside the socket: standard output, standard error, log records. The main structure is
-//! [`Output`].
+//! What a worker writes beside the socket: standard output, standard error, log records. The main
+//! structure is [`Output`].
 
 use std::cell::RefCell;
 use std::io;
@@ -31,8 +31,9 @@ pub(super) struct Pipes {
     pub(super) log: OwnedFd,
 }
 
-/// Tasks that read a worker's pipes to their end, so that a worker that prints never waits for the host for long.
-/// They end with this structure even if a descendant of the worker holds a pipe open.
+/// Tasks that read a worker's pipes to their end, so that a worker that prints never waits for the
+/// host for long. They end with this structure even if a descendant of the worker holds a pipe
+/// open.
 pub(super) struct Output {
     tail: Rc<RefCell<Tail>>,
     ended: [CancellationToken; 3],

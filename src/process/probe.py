@@ -1,5 +1,6 @@
 # Runs once per pool, in whatever interpreter was found: it must also be understood by old ones.
-# Standard input has the sources of the package; what comes out is a report and the package as a zip file.
+# Standard input has the sources of the package; what comes out is a report and the package as a zip
+# file.
 import json
 import os
 import sys

@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn signals_with_a_handler_are_told() {
         assert_eq!(caught("SigCgt:\t0000000800000402\n"), Some(0x8_0000_0402));
-        // The test harness of Rust handles SIGSEGV, to tell of stack overflows, and nobody handles this one.
+        // The test harness of Rust handles SIGSEGV, to tell of stack overflows, and nobody handles
+        // this one.
         assert!(catches(std::process::id(), 11));
         assert!(!catches(std::process::id(), 50));
     }

@@ -28,8 +28,9 @@ use super::child::{kill_group, Child};
 const REAP_SOON: Duration = Duration::from_millis(2);
 const REAP_LATE: Duration = Duration::from_millis(500);
 
-/// What a worker gets when the thread that forked it ends, which is with the host: a worker kills its group then, and a
-/// process that does not know the signal dies of it. A plain SIGKILL would leave what the worker has started.
+/// What a worker gets when the thread that forked it ends, which is with the host: a worker kills
+/// its group then, and a process that does not know the signal dies of it. A plain SIGKILL would
+/// leave what the worker has started.
 const PARENT_DEATH_SIGNAL: i32 = 37;
 
 static REAPER: Mutex<Option<mpsc::Sender<Pid>>> = Mutex::new(None);
@@ -127,8 +128,8 @@ fn spawn_one(mut command: Command, inherited: &[Arc<OwnedFd>], spawner: Spawner)
     let fds: Vec<RawFd> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
     command.process_group(0);
     #[expect(unsafe_code, reason = "the closure makes system calls only, no allocation and no lock")]
-    // SAFETY: between fork and exec it calls nothing but async-signal-safe system calls; `fds` are open in the child. The C
-    // library keeps 32 and 33 for itself, not 37.
+    // SAFETY: between fork and exec it calls nothing but async-signal-safe system calls; `fds` are
+    // open in the child. The C library keeps 32 and 33 for itself, not 37.
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::from_raw_unchecked(PARENT_DEATH_SIGNAL)))?;

@@ -16,14 +16,16 @@ use crate::error::{Exit, ExitCause, ExitStatus};
 /// The signal that `faulthandler` answers with the stacks of all threads.
 pub(crate) const STACKS_SIGNAL: i32 = 36;
 
-/// How long a worker that has closed its socket may take to exit: an interpreter closes it before it is done.
+/// How long a worker that has closed its socket may take to exit: an interpreter closes it before
+/// it is done.
 const EXIT_GRACE: Duration = Duration::from_millis(100);
 
 /// How long a process may take to die of SIGKILL. One that waits in the kernel (a disk, a network
 /// file system), or that a debugger holds, can take for ever; one with much memory takes seconds.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long after its death the host waits for a worker's last words: another process may hold the pipes open.
+/// How long after its death the host waits for a worker's last words: another process may hold the
+/// pipes open.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How long the stacks may take in all, and how long a pause says that they are complete.
@@ -41,7 +43,8 @@ pub(crate) enum End {
         /// Whether it was asked to drain.
         drained: bool,
     },
-    /// It has said that it cannot start, or was told to end by somebody else, and exits. It may take this long.
+    /// It has said that it cannot start, or was told to end by somebody else, and exits. It may
+    /// take this long.
     Leaving(Duration),
     /// SIGTERM, then SIGKILL after `stop_grace`.
     Terminate(ExitCause),
@@ -112,7 +115,8 @@ async fn kill(body: &Body, cause: ExitCause) -> (ExitStatus, ExitCause) {
     }
 }
 
-/// The stacks of all threads, if the worker can tell them: it has a handler in C that needs no interpreter.
+/// The stacks of all threads, if the worker can tell them: it has a handler in C that needs no
+/// interpreter.
 async fn capture_stacks(body: &Body) -> Option<Box<str>> {
     let pid = body.pid();
     if proc::is_stopped(pid) || !proc::catches(pid, STACKS_SIGNAL) {

@@ -40,7 +40,8 @@ pub(crate) enum Mark {
     Revoke = 2,
 }
 
-/// Memory shared with one worker: how far each call in flight has come, and what the host wants of it.
+/// Memory shared with one worker: how far each call in flight has come, and what the host wants of
+/// it.
 pub(crate) struct SlotTable {
     map: NonNull<u8>,
     clock: Clock,
@@ -52,7 +53,8 @@ impl SlotTable {
         let fd = memfd::create("pyproc-table")?;
         ftruncate(&fd, LEN as u64)?;
         memfd::seal_size(&fd)?;
-        // SAFETY: a new mapping at an address of the system's choice touches no memory that is in use.
+        // SAFETY: a new mapping at an address of the system's choice touches no memory that is in
+        // use.
         let map = unsafe {
             mmap(std::ptr::null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &fd, 0)?
         };
@@ -72,8 +74,8 @@ impl SlotTable {
         self.byte(PHASES + index).store(SENT, Ordering::Release);
     }
 
-    /// Says what is wanted of a call. A phase that is read later is at least as new as what the worker saw before
-    /// it looked for the mark.
+    /// Says what is wanted of a call. A phase that is read later is at least as new as what the
+    /// worker saw before it looked for the mark.
     pub(crate) fn mark(&self, index: usize, mark: Mark) {
         self.byte(MARKS + index).store(mark as u8, Ordering::SeqCst);
     }
@@ -91,7 +93,8 @@ impl SlotTable {
 
     fn byte(&self, offset: usize) -> &AtomicU8 {
         assert!(offset < LEN);
-        // SAFETY: the offset is within the mapping, which lives as long as `self` and is only accessed atomically.
+        // SAFETY: the offset is within the mapping, which lives as long as `self` and is only
+        // accessed atomically.
         unsafe { AtomicU8::from_ptr(self.map.as_ptr().add(offset)) }
     }
 

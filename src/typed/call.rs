@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{AffinityKey, Call, CallError, Pool, Reply};
 
-/// A call whose result is a `T`, made by a method that [`functions!`](crate::functions) declared. It is sent when it is awaited.
+/// A call whose result is a `T`, made by a method that [`functions!`](crate::functions) declared.
+/// It is sent when it is awaited.
 ///
 /// ```no_run
 /// # actix_pyproc::functions! { struct Model { fn predict(value: i64) -> i64; } }

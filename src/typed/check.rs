@@ -157,7 +157,8 @@ mod tests {
 
     const PLAIN: &str = "positional_or_keyword";
 
-    /// A function of Python, from a name, the signature as Python prints it, and (name, kind, required, annotation).
+    /// A function of Python, from a name, the signature as Python prints it, and (name, kind,
+    /// required, annotation).
     fn python(signature: &str, parameters: &[(&str, &str, bool, &str)]) -> FunctionInfo {
         let parameter = |&(name, kind, required, annotation): &(&str, &str, bool, &str)| ParameterInfo {
             name: name.into(),
@@ -212,7 +213,8 @@ mod tests {
         let one_only = ": it takes one argument, because no other parameter is without default";
         #[rustfmt::skip]
         let rows: [(&FunctionInfo, [Option<&str>; 6]); 9] = [
-            // sends:          none,     int,            maybe,                        dict,                    (a, b),                   (x, b)
+            // sends:          none,     int,            maybe,                        dict,
+            // (a, b),                   (x, b)
             (&none,         [None,     Some(""),       Some(""),                     Some(""),                Some(""),                 Some("")]),
             (&one,          [Some(""), None,           Some(": Option<i64> is no int"), Some(": Input is no int"), Some(""),              Some("")]),
             (&with_default, [Some(""), None,           None,                         None,                    Some(one_only),           Some(one_only)]),

@@ -1,4 +1,5 @@
-//! The kinds of values on the wire, and what a Python annotation says of them. The main structure is [`Kinds`].
+//! The kinds of values on the wire, and what a Python annotation says of them. The main structure
+//! is [`Kinds`].
 
 /// Which kinds a value may be of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,8 +23,8 @@ pub fn kinds_of<T: Deserialize<'static>>() -> Kinds {
     }
 }
 
-/// A type, of which it is asked what it is written as: `(&&&Of::<T>::TYPE).kinds()`. The most telling of the traits
-/// that its type has is the one that method lookup finds first.
+/// A type, of which it is asked what it is written as: `(&&&Of::<T>::TYPE).kinds()`. The most
+/// telling of the traits that its type has is the one that method lookup finds first.
 #[derive(Debug)]
 pub struct Of<T>(PhantomData<T>);
 

@@ -62,7 +62,8 @@ impl Codec {
         }
     }
 
-    /// Decodes `payload`. [`Codec::Bytes`] can only be decoded into a type that takes bytes, such as [`Bytes`].
+    /// Decodes `payload`. [`Codec::Bytes`] can only be decoded into a type that takes bytes, such
+    /// as [`Bytes`].
     ///
     /// # Errors
     /// If the payload is not an encoding of a `T`.

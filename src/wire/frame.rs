@@ -80,7 +80,8 @@ impl Header {
     /// Appends the header of a frame whose payload has `payload_len` bytes.
     ///
     /// # Panics
-    /// If the frame is longer than a `u32` can tell. Callers check the payload against a limit that is far below.
+    /// If the frame is longer than a `u32` can tell. Callers check the payload against a limit that
+    /// is far below.
     pub fn encode(&self, payload_len: usize, out: &mut BytesMut) {
         let length =
             u32::try_from(payload_len + COUNTED_LEN).expect("a payload is checked against max_frame before");
@@ -141,10 +142,12 @@ impl FrameDecoder {
         Self { max_frame }
     }
 
-    /// The next frame, or `None` if it is not all there. Nothing is copied or allocated for a payload.
+    /// The next frame, or `None` if it is not all there. Nothing is copied or allocated for a
+    /// payload.
     ///
     /// # Errors
-    /// If the buffer does not start with a frame; it is told as soon as the bytes that show it are there.
+    /// If the buffer does not start with a frame; it is told as soon as the bytes that show it are
+    /// there.
     pub fn decode(&self, buf: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let Some(payload_len) = self.payload_len(buf)? else {
             return Ok(None);

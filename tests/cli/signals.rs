@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM drain, then stop; a second one stops at once. The harness sees that no process is left.
+//! SIGINT and SIGTERM drain, then stop; a second one stops at once. The harness sees that no
+//! process is left.
 
 use std::time::{Duration, Instant};
 

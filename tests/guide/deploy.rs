@@ -22,7 +22,8 @@ struct Deployed {
 }
 
 impl Deployed {
-    /// Starts it with the files of this repository and a port that is free; sees to it that the probes are answered and that SIGTERM ends it.
+    /// Starts it with the files of this repository and a port that is free; sees to it that the
+    /// probes are answered and that SIGTERM ends it.
     fn serves(&self, probes: &[&str]) {
         let here = TempDir::new().expect("there is room for temporary files");
         for name in ["worker.py", "pool.toml"] {

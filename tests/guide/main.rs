@@ -1,4 +1,5 @@
-//! What the guide shows is true: its files are written, its commands are run, and they print what it says.
+//! What the guide shows is true: its files are written, its commands are run, and they print what
+//! it says.
 //!
 //! The Rust code of the guide is run by `cargo test --doc`.
 #![cfg(all(feature = "serve", feature = "fault-injection"))]
@@ -78,7 +79,8 @@ fn page_of_the_configuration_is_true() {
 
 #[test]
 fn dependencies_on_the_page_of_faults_are_true() {
-    // Its Rust is parts of programs, and its command runs for longer than a test should; `fault-inject.md` has both as a whole.
+    // Its Rust is parts of programs, and its command runs for longer than a test should;
+    // `fault-inject.md` has both as a whole.
     Walk::new("docs/fault-injection.md")
         .walk(|block: &Block| ["rust", "console"].contains(&&*block.language));
 }

@@ -1,4 +1,5 @@
-//! What a page is made of, as far as it can be checked: code blocks and links. The main structure is [`Block`].
+//! What a page is made of, as far as it can be checked: code blocks and links. The main structure
+//! is [`Block`].
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,8 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The file that the block is, if its caption begins with a name such as `worker.py` between backticks.
+    /// The file that the block is, if its caption begins with a name such as `worker.py` between
+    /// backticks.
     pub(crate) fn file(&self) -> Option<&str> {
         let name = self.caption.strip_prefix('`')?.split('`').next()?;
         (name.contains(['.', '/']) && !name.contains(' ')).then_some(name)

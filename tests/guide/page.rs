@@ -50,7 +50,8 @@ impl Walk {
         self.directory.path()
     }
 
-    /// Does what each block of the page shows, but for those that `skip` names; panics if a block is not true.
+    /// Does what each block of the page shows, but for those that `skip` names; panics if a block
+    /// is not true.
     ///
     /// | language | what is done |
     /// | --- | --- |
@@ -141,8 +142,8 @@ impl Walk {
         }
     }
 
-    /// Runs a command that prints what is expected; gives its exit code. One that only looks is run again until it sees
-    /// what is expected: people take longer to type than workers to start.
+    /// Runs a command that prints what is expected; gives its exit code. One that only looks is run
+    /// again until it sees what is expected: people take longer to type than workers to start.
     fn told(&mut self, place: &str, command: &str, expected: &str) -> i32 {
         let figures = ["pyproc bench ", "pyproc chaos "].iter().any(|begin| command.starts_with(begin));
         let looks = command.starts_with("curl -s http");
@@ -175,7 +176,8 @@ impl Walk {
         self.servers.push(run);
     }
 
-    /// Runs a script to its end; gives its exit code and what it printed. What it has left in the background goes on.
+    /// Runs a script to its end; gives its exit code and what it printed. What it has left in the
+    /// background goes on.
     fn run(&mut self, script: &str) -> (i32, String) {
         let run = self.start(script);
         (self.runs[run].code(), self.runs[run].output())
@@ -200,7 +202,8 @@ impl Walk {
     }
 }
 
-/// The commands of a block, each with what is to be printed. A line that ends with a backslash goes on.
+/// The commands of a block, each with what is to be printed. A line that ends with a backslash goes
+/// on.
 fn commands(text: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in text.lines() {

@@ -1,4 +1,5 @@
-//! Commands in a directory of their own, none of which outlives the page. The main structure is [`Running`].
+//! Commands in a directory of their own, none of which outlives the page. The main structure is
+//! [`Running`].
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -45,7 +46,8 @@ impl Running {
         String::from_utf8_lossy(&fs::read(&self.output).expect("it was created")).into_owned()
     }
 
-    /// Waits for its end; gives its exit code. It is not reaped yet, so that nobody else gets the number of its group.
+    /// Waits for its end; gives its exit code. It is not reaped yet, so that nobody else gets the
+    /// number of its group.
     pub(crate) fn code(&self) -> i32 {
         until("a command to end", || self.try_code())
     }

@@ -1,9 +1,11 @@
-//! Whether what a command printed is what the page says, but for what varies from run to run. The main item is [`matches`].
+//! Whether what a command printed is what the page says, but for what varies from run to run. The
+//! main item is [`matches`].
 
 /// Whether the lines of `actual` are those of `expected`.
 ///
-/// A line `…` or `...` stands for any lines, and a `…` inside of a line for any text. Versions of Python, directories in tracebacks, ports, and the
-/// marks under a traceback's lines, which not every Python makes, are left out; so are the figures, where `figures` are what is measured.
+/// A line `…` or `...` stands for any lines, and a `…` inside of a line for any text. Versions of
+/// Python, directories in tracebacks, ports, and the marks under a traceback's lines, which not
+/// every Python makes, are left out; so are the figures, where `figures` are what is measured.
 pub(crate) fn matches(expected: &str, actual: &str, figures: bool) -> bool {
     let plain = |text: &str| -> Vec<String> {
         let lines = text.lines().map(str::trim_end).filter(|line| !is_mark(line));
@@ -55,7 +57,8 @@ fn replace_after(line: &str, marker: &str, part: impl Fn(char) -> bool, with: &s
     out
 }
 
-/// The line with `#` in place of each number, but not of those in names such as p50, and one space in place of several.
+/// The line with `#` in place of each number, but not of those in names such as p50, and one space
+/// in place of several.
 fn without_figures(line: &str) -> String {
     let mut out = String::new();
     for c in line.chars() {

@@ -1,4 +1,5 @@
-//! `pyproc serve` as a process: its one line, its end, and code that changes under it. The main structure is [`Gateway`].
+//! `pyproc serve` as a process: its one line, its end, and code that changes under it. The main
+//! structure is [`Gateway`].
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -103,7 +104,8 @@ impl Drop for Gateway {
     }
 }
 
-/// One client that calls until the gateway closes the door; gives how many calls were answered with 200.
+/// One client that calls until the gateway closes the door; gives how many calls were answered with
+/// 200.
 async fn client(address: SocketAddr, path: std::path::PathBuf, name: usize) -> usize {
     let (mut ok, mut stream) = (0, None);
     for call in 0.. {

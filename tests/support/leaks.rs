@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::CAP;
 
-/// Runs a test on a runtime of its own while no other one of its kind runs, and sees to it that the test leaves no process, zombie,
-/// descriptor or shared memory.
+/// Runs a test on a runtime of its own while no other one of its kind runs, and sees to it that the
+/// test leaves no process, zombie, descriptor or shared memory.
 pub(crate) fn alone(test: impl Future<Output = ()>) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // What the process has once and keeps, such as tokio's pipe for signals, is there from the first runtime on.
+    // What the process has once and keeps, such as tokio's pipe for signals, is there from the
+    // first runtime on.
     actix_rt::System::new().block_on(async {});
     let before = (descriptors().len(), mappings());
     actix_rt::System::new().block_on(test);

@@ -26,7 +26,8 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 /// The pool's address: it takes the calls.
 ///
-/// The crate that defines a [`Backend`] implements `Handler<its call>` for it with [`Router::accept`].
+/// The crate that defines a [`Backend`] implements `Handler<its call>` for it with
+/// [`Router::accept`].
 pub struct Router<B: Backend> {
     backend: Rc<B>,
     core: Core<Job<B>>,
@@ -59,7 +60,8 @@ struct WorkerEntry<B: Backend> {
 impl<B: Backend> Unpin for Router<B> {}
 
 impl<B: Backend> Router<B> {
-    /// Starts a router on the current arbiter. `default_timeout` holds for calls that name none; the supervisor has the same `desks`.
+    /// Starts a router on the current arbiter. `default_timeout` holds for calls that name none;
+    /// the supervisor has the same `desks`.
     pub fn start(
         backend: Rc<B>,
         desks: Desks<B>,
@@ -167,7 +169,8 @@ impl<B: Backend> Router<B> {
         }
     }
 
-    /// Puts what was given out on the desks. Returns whether there is news at once: something was given back.
+    /// Puts what was given out on the desks. Returns whether there is news at once: something was
+    /// given back.
     fn send_staged(&mut self, now: Instant) -> bool {
         let mut news = false;
         for worker in self.workers.iter_mut().filter(|worker| !worker.staged.is_empty()) {
@@ -384,7 +387,8 @@ impl<B: Backend> ActorFuture<Router<B>> for Pump {
         router.step(|router| router.turn(&mut self.alarm, cx));
         router.see_panic();
         if !ctx.connected() {
-            // Nobody can ask any more; each worker holds an address, so there is none, and none can come.
+            // Nobody can ask any more; each worker holds an address, so there is none, and none can
+            // come.
             router.give_up();
             return Poll::Ready(());
         }
@@ -592,8 +596,8 @@ impl<B: Backend> Handler<SetAvailability<B>> for Router<B> {
     }
 }
 
-/// Lets no more calls in, and answers when those that are in have ended. With `now`, what still waits ends with
-/// [`Outcome::ShuttingDown`] instead of going to a worker.
+/// Lets no more calls in, and answers when those that are in have ended. With `now`, what still
+/// waits ends with [`Outcome::ShuttingDown`] instead of going to a worker.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Drain {

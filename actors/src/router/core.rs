@@ -1,4 +1,5 @@
-//! Admission, the queue, late binding and deadlines of the router, without actors or clock. The main structure is [`Core`].
+//! Admission, the queue, late binding and deadlines of the router, without actors or clock. The
+//! main structure is [`Core`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -146,7 +147,8 @@ enum Reserved {
 pub struct Core<J> {
     limits: Limits,
     availability: Availability,
-    /// Calls that go one after another and overlapping calls: where one kind has no room, the other may have.
+    /// Calls that go one after another and overlapping calls: where one kind has no room, the other
+    /// may have.
     lanes: [VecDeque<Entry<J>>; 2],
     bound: usize,
     /// Calls that must run alone.
@@ -192,7 +194,8 @@ impl<J> Core<J> {
         }
     }
 
-    /// Lets a call into the queue, or says why not. At a full queue call [`Core::next_dispatch`] until it is `None`, then try again.
+    /// Lets a call into the queue, or says why not. At a full queue call [`Core::next_dispatch`]
+    /// until it is `None`, then try again.
     ///
     /// # Errors
     /// The entry that was not taken, with the reason.
@@ -243,8 +246,9 @@ impl<J> Core<J> {
         self.loads.iter().find(|load| load.key == key).map_or(0, |load| load.in_flight)
     }
 
-    /// Puts calls that had not started back in their places, before those that came later. The queue's bound does not apply to
-    /// them. Gives them back where no worker can be expected to take them; [`Core::refusal`] says why.
+    /// Puts calls that had not started back in their places, before those that came later. The
+    /// queue's bound does not apply to them. Gives them back where no worker can be expected to
+    /// take them; [`Core::refusal`] says why.
     #[must_use]
     pub fn requeue(&mut self, entries: Vec<Entry<J>>) -> Vec<J> {
         match self.availability {
@@ -474,8 +478,8 @@ impl<J> Core<J> {
             .then(|| self.next_deadline.map_or(now + TICK, |deadline| deadline.min(now + TICK)))
     }
 
-    /// Opens or closes the door; a pool that drains or stops never opens it again. Gives back what waits where it can no longer be
-    /// served.
+    /// Opens or closes the door; a pool that drains or stops never opens it again. Gives back what
+    /// waits where it can no longer be served.
     #[must_use]
     pub fn set_availability(&mut self, availability: Availability) -> Vec<J> {
         match (self.availability, availability) {
@@ -657,8 +661,8 @@ impl<J> Core<J> {
         Dispatch { job: entry.job, to: load.key, charge }
     }
 
-    /// A class that was never measured costs the whole budget, so its first calls go one at a time. Overlapping calls cost nothing:
-    /// they wait side by side and are bounded by their number.
+    /// A class that was never measured costs the whole budget, so its first calls go one at a time.
+    /// Overlapping calls cost nothing: they wait side by side and are bounded by their number.
     fn charge(&self, class: Class) -> u32 {
         if class.overlapping {
             return 0;

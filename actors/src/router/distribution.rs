@@ -1,4 +1,5 @@
-//! How durations are spread, in little memory. The main structure in this module is [`Distribution`].
+//! How durations are spread, in little memory. The main structure in this module is
+//! [`Distribution`].
 
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ const PER_OCTAVE: u64 = 4;
 /// The last bucket begins at about 34 minutes, and takes all that is longer.
 const BUCKETS: usize = 120;
 
-/// Durations in microseconds, counted in buckets that grow with them. It costs 1 KiB, so there can be one per function.
+/// Durations in microseconds, counted in buckets that grow with them. It costs 1 KiB, so there can
+/// be one per function.
 ///
-/// Two that were taken at different times can be subtracted: what lies between is the distribution of that time.
+/// Two that were taken at different times can be subtracted: what lies between is the distribution
+/// of that time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Distribution {
     counts: Box<[u64]>,
@@ -51,7 +54,8 @@ impl Distribution {
         self.max_us
     }
 
-    /// The buckets that are not empty: a duration in the middle of each, in microseconds, and how many there are.
+    /// The buckets that are not empty: a duration in the middle of each, in microseconds, and how
+    /// many there are.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let middle = |index| lower(index).midpoint(lower(index + 1));
         (self.counts.iter().enumerate())
@@ -89,7 +93,8 @@ impl Distribution {
         0
     }
 
-    /// What came after `earlier`, an older state of the same. Its maximum is that of the last bucket with something in it.
+    /// What came after `earlier`, an older state of the same. Its maximum is that of the last
+    /// bucket with something in it.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let counts: Box<[u64]> =
@@ -107,7 +112,8 @@ impl Distribution {
     }
 }
 
-/// Below four each duration has its own bucket; from there on the two bits after the leading one choose it.
+/// Below four each duration has its own bucket; from there on the two bits after the leading one
+/// choose it.
 fn bucket(us: u64) -> usize {
     let index = match us {
         0..PER_OCTAVE => us,

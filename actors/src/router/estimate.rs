@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::id::ClassId;
 
-/// The weight of one measurement is 1 / 2^3: eight calls after a change the estimate has mostly followed it.
+/// The weight of one measurement is 1 / 2^3: eight calls after a change the estimate has mostly
+/// followed it.
 const SHIFT: u32 = 3;
 
 /// An exponentially weighted moving average of the service time of each class, in nanoseconds.

@@ -1,4 +1,5 @@
-//! Which of the workers with room gets the next call. The main item in this module is [`Select::choose`].
+//! Which of the workers with room gets the next call. The main item in this module is
+//! [`Select::choose`].
 
 use crate::id::SlotId;
 
@@ -7,7 +8,8 @@ use crate::id::SlotId;
 pub enum Select {
     /// The next slot in turn. Fair by count; right where all calls cost the same.
     RoundRobin,
-    /// The worker with the least estimated work on its socket, then the fewest calls, then the next in turn.
+    /// The worker with the least estimated work on its socket, then the fewest calls, then the next
+    /// in turn.
     #[default]
     LeastLoaded,
 }
@@ -37,7 +39,8 @@ impl Select {
     }
 }
 
-/// The slot that calls with `key` go to, by rendezvous hashing: when a slot comes or goes, only its own keys move.
+/// The slot that calls with `key` go to, by rendezvous hashing: when a slot comes or goes, only its
+/// own keys move.
 #[must_use]
 pub fn pinned(key: u64, slots: impl Iterator<Item = SlotId>) -> Option<SlotId> {
     slots.max_by_key(|slot| (mix(key ^ mix(u64::from(slot.0))), slot.0))

@@ -146,7 +146,8 @@ const fn admission(availability: Availability) -> &'static str {
 /// What the router knows, since the pool's start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RouterStatus {
-    /// Whether calls are let in: `open`, `unavailable` or `shutting_down`; empty if the router is gone.
+    /// Whether calls are let in: `open`, `unavailable` or `shutting_down`; empty if the router is
+    /// gone.
     pub admission: &'static str,
     /// Calls that wait for a worker.
     pub queued: usize,

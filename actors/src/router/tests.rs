@@ -154,7 +154,8 @@ fn a_closed_door_refuses_and_gives_back_what_waits() {
     let (draining, over) = (Availability::ShuttingDown, Availability::Over);
     let no = Some(Refusal::ShuttingDown);
     let not_now = Some(Refusal::Unavailable { retry_after: MS });
-    // Which doors were set one after another, how many calls come back at the last one, and why the next is refused.
+    // Which doors were set one after another, how many calls come back at the last one, and why the
+    // next is refused.
     for (doors, back, refusal) in [
         (vec![open], 0, None),
         (vec![unavailable], 2, not_now),

@@ -1,4 +1,5 @@
-//! The supervisor as an actor: it performs what [`Core`] decides. The main structure is [`Supervisor`].
+//! The supervisor as an actor: it performs what [`Core`] decides. The main structure is
+//! [`Supervisor`].
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -92,7 +93,8 @@ struct Owned<B: Backend> {
 impl<B: Backend> Unpin for Supervisor<B> {}
 
 impl<B: Backend> Supervisor<B> {
-    /// Starts a supervisor, and with it the workers, on the arbiter of its router, whose `desks` it shares.
+    /// Starts a supervisor, and with it the workers, on the arbiter of its router, whose `desks` it
+    /// shares.
     pub fn start_with(
         backend: Rc<B>,
         router: Addr<Router<B>>,
@@ -283,7 +285,8 @@ impl<B: Backend> Supervisor<B> {
         let Some(owned) = self.workers.iter_mut().find(|owned| owned.key == key) else { return };
         owned.draining = true;
         self.router.do_send(WorkerDraining { key });
-        // The router sends nothing after it has heard; what it sends before, and comes too late, the worker gives back.
+        // The router sends nothing after it has heard; what it sends before, and comes too late,
+        // the worker gives back.
         owned.addr.do_send(DrainWorker);
         let addr = owned.addr.clone();
         ctx.run_later(self.settings.drain_timeout, move |_, _| {
@@ -448,8 +451,8 @@ fn answered<B: Backend>(
     })
 }
 
-/// Replaces all workers one by one; each new one serves before the old one drains. Answers when all are replaced, or with the error of a
-/// new worker that does not start: the old ones then stay.
+/// Replaces all workers one by one; each new one serves before the old one drains. Answers when all
+/// are replaced, or with the error of a new worker that does not start: the old ones then stay.
 pub struct ReloadAll<B: Backend>(PhantomData<fn() -> B>);
 
 impl<B: Backend> Default for ReloadAll<B> {
@@ -474,7 +477,8 @@ impl<B: Backend> Handler<ReloadAll<B>> for Supervisor<B> {
     }
 }
 
-/// Changes the number of workers. Answers when all serve, or with the error of one that does not start. Those that go finish what they have.
+/// Changes the number of workers. Answers when all serve, or with the error of one that does not
+/// start. Those that go finish what they have.
 pub struct Resize<B: Backend> {
     workers: u32,
     backend: PhantomData<fn() -> B>,
@@ -504,7 +508,8 @@ impl<B: Backend> Handler<Resize<B>> for Supervisor<B> {
     }
 }
 
-/// Replaces the process of one slot; the new one serves before the old one drains. The answer says whether the slot serves at all.
+/// Replaces the process of one slot; the new one serves before the old one drains. The answer says
+/// whether the slot serves at all.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct ReplaceSlot(pub SlotId);
@@ -538,11 +543,13 @@ impl<B: Backend> Handler<Subscribe<B>> for Supervisor<B> {
     }
 }
 
-/// Lets no more calls in, lets those that are in end, then stops the workers. Answers when no process is left.
+/// Lets no more calls in, lets those that are in end, then stops the workers. Answers when no
+/// process is left.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Shutdown {
-    /// After this time, what still waits ends with `ShuttingDown`, and processes that still run are killed.
+    /// After this time, what still waits ends with `ShuttingDown`, and processes that still run are
+    /// killed.
     pub deadline: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! When processes are started, replaced and given up, without actors or clock. The main structure is [`Core`].
+//! When processes are started, replaced and given up, without actors or clock. The main structure
+//! is [`Core`].
 
 use std::time::{Duration, Instant};
 
@@ -310,7 +311,8 @@ impl Core {
             actions.push(Action::CloseBreaker);
             self.launch_where(|_| true, actions);
         }
-        // Whatever a process was started for, one that started since the reload began has the new code.
+        // Whatever a process was started for, one that started since the reload began has the new
+        // code.
         if let Some(left) = &mut self.reload {
             left.retain(|&slot| slot != id);
         }
@@ -460,8 +462,8 @@ impl Core {
         }
     }
 
-    /// Half-open means that something starts: if nothing does, the slot with the longest delay, so that the delays of the probes go on
-    /// growing.
+    /// Half-open means that something starts: if nothing does, the slot with the longest delay, so
+    /// that the delays of the probes go on growing.
     fn probe(&mut self, actions: &mut Vec<Action>) {
         if self.breaker != Breaker::HalfOpen || self.slots.iter().any(|slot| slot.launching.is_some()) {
             return;

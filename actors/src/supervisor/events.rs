@@ -11,7 +11,8 @@ use crate::id::{Generation, SlotId};
 
 /// Something that happened to a worker or to the pool, as an actor message.
 ///
-/// Get them with [`Subscribe`](super::Subscribe). An event is sent after what it tells has taken effect.
+/// Get them with [`Subscribe`](super::Subscribe). An event is sent after what it tells has taken
+/// effect.
 #[non_exhaustive]
 pub enum WorkerEvent<B: Backend> {
     /// A process is ready and serves.

@@ -341,7 +341,8 @@ fn a_reload_starts_anew_what_is_starting_with_the_old_code() {
     assert_eq!(table.at(61, ready(1, 4)), [serve(1, 4), Action::Reloaded]);
 }
 
-// The slot had neither a process nor a launch nor a time to wait for: the second reload took its launch away.
+// The slot had neither a process nor a launch nor a time to wait for: the second reload took its
+// launch away.
 #[test]
 fn a_second_reload_leaves_no_slot_whose_process_died_behind() {
     let mut table = Table::serving(2);

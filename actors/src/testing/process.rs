@@ -51,7 +51,8 @@ enum Life {
     Dead,
 }
 
-/// A process that runs its calls in simulated time; it is always exactly as far as the clock when it is asked.
+/// A process that runs its calls in simulated time; it is always exactly as far as the clock when
+/// it is asked.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) slot: SlotId,

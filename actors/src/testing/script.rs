@@ -97,7 +97,8 @@ impl Script {
         Self::default()
     }
 
-    /// From now on launches go like this, one after another; one more never ends, and [`Script::assert_drained`] tells.
+    /// From now on launches go like this, one after another; one more never ends, and
+    /// [`Script::assert_drained`] tells.
     pub fn expect_launches(&self, launches: impl IntoIterator<Item = Launch>) {
         self.0.borrow_mut().expected.get_or_insert_default().extend(launches);
     }

@@ -17,7 +17,8 @@ const SILENT_GRACES: u32 = 5;
 pub struct Patience {
     /// From the cancellation of a running call to the end of its process.
     pub kill_grace: Duration,
-    /// A call that is sent or runs for this long stalls its worker: what waits behind it goes elsewhere.
+    /// A call that is sent or runs for this long stalls its worker: what waits behind it goes
+    /// elsewhere.
     pub stall_after: Duration,
 }
 
@@ -49,7 +50,8 @@ pub struct Ended<J> {
 enum State<J> {
     /// Its caller waits.
     Live(J),
-    /// Its caller has an answer, is gone, or has its answer from elsewhere; the process still has the call.
+    /// Its caller has an answer, is gone, or has its answer from elsewhere; the process still has
+    /// the call.
     Ended,
     /// As ended, and it is to stop: since when, and when the process was told last.
     Cancelled { since: Instant, told: Instant },
@@ -83,7 +85,8 @@ pub enum Part {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Action<J> {
-    /// Cancel the call in the process, then answer the caller: what has not started once it is cancelled never does.
+    /// Cancel the call in the process, then answer the caller: what has not started once it is
+    /// cancelled never does.
     End {
         /// The call.
         id: CallId,
@@ -94,7 +97,8 @@ pub enum Action<J> {
     },
     /// Cancel the call in the process once more.
     Cancel(CallId),
-    /// Take back these calls if they have not started, and tell with [`Core::take_revoked`] which it were.
+    /// Take back these calls if they have not started, and tell with [`Core::take_revoked`] which
+    /// it were.
     Revoke(Vec<CallId>),
     /// Kill the process: a cancelled call did not end.
     Kill,
@@ -154,7 +158,8 @@ impl<J> Core<J> {
             Some(Flight { state: State::Live(job), sent: now, order, class, charge, deadline });
     }
 
-    /// The process has done with a call. `None` if it has no such call: an answer of an earlier life, or a second one.
+    /// The process has done with a call. `None` if it has no such call: an answer of an earlier
+    /// life, or a second one.
     pub fn ended(&mut self, id: CallId) -> Option<Ended<J>> {
         let index = id.index();
         if self.ids.get(index) != Some(&id) {
@@ -204,7 +209,8 @@ impl<J> Core<J> {
             .then(|| self.next_deadline.map_or(now + TICK, |deadline| deadline.min(now + TICK)))
     }
 
-    /// Looks over all calls in flight: deadlines, callers that are gone, interrupts to repeat, stalls.
+    /// Looks over all calls in flight: deadlines, callers that are gone, interrupts to repeat,
+    /// stalls.
     pub fn sweep(
         &mut self,
         now: Instant,
@@ -254,7 +260,8 @@ impl<J> Core<J> {
         actions
     }
 
-    /// Whether the process has been silent for too long: it does not read, or what it writes is not understood any more.
+    /// Whether the process has been silent for too long: it does not read, or what it writes is not
+    /// understood any more.
     fn is_silent(&mut self, silent: bool, now: Instant) -> bool {
         if !silent {
             self.silent_since = None;
@@ -264,10 +271,12 @@ impl<J> Core<J> {
         now.saturating_duration_since(since) >= self.patience.kill_grace.saturating_mul(SILENT_GRACES)
     }
 
-    /// After [`Action::Revoke`] was done, the calls that are certain not to start, in their order; the process keeps their places until it skips them.
+    /// After [`Action::Revoke`] was done, the calls that are certain not to start, in their order;
+    /// the process keeps their places until it skips them.
     ///
-    /// `blocked` says that the process could not have started another call since before the revocation: a call that is not overlapping still runs,
-    /// or the process is stopped. Without it nothing is certain, and each call comes back by itself when the process skips it.
+    /// `blocked` says that the process could not have started another call since before the
+    /// revocation: a call that is not overlapping still runs, or the process is stopped. Without it
+    /// nothing is certain, and each call comes back by itself when the process skips it.
     #[must_use]
     pub fn take_revoked(
         &mut self,
@@ -370,7 +379,8 @@ impl<J> Flight<J> {
             }
             State::Cancelled { since, told } => {
                 if phase(id) != Phase::Running {
-                    // Skipped when its turn comes; the grace counts from its start, should it slip through.
+                    // Skipped when its turn comes; the grace counts from its start, should it slip
+                    // through.
                     *since = now;
                     return None;
                 }

@@ -1,6 +1,8 @@
-//! What a worker has of its process: the calls in flight and the link. The main structure is [`Desk`].
+//! What a worker has of its process: the calls in flight and the link. The main structure is
+//! [`Desk`].
 //!
-//! The router puts calls on it and takes from it what has ended, without a message: that would be a turn of the event loop more for each call.
+//! The router puts calls on it and takes from it what has ended, without a message: that would be a
+//! turn of the event loop more for each call.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -27,7 +29,8 @@ const INSPECT: Duration = Duration::from_millis(250);
 /// The desk of one worker, for its actor and for the router of the same arbiter.
 pub(crate) type SharedDesk<B> = Rc<RefCell<Desk<B>>>;
 
-/// Where a supervisor leaves the desks of new workers for its router, and workers ring when something has ended.
+/// Where a supervisor leaves the desks of new workers for its router, and workers ring when
+/// something has ended.
 pub struct Desks<B: Backend>(Rc<Hall<B>>);
 
 struct Hall<B: Backend> {
@@ -90,7 +93,8 @@ fn set_waker(place: &mut Option<Waker>, waker: &Waker) {
     }
 }
 
-/// What has ended since it was last asked for, is to go elsewhere, and whether the worker is stalled.
+/// What has ended since it was last asked for, is to go elsewhere, and whether the worker is
+/// stalled.
 pub(crate) struct News<B: Backend> {
     pub(crate) done: Vec<Done>,
     pub(crate) requeue: Vec<Job<B>>,
@@ -394,8 +398,9 @@ impl<B: Backend> Desk<B> {
                     let answer = match why {
                         End::Abandoned => Answer::Abandoned,
                         End::Expired => {
-                            // Asked after the cancellation: until then it may start, not least because the one before it was
-                            // interrupted. It may also have run on a worker that died.
+                            // Asked after the cancellation: until then it may start, not least
+                            // because the one before it was interrupted. It may also have run on a
+                            // worker that died.
                             let started = job.attempts > 0 || self.link.phase(id) != Phase::Sent;
                             answer(job, Err(Outcome::DeadlineExceeded { started }.into()), None, now)
                         }
@@ -427,7 +432,8 @@ impl<B: Backend> Desk<B> {
         (!self.cut_short.is_empty()).then(|| deadlines.chain([now + TICK]).min()).flatten()
     }
 
-    /// Takes back what has not started. It is certain only if the same call runs before and after, or the process stands still.
+    /// Takes back what has not started. It is certain only if the same call runs before and after,
+    /// or the process stands still.
     fn revoke(&mut self, ids: Vec<CallId>) {
         let before = self.core.running(|id| self.link.phase(id));
         for &id in &ids {
@@ -486,7 +492,8 @@ impl<B: Backend> Desk<B> {
         }
         self.stage = Stage::Killed;
         self.killed = Some(reason);
-        // It takes nothing more; told before the process is gone, lest calls go to and fro until then.
+        // It takes nothing more; told before the process is gone, lest calls go to and fro until
+        // then.
         let (key, abandoned) = (self.spec.key, self.core.abandoned());
         self.spec.router.do_send(WorkerKilled { key, abandoned });
         self.link.kill(reason);

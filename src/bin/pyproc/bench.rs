@@ -26,8 +26,8 @@ const TICK: Duration = Duration::from_millis(100);
 #[command(override_usage = "pyproc bench [OPTIONS] WORKER FUNCTION [JSON]\n       \
     pyproc bench [OPTIONS] -m MODULE FUNCTION [JSON]")]
 pub(crate) struct Args {
-    /// The Python file (not with -m), the name of the function, and its argument as JSON: `-` reads that from
-    /// standard input, none is null
+    /// The Python file (not with -m), the name of the function, and its argument as JSON: `-` reads
+    /// that from standard input, none is null
     #[arg(value_name = "WORKER FUNCTION JSON", num_args = 1..=3, required = true, allow_negative_numbers = true)]
     words: Vec<OsString>,
     /// How many callers, each of which makes one call after the other

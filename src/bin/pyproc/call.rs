@@ -20,8 +20,8 @@ use output::Output;
 #[command(override_usage = "pyproc call [OPTIONS] WORKER FUNCTION [JSON]\n       \
     pyproc call [OPTIONS] -m MODULE FUNCTION [JSON]")]
 pub(crate) struct Args {
-    /// The Python file (not with -m), the name of the function, and its argument as JSON: `-` reads that from
-    /// standard input, none is null
+    /// The Python file (not with -m), the name of the function, and its argument as JSON: `-` reads
+    /// that from standard input, none is null
     #[arg(value_name = "WORKER FUNCTION JSON", num_args = 1..=3, required = true, allow_negative_numbers = true)]
     words: Vec<OsString>,
     /// Send the raw bytes of a file as the argument; `-` is standard input
@@ -30,7 +30,8 @@ pub(crate) struct Args {
     /// Write the result's raw bytes to a file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Print a result of raw bytes as JSON too: as a string if it is UTF-8, else as an array of numbers
+    /// Print a result of raw bytes as JSON too: as a string if it is UTF-8, else as an array of
+    /// numbers
     #[arg(long, conflicts_with = "out")]
     json: bool,
     #[command(flatten)]

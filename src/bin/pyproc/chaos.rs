@@ -1,4 +1,5 @@
-//! `pyproc chaos`: the load of `bench` while faults are injected, and whether what the pool promises held.
+//! `pyproc chaos`: the load of `bench` while faults are injected, and whether what the pool
+//! promises held.
 
 mod leaks;
 mod watch;
@@ -26,9 +27,11 @@ use crate::target::Target;
 use leaks::Leaks;
 use watch::{Seen, Watch};
 
-/// How long the last calls are waited for, beyond their own deadline and the end of a worker that is stuck.
+/// How long the last calls are waited for, beyond their own deadline and the end of a worker that
+/// is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The deadline of calls, unless one is set: a call whose worker is stopped should end within the run.
+/// The deadline of calls, unless one is set: a call whose worker is stopped should end within the
+/// run.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const KILL_GRACE: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_millis(100);
@@ -44,8 +47,8 @@ const EXPECTED: [&str; 5] = ["worker_lost", "deadline_exceeded", "quarantined", 
 It ends with 0 if every call got an answer, no fault brought about an error that is not of its kind, and no process and no
 descriptor was left; else with 6. Workers are replaced without limit, unless the configuration has limits of its own.")]
 pub(crate) struct Args {
-    /// The Python file (not with -m), the name of the function, and its argument as JSON: `-` reads that from
-    /// standard input, none is null
+    /// The Python file (not with -m), the name of the function, and its argument as JSON: `-` reads
+    /// that from standard input, none is null
     #[arg(value_name = "WORKER FUNCTION JSON", num_args = 1..=3, required = true, allow_negative_numbers = true)]
     words: Vec<OsString>,
     /// How many callers, each of which makes one call after the other
@@ -54,7 +57,8 @@ pub(crate) struct Args {
     /// How long to call
     #[arg(long, value_name = "S", default_value = "10", value_parser = bench::seconds)]
     seconds: Duration,
-    /// Which faults, each as often as the others; those with a time or a size take it after a colon: pause:200, memory:64
+    /// Which faults, each as often as the others; those with a time or a size take it after a
+    /// colon: pause:200, memory:64
     #[arg(
         long,
         value_name = "FAULT,...",

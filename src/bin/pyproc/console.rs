@@ -34,7 +34,8 @@ const STUCK: Duration = Duration::from_secs(1);
 /// When all must be written: how long a reader that is slow may take.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// What the targets of a worker's own words begin with: `pyproc::stdout`, `pyproc::stderr`, `pyproc::log`.
+/// What the targets of a worker's own words begin with: `pyproc::stdout`, `pyproc::stderr`,
+/// `pyproc::log`.
 const WORKER_TARGETS: &str = "pyproc::";
 
 /// What becomes of lines that come faster than standard error takes them.
@@ -148,7 +149,8 @@ impl Words {
     }
 }
 
-/// Puts an event's message into the line, and its fields around it. The message is the first field of an event.
+/// Puts an event's message into the line, and its fields around it. The message is the first field
+/// of an event.
 struct Fields<'a> {
     words: Words,
     tell_slot: bool,

@@ -57,7 +57,8 @@ impl Failure {
 
 fn tell_start(error: &StartError, console: &Console) {
     let details = error.details();
-    // A worker that fails prints its traceback like any script; it is told here only if nobody has seen that.
+    // A worker that fails prints its traceback like any script; it is told here only if nobody has
+    // seen that.
     let last = details.lines().last().unwrap_or_default();
     let seen = console.shows_worker_stderr() && error.stderr_tail().iter().any(|line| line == last);
     if !seen && !details.is_empty() {

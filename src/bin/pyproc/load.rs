@@ -21,7 +21,8 @@ pub(crate) enum Limit {
     Time(Duration),
 }
 
-/// Callers at work. They are tasks of this arbiter, the pool's own, so that a call crosses no thread.
+/// Callers at work. They are tasks of this arbiter, the pool's own, so that a call crosses no
+/// thread.
 pub(crate) struct Load {
     shared: Rc<Shared>,
     callers: Vec<JoinHandle<()>>,
@@ -82,8 +83,8 @@ impl Load {
         self.callers.iter().all(JoinHandle::is_finished)
     }
 
-    /// Waits until all callers have stopped, each after its last answer. When its future is dropped the callers go on; they stop with
-    /// the pool.
+    /// Waits until all callers have stopped, each after its last answer. When its future is dropped
+    /// the callers go on; they stop with the pool.
     pub(crate) async fn finish(&mut self) -> Tally {
         for caller in self.callers.drain(..) {
             caller.await.expect("a caller does not panic, and nobody aborts it");

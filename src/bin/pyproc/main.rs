@@ -1,6 +1,7 @@
 //! `pyproc`: tries out, and drives, a Python worker from the command line.
 //!
-//! What a program reads goes to standard output, what people read to standard error. Each command is one file.
+//! What a program reads goes to standard output, what people read to standard error. Each command
+//! is one file.
 
 mod bench;
 mod call;

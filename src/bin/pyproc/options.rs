@@ -1,4 +1,5 @@
-//! What all commands have in common: the options that make a pool. The main structure is [`PoolOptions`].
+//! What all commands have in common: the options that make a pool. The main structure is
+//! [`PoolOptions`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::failure::Failure;
 
-/// The options that make a pool. A flag counts before a `PYPROC_` variable, and that before the file.
+/// The options that make a pool. A flag counts before a `PYPROC_` variable, and that before the
+/// file.
 #[derive(Args)]
 pub(crate) struct PoolOptions {
     /// Run a module, as `python -m` does, in place of a file
@@ -20,7 +22,8 @@ pub(crate) struct PoolOptions {
     /// How many processes
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
-    /// The interpreter [default: PYPROC_PYTHON, else the active virtual environment's, else python3]
+    /// The interpreter [default: PYPROC_PYTHON, else the active virtual environment's, else
+    /// python3]
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
     /// A TOML file with the configuration of the pool
@@ -41,11 +44,12 @@ pub(crate) struct PoolOptions {
     /// How arguments and results are encoded; `serve` goes by each request's Content-Type
     #[arg(long, default_value = "json", value_parser = codec_parser())]
     pub(crate) codec: Codec,
-    /// An environment variable of the workers; {slot} in VALUE becomes the worker's number (repeatable)
+    /// An environment variable of the workers; {slot} in VALUE becomes the worker's number
+    /// (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = env_pair)]
     env: Vec<(String, String)>,
-    /// What goes to standard error: print() is info, a worker's standard error is warn, logging has its own levels
-    /// [default: what workers print, and the pool's warnings]
+    /// What goes to standard error: print() is info, a worker's standard error is warn, logging has
+    /// its own levels [default: what workers print, and the pool's warnings]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<Log>,
 }

@@ -93,8 +93,8 @@ fn announce(line: String) -> io::Result<()> {
 
 /// A server whose first thread starts the pool, and the gateway to it.
 ///
-/// The pool lives on the thread that reads and writes HTTP: on two cores that is a quarter more calls than on one of its own
-/// (`docs/gateway.md`).
+/// The pool lives on the thread that reads and writes HTTP: on two cores that is a quarter more
+/// calls than on one of its own (`docs/gateway.md`).
 fn server(
     config: PoolConfig,
     settings: Settings,
@@ -130,7 +130,8 @@ fn server(
     Ok((server.run(), told))
 }
 
-/// Serves until a signal comes or somebody asks for it on the live page; then drains. A second signal ends it at once.
+/// Serves until a signal comes or somebody asks for it on the live page; then drains. A second
+/// signal ends it at once.
 async fn serve(mut session: Session, gateway: &Gateway, handle: &ServerHandle) -> Result<(), Failure> {
     let limit = session.pool.config().drain_timeout;
     tokio::select! {

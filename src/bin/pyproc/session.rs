@@ -38,11 +38,12 @@ impl Session {
         self.signals.next().await
     }
 
-    /// Waits for `work`, which uses the pool. The first signal lets no more work in and waits for what is in; it comes
-    /// back with the outcome.
+    /// Waits for `work`, which uses the pool. The first signal lets no more work in and waits for
+    /// what is in; it comes back with the outcome.
     ///
     /// # Errors
-    /// [`Failure::Signal`] if a second signal comes. What still runs is killed when the session is dropped.
+    /// [`Failure::Signal`] if a second signal comes. What still runs is killed when the session is
+    /// dropped.
     pub(crate) async fn run<T>(
         &mut self,
         work: impl Future<Output = T>,
@@ -63,7 +64,8 @@ impl Session {
         }
     }
 
-    /// Stops the pool: gently, unless a signal comes. Then what still runs is killed as the session is dropped.
+    /// Stops the pool: gently, unless a signal comes. Then what still runs is killed as the session
+    /// is dropped.
     pub(crate) async fn stop(mut self) {
         tokio::select! {
             () = self.pool.shutdown() => {}

@@ -16,7 +16,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Sorts `[WORKER] FUNCTION [JSON]`; WORKER is not among them if there is `-m`. Wrong usage of `command` ends the process.
+    /// Sorts `[WORKER] FUNCTION [JSON]`; WORKER is not among them if there is `-m`. Wrong usage of
+    /// `command` ends the process.
     ///
     /// # Errors
     /// [`Failure::Usage`] for text that is not UTF-8.

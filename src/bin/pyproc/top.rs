@@ -37,10 +37,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long a gateway may take to tell its first status.
 const FIRST_STATUS: Duration = Duration::from_secs(10);
 
-/// Show the live page of a gateway in the terminal: throughput, latency, workers, functions, incidents
+/// Show the live page of a gateway in the terminal: throughput, latency, workers, functions,
+/// incidents
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where `pyproc serve` listens; the address that it tells with --allow-control has the token in it
+    /// Where `pyproc serve` listens; the address that it tells with --allow-control has the token
+    /// in it
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8000")]
     url: Address,
     /// What opens the keys that restart, reload and drain; PYPROC_TOKEN is enough to look at a

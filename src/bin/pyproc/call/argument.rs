@@ -1,4 +1,5 @@
-//! The argument of a call, read and checked before anything is started. The main structure is [`Argument`].
+//! The argument of a call, read and checked before anything is started. The main structure is
+//! [`Argument`].
 
 use std::borrow::Cow;
 use std::fs;
@@ -67,7 +68,8 @@ impl Argument {
     }
 }
 
-/// The first integer of valid JSON that has more than 64 bits: as a value it would silently become a float.
+/// The first integer of valid JSON that has more than 64 bits: as a value it would silently become
+/// a float.
 fn large_integer(json: &str) -> Option<&str> {
     let mut outside = true;
     // Between quotes that are not escaped, numbers are text.

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use crate::console::{note, stdout};
 use crate::failure::Failure;
 
-/// Where the result of a call goes. It is opened before the call, so that no call runs whose result cannot be written.
+/// Where the result of a call goes. It is opened before the call, so that no call runs whose result
+/// cannot be written.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// The bytes of the result, to a file.

@@ -17,7 +17,8 @@ impl Leaks {
         Ok(Self { fds: fds()? })
     }
 
-    /// How many processes of these groups, or children of ours, and how many descriptors there are that were not there before.
+    /// How many processes of these groups, or children of ours, and how many descriptors there are
+    /// that were not there before.
     pub(super) async fn after(&self, groups: &[u32]) -> io::Result<(usize, usize)> {
         let begun = Instant::now();
         loop {

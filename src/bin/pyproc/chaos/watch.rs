@@ -41,7 +41,8 @@ impl Watch {
 }
 
 impl Seen {
-    /// What this part of the recoveries took at most, in milliseconds: from the end of a process to the next one that serves in its slot.
+    /// What this part of the recoveries took at most, in milliseconds: from the end of a process to
+    /// the next one that serves in its slot.
     pub(super) fn recovery(&self, quantile: f64) -> f64 {
         let mut sorted = self.recoveries.clone();
         sorted.sort_unstable();

@@ -22,7 +22,8 @@ impl std::fmt::Display for Address {
 impl std::str::FromStr for Address {
     type Err = String;
 
-    /// Takes `http://HOST:PORT`, without the `http://` too, and the address of the live page with its token.
+    /// Takes `http://HOST:PORT`, without the `http://` too, and the address of the live page with
+    /// its token.
     fn from_str(text: &str) -> Result<Self, String> {
         let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
         let token = fragment.strip_prefix("token=").filter(|token| !token.is_empty()).map(ToOwned::to_owned);

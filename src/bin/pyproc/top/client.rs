@@ -20,9 +20,11 @@ use super::address::Address;
 use super::sse::{Event, Parser};
 use super::view::Order;
 
-/// How long a gateway may take to be reached, or to say the next thing: it tells its status each second.
+/// How long a gateway may take to be reached, or to say the next thing: it tells its status each
+/// second.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long it may take to do what it is asked: to replace all workers takes as long as they take to start.
+/// How long it may take to do what it is asked: to replace all workers takes as long as they take
+/// to start.
 const ORDER: Duration = Duration::from_secs(120);
 
 /// The events of a gateway, as they come.
@@ -43,8 +45,8 @@ impl Drop for Connection {
 }
 
 impl Events {
-    /// Connects. Fails if nothing listens there, if what listens is not a gateway, or if the gateway
-    /// asks for another token.
+    /// Connects. Fails if nothing listens there, if what listens is not a gateway, or if the
+    /// gateway asks for another token.
     pub(super) async fn connect(address: &Address, token: Option<&HeaderValue>) -> io::Result<Self> {
         let mut request =
             Request::get(format!("{}/dashboard/events", address.base)).header(ACCEPT, "text/event-stream");

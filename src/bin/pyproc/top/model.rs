@@ -1,4 +1,5 @@
-//! What is known of a gateway: an event comes in, the model is as it says. The main structure is [`Model`].
+//! What is known of a gateway: an event comes in, the model is as it says. The main structure is
+//! [`Model`].
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,6 +1,7 @@
 //! `--once`: what is known, as plain text.
 //!
-//! A column without a value in any row is left out, as that of the processor is: its figures take two looks.
+//! A column without a value in any row is left out, as that of the processor is: its figures take
+//! two looks.
 
 use super::details::heading;
 use super::model::Model;

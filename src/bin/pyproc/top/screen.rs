@@ -1,4 +1,5 @@
-//! The terminal: taken over, drawn on, and given back on every way out. The main structure is [`Screen`].
+//! The terminal: taken over, drawn on, and given back on every way out. The main structure is
+//! [`Screen`].
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use tokio::sync::mpsc;
 /// How soon the thread that reads keys sees that nobody wants them any more.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A terminal in raw mode, on its alternate screen, until this is dropped. A panic gives it back before it is told.
+/// A terminal in raw mode, on its alternate screen, until this is dropped. A panic gives it back
+/// before it is told.
 pub(super) struct Screen {
     terminal: DefaultTerminal,
     input: mpsc::UnboundedReceiver<io::Result<Input>>,

@@ -1,4 +1,5 @@
-//! What the person looks at: a key comes in, the view changes or something is to be done. The main structure is [`View`].
+//! What the person looks at: a key comes in, the view changes or something is to be done. The main
+//! structure is [`View`].
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde::Serialize;

@@ -23,7 +23,8 @@ struct Figure {
     /// The line that is drawn where there is room for one.
     main: usize,
     text: fn(f64) -> String,
-    /// Whether each decade is as high as the next, so that the median and the slowest can both be seen.
+    /// Whether each decade is as high as the next, so that the median and the slowest can both be
+    /// seen.
     decades: bool,
     /// The least that the height of the chart stands for.
     least: f64,

@@ -33,7 +33,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, view: &View
     }
 }
 
-/// Divides a height, of at least three times the least, between three tables; the last has what the others do not want.
+/// Divides a height, of at least three times the least, between three tables; the last has what the
+/// others do not want.
 pub(super) fn share(height: u16, wanted: [u16; 3]) -> [u16; 3] {
     let mut free = height.saturating_sub(3 * LEAST);
     let [first, second, _] = wanted.map(|wanted| wanted.max(LEAST) - LEAST);
