@@ -12,6 +12,8 @@ from pathlib import Path
 
 WIDTH = 100
 ITEM = re.compile(r"([-*+]|\d+[.)])\s+")
+# A picture, or the definition of a link.
+UNWRAPPED = re.compile(r"!\[|\[[^\]]+\]: ")
 COMMENT = {
     ".rs": re.compile(r"\s*//[/!]?(?=\s|$)"),
     ".py": re.compile(r"\s*#(?=\s|$)"),
@@ -38,7 +40,7 @@ def rewrapped(prefix, lines):
 
 def wrap(lines, prefix_of):
     """The file's lines with each paragraph that is too wide wrapped."""
-    out, block, before, fence = [], [], None, False
+    out, block, before, fence = [], [], None, None
 
     def flush():
         nonlocal block
@@ -52,13 +54,14 @@ def wrap(lines, prefix_of):
         prefix = prefix_of(line)
         text = None if prefix is None else line[len(prefix) :]
         bare = "" if text is None else text.strip()
-        fenced = bare.startswith(("```", "~~~"))
-        left = text is None or fence or fenced or not bare or bare[0] in "|#<" or bare.startswith("![")
+        # What a fence opens, only a fence of the same kind closes: tracebacks have lines of tildes.
+        fenced = bare[:3] if bare[:3] in ({fence} if fence else {"```", "~~~"}) else None
+        left = text is None or fence or fenced or not bare or bare[0] in "|#<" or UNWRAPPED.match(bare)
         code = text is not None and text.startswith("     ") and not block
-        if fenced and text is not None:
-            fence = not fence
+        if fenced:
+            fence = None if fence else fenced
         if text is None:
-            fence = False
+            fence = None
         if left or code or ITEM.match(bare) or prefix != before:
             flush()
         before = prefix if prefix is not None else ""
