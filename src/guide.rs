@@ -19,6 +19,11 @@ pub mod embed {}
 
 #[doc = include_str!("guide/links.md")]
 #[doc = ""]
+#[doc = include_str!("../docs/guide/verbs.md")]
+pub mod verbs {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
 #[doc = include_str!("../docs/guide/outcomes.md")]
 pub mod outcomes {}
 

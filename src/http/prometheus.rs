@@ -2,7 +2,7 @@
 //!
 //! The exact buckets are written. An exporter of the `metrics` facade would have to be told each
 //! duration by itself, on the way of the call or at the scrape
-//! (`docs/decisions/0020-metrics-at-the-scrape.md`).
+//! (`docs/decisions/0017-metrics-at-the-scrape.md`).
 
 use std::fmt::Write as _;
 

@@ -12,11 +12,8 @@ mod transcript;
 
 use std::path::Path;
 
-use markdown::{chapters, definitions, has_anchor, inline_targets, read, root, used_labels, Block};
+use markdown::{chapters, read, root, Block};
 use page::Walk;
-
-/// What rustdoc makes of the labels of links, which in the chapters name files.
-const LINKS: &str = "src/guide/links.md";
 
 macro_rules! walks {
     ($($claim:ident: $page:literal;)*) => {
@@ -34,6 +31,7 @@ walks! {
     the_index_is_true: "docs/guide/README.md";
     start_here_is_true: "docs/guide/start-here.md";
     embed_is_true: "docs/guide/embed.md";
+    verbs_is_true: "docs/guide/verbs.md";
     outcomes_is_true: "docs/guide/outcomes.md";
     deploy_is_true: "docs/guide/deploy.md";
     tune_is_true: "docs/guide/tune.md";
@@ -83,47 +81,4 @@ fn dependencies_on_the_page_of_faults_are_true() {
     // `fault-inject.md` has both as a whole.
     Walk::new("docs/fault-injection.md")
         .walk(|block: &Block| ["rust", "console"].contains(&&*block.language));
-}
-
-/// A label leads to a file where the chapter is read as it is, and to an item in rustdoc.
-#[test]
-fn links_of_the_guide_lead_somewhere_in_both_places() {
-    let in_rustdoc = definitions(&read(LINKS));
-    for chapter in chapters() {
-        let page = read(&chapter);
-        let name = chapter.display();
-        let defined = definitions(&page);
-        for target in inline_targets(&page) {
-            assert!(
-                target.starts_with("https://"),
-                "{name}: {target} leads nowhere in rustdoc; give it a label"
-            );
-        }
-        for label in used_labels(&page) {
-            let known = |list: &[(String, String)]| list.iter().any(|(other, _)| *other == label);
-            assert!(known(&defined), "{name}: {label} is not defined at its end");
-            let everywhere =
-                defined.iter().any(|(other, target)| *other == label && target.starts_with("https://"));
-            assert!(everywhere || known(&in_rustdoc), "{name}: {label} is not defined in {LINKS}");
-        }
-        for (label, target) in defined.iter().filter(|(_, target)| !target.starts_with("https://")) {
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let path = root().join("docs/guide").join(file);
-            assert!(path.exists(), "{name}: {label} leads to {target}, which is not there");
-            assert!(
-                anchor.is_empty() || has_anchor(&read(&path), anchor),
-                "{name}: {target} has no such heading"
-            );
-        }
-    }
-    // Those that lead to the repository lead to a file that it has.
-    for (label, target) in in_rustdoc {
-        let Some((_, file)) = target.split_once("/blob/main/") else { continue };
-        let (file, anchor) = file.split_once('#').unwrap_or((file, ""));
-        assert!(root().join(file).exists(), "{LINKS}: {label} leads to {target}, which is not there");
-        assert!(
-            anchor.is_empty() || has_anchor(&read(file), anchor),
-            "{LINKS}: {target} has no such heading"
-        );
-    }
 }

@@ -1,5 +1,4 @@
-//! What a page is made of, as far as it can be checked: code blocks and links. The main structure
-//! is [`Block`].
+//! The code blocks of a page. The main structure is [`Block`].
 
 use std::path::{Path, PathBuf};
 
@@ -69,48 +68,4 @@ pub(crate) fn blocks(page: &str) -> Vec<Block> {
         });
     }
     blocks
-}
-
-/// The page without its code blocks and without what stands between backticks.
-fn prose(page: &str) -> String {
-    let mut inside = false;
-    let lines = page.lines().filter(|line| {
-        let fence = line.starts_with("```");
-        inside ^= fence;
-        !inside && !fence
-    });
-    lines.map(|line| line.split('`').step_by(2).collect::<Vec<_>>().join("`") + "\n").collect()
-}
-
-/// The definitions `[label]: target` of a page.
-pub(crate) fn definitions(page: &str) -> Vec<(String, String)> {
-    let definition = |line: &str| {
-        let (label, target) = line.strip_prefix('[')?.split_once("]: ")?;
-        Some((label.to_owned(), target.to_owned()))
-    };
-    prose(page).lines().filter_map(definition).collect()
-}
-
-/// The labels that a page's links use: what stands in the second brackets of `[text][label]`.
-pub(crate) fn used_labels(page: &str) -> Vec<String> {
-    let prose = prose(page);
-    let after = prose.split("][").skip(1);
-    after.filter_map(|text| Some(text.split_once(']')?.0.to_owned())).collect()
-}
-
-/// The targets of links that are written out, `[text](target)`.
-pub(crate) fn inline_targets(page: &str) -> Vec<String> {
-    let prose = prose(page);
-    let after = prose.split("](").skip(1);
-    after.filter_map(|text| Some(text.split_once(')')?.0.to_owned())).collect()
-}
-
-/// Whether a page has a heading that a link with `#anchor` leads to.
-pub(crate) fn has_anchor(page: &str, anchor: &str) -> bool {
-    let slug = |heading: &str| -> String {
-        let kept = heading.trim_start_matches('#').trim().to_lowercase();
-        let kept = kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-    };
-    page.lines().any(|line| line.starts_with('#') && slug(line) == anchor)
 }
