@@ -1,7 +1,6 @@
 //! How a pool is set up. The main structure is [`PoolConfig`].
 
 mod build;
-mod duration;
 mod error;
 mod field;
 mod layers;
@@ -14,14 +13,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use actix_pyproc_actors::duration;
 use serde::{Deserialize, Serialize};
 
+pub use actix_pyproc_actors::restart::RestartConfig;
+pub use actix_pyproc_actors::router::select::Select;
 pub use error::ConfigError;
 pub use field::ConfigField;
 pub use layers::{ConfigLayers, ConfigOrigin, ConfigValue};
 pub use load::ENV_PREFIX;
 
-use field::described;
+use field::{described, settings};
 
 /// The most calls that one worker can have in flight: the size of the slot table.
 pub const MAX_IN_FLIGHT: usize = 1024;
@@ -127,50 +129,7 @@ described! {
     }
 }
 
-described! {
-    /// How workers that died are replaced.
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(default, deny_unknown_fields, expecting = "the section [restart]")]
-    pub struct RestartConfig {
-        /// The delay before the first restart.
-        /// Default: 50 ms.
-        #[serde(with = "duration")]
-        pub initial: Duration,
-        /// What the delay is multiplied by from one restart to the next.
-        /// Default: 2.
-        pub multiplier: f64,
-        /// The longest delay.
-        /// Default: 30 s.
-        #[serde(with = "duration")]
-        pub max: Duration,
-        /// How much of a delay is random: 0.2 is ±20 %.
-        /// Default: 0.2.
-        pub jitter: f64,
-        /// After this long in health the next delay is the first again.
-        /// Default: 10 s.
-        #[serde(with = "duration")]
-        pub reset_after: Duration,
-        /// How many restarts of one slot are allowed `within` before the slot rests.
-        /// Default: 10.
-        pub max_restarts: u32,
-        /// The time over which `max_restarts` counts.
-        /// Default: 60 s.
-        #[serde(with = "duration")]
-        pub within: Duration,
-        /// How long a slot rests before it is tried again.
-        /// Default: 10 s.
-        #[serde(with = "duration")]
-        pub cooldown: Duration,
-        /// How many starts in a row may fail before the slot rests.
-        /// Default: 3.
-        pub max_start_failures: u32,
-        /// While no worker serves and the next start is further away than this, calls are refused
-        /// as unavailable instead of kept.
-        /// Default: 1 s.
-        #[serde(with = "duration")]
-        pub hold: Duration,
-    }
-}
+actix_pyproc_actors::restart_config!(settings);
 
 described! {
     /// When workers that live are replaced; the replacement is ready before the old one drains.
@@ -204,17 +163,6 @@ pub enum WorkerSource {
     },
     /// A script; a relative path counts from the host's working directory.
     Path(PathBuf),
-}
-
-/// How a worker is chosen among those that have room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Select {
-    /// One after the other.
-    RoundRobin,
-    /// The one with the least work on its socket.
-    #[default]
-    LeastLoaded,
 }
 
 /// The levels of Python's `logging`.

@@ -9,12 +9,12 @@ use std::time::Duration;
 use actix::dev::Request;
 use actix::{Actor as _, Addr, Context, Handler, MailboxError, Recipient};
 use actix_pyproc_actors::router::core::Limits;
-use actix_pyproc_actors::router::{select, Admission, GetStatus};
+use actix_pyproc_actors::router::{Admission, GetStatus};
 use actix_pyproc_actors::supervisor::{
     AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Settings, Shutdown, Subscribe,
 };
 use actix_pyproc_actors::worker::core::Patience;
-use actix_pyproc_actors::{restart, Desks, Router, SlotId, Supervisor};
+use actix_pyproc_actors::{Desks, Router, SlotId, Supervisor};
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -25,7 +25,7 @@ use crate::backend::PythonBackend;
 use crate::journal::{GetHistory, Journal};
 use crate::status::PoolStatus;
 use crate::typed::Declared;
-use crate::{ActorThread, Call, CallError, FunctionInfo, PoolConfig, Reply, Select, StartError};
+use crate::{ActorThread, Call, CallError, FunctionInfo, PoolConfig, Reply, StartError};
 
 /// Where calls are sent: an actor that takes [`Call`] messages.
 pub type PoolAddr = Addr<Router<PythonBackend>>;
@@ -360,28 +360,14 @@ fn limits(config: &PoolConfig) -> Limits {
         max_abandoned: Some(config.max_abandoned).filter(|&n| n > 0),
         pipeline_budget: config.pipeline_budget,
         max_concurrent: u32::try_from(config.max_concurrent).unwrap_or(u32::MAX),
-        select: match config.select {
-            Select::RoundRobin => select::Select::RoundRobin,
-            Select::LeastLoaded => select::Select::LeastLoaded,
-        },
+        select: config.select,
     }
 }
 
 fn settings(config: &PoolConfig) -> Settings {
     Settings {
         workers: u32::try_from(config.workers).unwrap_or(u32::MAX),
-        restart: restart::RestartPolicy {
-            initial: config.restart.initial,
-            multiplier: config.restart.multiplier,
-            max: config.restart.max,
-            jitter: config.restart.jitter,
-            reset_after: config.restart.reset_after,
-            max_restarts: config.restart.max_restarts,
-            within: config.restart.within,
-            cooldown: config.restart.cooldown,
-            max_start_failures: config.restart.max_start_failures,
-            hold: config.restart.hold,
-        },
+        restart: config.restart.clone(),
         patience: Patience {
             kill_grace: config.kill_grace,
             stall_after: config.pipeline_budget.max(Duration::from_millis(1)).saturating_mul(STALL_BUDGETS),

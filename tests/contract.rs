@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use actix_pyproc::{Call, CallError, ConfigError, Pool, PoolConfig, RestartConfig, StartError, WorkerEvent};
+use actix_pyproc::{Call, CallError, ConfigError, Pool, PoolConfig, StartError, WorkerEvent};
 use serde_json::{json, Value};
 use support::{capped, lines, signal, slots, start, until, worker, Events};
 use tempfile::TempDir;
@@ -144,12 +144,10 @@ async fn a_client_that_gives_up_on_a_function_in_c_takes_no_worker_from_the_othe
 
 #[actix_rt::test]
 async fn while_no_worker_serves_and_none_is_about_to_calls_are_unavailable_at_once_and_say_why() {
-    let restart = RestartConfig {
-        initial: Duration::from_secs(3600),
-        max: Duration::from_secs(3600),
-        ..RestartConfig::default()
-    };
-    let pool = start(PoolConfig { restart, ..worker("contract.py") }.call_timeout(None)).await;
+    let mut config = worker("contract.py").call_timeout(None);
+    config.restart.initial = Duration::from_secs(3600);
+    config.restart.max = Duration::from_secs(3600);
+    let pool = start(config).await;
     let pid = slots(&pool).await[0].pid.expect("it serves");
     let mut events = Events::of(&pool).await;
     signal(pid, "KILL");
@@ -171,14 +169,11 @@ async fn while_no_worker_serves_and_none_is_about_to_calls_are_unavailable_at_on
 async fn a_call_that_ran_in_part_and_is_never_tried_again_is_lost_with_the_worker_it_ran_on() {
     let dir = TempDir::new().expect("there is room for a file");
     let path = dir.path().join("ran");
-    let restart = RestartConfig {
-        initial: Duration::from_secs(3600),
-        max: Duration::from_secs(3600),
-        ..RestartConfig::default()
-    };
-    let config =
-        PoolConfig { restart: RestartConfig { hold: Duration::MAX, ..restart }, ..worker("contract.py") };
-    let pool = start(config.call_timeout(None)).await;
+    let mut config = worker("contract.py").call_timeout(None);
+    config.restart.initial = Duration::from_secs(3600);
+    config.restart.max = Duration::from_secs(3600);
+    config.restart.hold = Duration::MAX;
+    let pool = start(config).await;
     let call = json_call("touch_and_die", json!({"path": path, "how": "kill"})).idempotent();
     let mut events = Events::of(&pool).await;
     let lost = spawn(&pool, call);
@@ -264,15 +259,6 @@ async fn a_call_that_has_no_time_at_all_does_not_run() {
 #[actix_rt::test]
 async fn durations_beyond_the_clock_are_for_ever() {
     let forever = Duration::MAX;
-    let restart = RestartConfig {
-        max: forever,
-        reset_after: forever,
-        within: forever,
-        cooldown: forever,
-        hold: forever,
-        max_restarts: 1,
-        ..RestartConfig::default()
-    };
     let mut config = worker("contract.py")
         .call_timeout(forever)
         .pipeline_budget(forever)
@@ -280,7 +266,12 @@ async fn durations_beyond_the_clock_are_for_ever() {
         .start_timeout(forever)
         .stop_grace(forever)
         .drain_timeout(forever);
-    config.restart = restart;
+    config.restart.max = forever;
+    config.restart.reset_after = forever;
+    config.restart.within = forever;
+    config.restart.cooldown = forever;
+    config.restart.hold = forever;
+    config.restart.max_restarts = 1;
     config.recycle.max_lifetime = Some(forever);
     let pool = start(config).await;
     let mut events = Events::of(&pool).await;

@@ -72,9 +72,6 @@ pub trait Backend: Sized + Unpin + 'static {
 
     /// The exit of a process whose end cannot be observed any more, because its actor panicked.
     fn unobserved(pid: u32) -> Self::Exit;
-
-    /// Called when the code of the workers is to be read anew (a rolling reload).
-    fn reload(&self) {}
 }
 
 /// The connection to one started process. Dropping it kills the process.

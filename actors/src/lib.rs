@@ -7,6 +7,7 @@
 
 mod alarm;
 pub mod backend;
+pub mod duration;
 pub mod id;
 mod job;
 mod panic;

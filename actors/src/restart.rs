@@ -8,36 +8,73 @@ use std::time::{Duration, Instant};
 
 use backoff::backoff::Backoff as _;
 use backoff::ExponentialBackoff;
+use serde::{Deserialize, Serialize};
 
-/// How a slot comes back after its process ended.
-///
-/// The limit on restarts is Erlang's restart intensity: it keeps a worker that can never live from
-/// burning a core for ever.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RestartPolicy {
-    /// The delay before the first restart.
-    pub initial: Duration,
-    /// The factor from one delay to the next.
-    pub multiplier: f64,
-    /// The longest delay.
-    pub max: Duration,
-    /// The share of a delay that is random, from 0 to 1: a delay `d` becomes `d * (1 ± jitter)`.
-    pub jitter: f64,
-    /// A process that served this long brings the delay back to `initial`.
-    pub reset_after: Duration,
-    /// How many restarts are allowed within `within`; one more, and the slot rests.
-    pub max_restarts: u32,
-    /// The window in which restarts are counted.
-    pub within: Duration,
-    /// How long a slot rests.
-    pub cooldown: Duration,
-    /// How many starts may fail in a row, with no worker serving, before the breaker opens.
-    pub max_start_failures: u32,
-    /// How far away the next start may be, with no worker serving, before the breaker opens.
-    pub hold: Duration,
+use crate::duration;
+
+/// Passes the declaration of [`RestartConfig`] to the macro `$to`. The configuration of the pool
+/// generates its documentation and its schema from it, so each field is declared once.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! restart_config {
+    ($to:ident) => {
+        $to! {
+            /// How workers that died are replaced.
+            ///
+            /// The limit on restarts is Erlang's restart intensity: it keeps a worker that always
+            /// dies from burning a core for ever.
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            #[serde(default, deny_unknown_fields, expecting = "the section [restart]")]
+            #[non_exhaustive]
+            pub struct RestartConfig {
+                /// The delay before the first restart.
+                /// Default: 50 ms.
+                #[serde(with = "duration")]
+                pub initial: Duration,
+                /// What the delay is multiplied by from one restart to the next.
+                /// Default: 2.
+                pub multiplier: f64,
+                /// The longest delay.
+                /// Default: 30 s.
+                #[serde(with = "duration")]
+                pub max: Duration,
+                /// How much of a delay is random: 0.2 is ±20 %.
+                /// Default: 0.2.
+                pub jitter: f64,
+                /// After this long in health the next delay is the first again.
+                /// Default: 10 s.
+                #[serde(with = "duration")]
+                pub reset_after: Duration,
+                /// How many restarts of one slot are allowed `within` before the slot rests.
+                /// Default: 10.
+                pub max_restarts: u32,
+                /// The time over which `max_restarts` counts.
+                /// Default: 60 s.
+                #[serde(with = "duration")]
+                pub within: Duration,
+                /// How long a slot rests before it is tried again.
+                /// Default: 10 s.
+                #[serde(with = "duration")]
+                pub cooldown: Duration,
+                /// How many starts in a row may fail before the slot rests.
+                /// Default: 3.
+                pub max_start_failures: u32,
+                /// While no worker serves and the next start is further away than this, calls are
+                /// refused as unavailable instead of kept.
+                /// Default: 1 s.
+                #[serde(with = "duration")]
+                pub hold: Duration,
+            }
+        }
+    };
 }
 
-impl Default for RestartPolicy {
+macro_rules! declare {
+    ($($declaration:tt)*) => { $($declaration)* };
+}
+restart_config!(declare);
+
+impl Default for RestartConfig {
     fn default() -> Self {
         Self {
             initial: Duration::from_millis(50),
@@ -67,7 +104,7 @@ pub enum Verdict {
 /// The restarts of one slot.
 #[derive(Debug)]
 pub struct Restarts {
-    policy: RestartPolicy,
+    policy: RestartConfig,
     backoff: ExponentialBackoff,
     recent: VecDeque<Instant>,
 }
@@ -75,7 +112,7 @@ pub struct Restarts {
 impl Restarts {
     /// No restart yet.
     #[must_use]
-    pub fn new(policy: RestartPolicy) -> Self {
+    pub fn new(policy: RestartConfig) -> Self {
         let mut backoff = ExponentialBackoff {
             initial_interval: policy.initial,
             multiplier: policy.multiplier.max(1.0),
@@ -131,13 +168,13 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn policy() -> RestartPolicy {
-        RestartPolicy {
+    fn policy() -> RestartConfig {
+        RestartConfig {
             max: MS * 300,
             jitter: 0.2,
             max_restarts: 4,
             cooldown: MS * 5000,
-            ..RestartPolicy::default()
+            ..RestartConfig::default()
         }
     }
 

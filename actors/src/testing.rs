@@ -34,7 +34,7 @@ pub use self::process::ScriptedLink;
 pub use self::script::{Execution, Launch, Launched, Script};
 use crate::backend::{Backend, Class, KillReason, Outcome, Panic, Request};
 use crate::id::{CallId, ClassId, Generation, SlotId};
-use crate::restart::RestartPolicy;
+use crate::restart::RestartConfig;
 use crate::router::core::Limits;
 use crate::router::select::Select;
 use crate::router::{Admission, Router};
@@ -335,10 +335,6 @@ impl Backend for ScriptedBackend {
     fn unobserved(_: u32) -> ScriptedExit {
         ScriptedExit::Unobserved
     }
-
-    fn reload(&self) {
-        self.script.reloaded();
-    }
 }
 
 /// A router and a supervisor over simulated processes.
@@ -405,7 +401,7 @@ pub const fn limits() -> Limits {
 pub fn settings(workers: u32) -> Settings {
     Settings {
         workers,
-        restart: RestartPolicy { jitter: 0.0, ..RestartPolicy::default() },
+        restart: RestartConfig { jitter: 0.0, ..RestartConfig::default() },
         patience: Patience { kill_grace: Duration::from_millis(500), stall_after: Duration::from_millis(10) },
         max_attempts: 3,
         max_calls: None,

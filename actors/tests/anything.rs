@@ -5,7 +5,6 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use actix_pyproc_actors::restart::RestartPolicy;
 use actix_pyproc_actors::router::core::Limits;
 use actix_pyproc_actors::router::select::Select;
 use actix_pyproc_actors::supervisor::{ReloadAll, ReplaceSlot, Resize, Settings, Shutdown};
@@ -117,12 +116,10 @@ fn check(sent: &Sent, (answer, at): (Answer, Instant), runs: usize, max_attempts
 
 async fn one_pool(seed: u64) {
     let mut random = Rng::with_seed(seed);
-    let restart = RestartPolicy {
-        max_restarts: random.u32(3..200),
-        max: MS * 50,
-        cooldown: MS * 100,
-        ..settings(1).restart
-    };
+    let mut restart = settings(1).restart;
+    restart.max_restarts = random.u32(3..200);
+    restart.max = MS * 50;
+    restart.cooldown = MS * 100;
     let drain_timeout = MS * random.u32(1..500);
     let (max_calls, max_rss) = (random.bool().then(|| random.u64(5..200)), Some(1 << 30));
     let max_attempts = random.u32(1..5);

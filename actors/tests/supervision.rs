@@ -4,7 +4,6 @@ mod common;
 
 use std::time::Duration;
 
-use actix_pyproc_actors::restart::RestartPolicy;
 use actix_pyproc_actors::supervisor::{AwaitReady, ReplaceSlot, Settings};
 use actix_pyproc_actors::testing::{
     limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
@@ -272,8 +271,10 @@ async fn while_the_breaker_is_open_one_probe_is_started_and_the_rest_follow_its_
 
 #[actix::test]
 async fn a_crash_loop_under_load_exceeds_the_intensity_and_rests() {
-    let restart = RestartPolicy { jitter: 0.0, max: MS * 100, max_restarts: 4, ..RestartPolicy::default() };
-    let pool = ready_pool(limits(), Settings { restart, ..settings(1) }).await;
+    let mut settings = settings(1);
+    settings.restart.max = MS * 100;
+    settings.restart.max_restarts = 4;
+    let pool = ready_pool(limits(), settings).await;
     let heard = listen(&pool);
     // A start that failed before is not the cause; the crash is.
     pool.script.expect_launches([Launch::fails(MS, "once")]);
@@ -366,7 +367,6 @@ async fn a_reload_replaces_all_one_by_one_and_no_call_fails() {
     let reloaded = actix_rt::spawn(reload_of(&pool));
     load(&pool, MS * 100).await;
     soon(reloaded).await.expect("the task lives").expect("the reload succeeds");
-    assert_eq!(pool.script.reloads(), 1);
     let mut generations: Vec<_> = slots(&pool).await.iter().map(|row| row.generation.map(|g| g.0)).collect();
     generations.sort_unstable();
     assert_eq!(generations, [Some(4), Some(5), Some(6)]);
@@ -529,8 +529,10 @@ async fn workers_that_become_ready_and_crash_in_a_loop_are_an_error_of_the_start
     let script = Script::new();
     script.expect_launches([Launch::ready(MS * 5), Launch::ready(SECOND * 3600)]);
     script.expect_launches([Launch::ready(MS * 5); 3]);
-    let restart = RestartPolicy { max: MS * 100, max_restarts: 3, ..settings(2).restart };
-    let pool = ScriptedPool::start_with(script.clone(), limits(), Settings { restart, ..settings(2) });
+    let mut settings = settings(2);
+    settings.restart.max = MS * 100;
+    settings.restart.max_restarts = 3;
+    let pool = ScriptedPool::start_with(script.clone(), limits(), settings);
     let waiting = actix_rt::spawn(ready_of(&pool));
     for _ in 0..4 {
         while slots(&pool).await[0].generation.is_none() {

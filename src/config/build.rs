@@ -42,23 +42,6 @@ impl Default for PoolConfig {
     }
 }
 
-impl Default for RestartConfig {
-    fn default() -> Self {
-        Self {
-            initial: Duration::from_millis(50),
-            multiplier: 2.0,
-            max: 30 * SECOND,
-            jitter: 0.2,
-            reset_after: 10 * SECOND,
-            max_restarts: 10,
-            within: 60 * SECOND,
-            cooldown: 10 * SECOND,
-            max_start_failures: 3,
-            hold: SECOND,
-        }
-    }
-}
-
 impl Default for RecycleConfig {
     fn default() -> Self {
         Self { max_calls: None, max_lifetime: None, max_rss: None, jitter: 0.1 }
@@ -143,16 +126,6 @@ impl PoolConfig {
         self.env.insert(name.into(), value.into());
         self
     }
-
-    /// How many workers must be ready before the pool counts as started.
-    #[must_use]
-    pub const fn ready_needed(&self) -> usize {
-        if self.min_ready == 0 {
-            self.workers
-        } else {
-            self.min_ready
-        }
-    }
 }
 
 #[cfg(test)]
@@ -166,7 +139,6 @@ mod tests {
         let config = PoolConfig::default();
         config.validate().expect("the defaults make sense");
         assert_eq!(PoolConfig::from_toml_str("").expect("all fields have defaults"), config);
-        assert_eq!(config.ready_needed(), config.workers);
     }
 
     #[test]
@@ -200,19 +172,19 @@ mod tests {
             recycle = { max_calls = 100, max_lifetime = "1h", max_rss = 1000000, jitter = 0.5 }
         "#;
         let secs = Duration::from_secs;
+        let mut restart = RestartConfig::default();
+        restart.initial = Duration::from_millis(1);
+        restart.multiplier = 1.5;
+        restart.max = secs(1);
+        restart.jitter = 0.0;
+        restart.reset_after = secs(2);
+        restart.max_restarts = 4;
+        restart.within = secs(9);
+        restart.cooldown = secs(8);
+        restart.max_start_failures = 6;
+        restart.hold = secs(2);
         let expected = PoolConfig {
-            restart: RestartConfig {
-                initial: Duration::from_millis(1),
-                multiplier: 1.5,
-                max: secs(1),
-                jitter: 0.0,
-                reset_after: secs(2),
-                max_restarts: 4,
-                within: secs(9),
-                cooldown: secs(8),
-                max_start_failures: 6,
-                hold: secs(2),
-            },
+            restart,
             recycle: RecycleConfig {
                 max_calls: Some(100),
                 max_lifetime: Some(secs(3600)),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use actix_pyproc_actors::duration;
 use serde_json::{json, Value};
 
-use super::{duration, ActorThread, LogLevel, PoolConfig, Select, WorkerSource, ENV_PREFIX};
+use super::{ActorThread, LogLevel, PoolConfig, Select, WorkerSource, ENV_PREFIX};
 
 /// A field of [`PoolConfig`], as documentation tells it.
 ///
@@ -81,6 +82,24 @@ macro_rules! described {
             $($(#[doc = $doc])+ $(#[serde($($serde)*)])? pub $field: $type,)*
         }
 
+        settings! {
+            $(#[$outer])*
+            pub struct $name {
+                $($(#[doc = $doc])+ $(#[serde($($serde)*)])? pub $field: $type,)*
+            }
+        }
+    };
+}
+pub(super) use described;
+
+/// Makes data of the fields of a struct of settings, and of their docs.
+macro_rules! settings {
+    (
+        $(#[$outer:meta])*
+        pub struct $name:ident {
+            $($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? pub $field:ident: $type:ty,)*
+        }
+    ) => {
         impl crate::config::field::Setting for $name {
             fn describe(key: &str, _: &str, fields: &mut Vec<crate::config::ConfigField>) {
                 $(<$type as crate::config::field::Setting>::describe(
@@ -116,7 +135,7 @@ macro_rules! described {
         }
     };
 }
-pub(super) use described;
+pub(super) use settings;
 
 /// The key of a field below another.
 pub(super) fn below(key: &str, name: &str) -> String {

@@ -1,10 +1,13 @@
 //! Which of the workers with room gets the next call. The main item in this module is
 //! [`Select::choose`].
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::SlotId;
 
-/// How a worker is chosen among those with room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a worker is chosen among those that have room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Select {
     /// The next slot in turn. Fair by count; right where all calls cost the same.
     RoundRobin,

@@ -20,7 +20,7 @@ use crate::alarm::now;
 use crate::backend::{Backend, KillReason, Link, Panic};
 use crate::id::{CallId, Generation, SlotId};
 use crate::panic;
-use crate::restart::{jittered, later, RestartPolicy};
+use crate::restart::{jittered, later, RestartConfig};
 use crate::router::core::{Availability, WorkerKey};
 use crate::router::{Drain, NotReplaced, Router, SetAvailability, WorkerDraining, WorkerUp};
 use crate::worker::core::Patience;
@@ -32,7 +32,7 @@ pub struct Settings {
     /// How many workers.
     pub workers: u32,
     /// How they come back.
-    pub restart: RestartPolicy,
+    pub restart: RestartConfig,
     /// How long calls and processes are waited for.
     pub patience: Patience,
     /// How many workers a call may kill.
@@ -471,7 +471,6 @@ impl<B: Backend> Handler<ReloadAll<B>> for Supervisor<B> {
     fn handle(&mut self, _: ReloadAll<B>, ctx: &mut Context<Self>) -> Self::Result {
         let (tell, told) = oneshot::channel();
         self.reload_waits.push(tell);
-        self.backend.reload();
         self.handle_event(Event::Reload, ctx);
         answered(told, &self.desks)
     }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::id::{Generation, SlotId};
-use crate::restart::{later, RestartPolicy, Restarts, Verdict};
+use crate::restart::{later, RestartConfig, Restarts, Verdict};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +167,7 @@ pub struct SlotView {
 /// The supervisor's decisions.
 #[derive(Debug)]
 pub struct Core {
-    policy: RestartPolicy,
+    policy: RestartConfig,
     slots: Vec<Slot>,
     target: u32,
     next_generation: u32,
@@ -182,7 +182,7 @@ pub struct Core {
 impl Core {
     /// A pool of `workers` slots, none of them started.
     #[must_use]
-    pub fn new(workers: u32, policy: RestartPolicy) -> Self {
+    pub fn new(workers: u32, policy: RestartConfig) -> Self {
         Self {
             policy,
             slots: Vec::new(),
@@ -538,7 +538,7 @@ impl Core {
 }
 
 impl Slot {
-    fn new(id: SlotId, policy: RestartPolicy) -> Self {
+    fn new(id: SlotId, policy: RestartConfig) -> Self {
         Self {
             id,
             serving: None,

@@ -4,20 +4,20 @@ use std::time::{Duration, Instant};
 
 use super::core::{Action, Breaker, Cause, Core, Event, SlotState};
 use crate::id::{Generation, SlotId};
-use crate::restart::RestartPolicy;
+use crate::restart::RestartConfig;
 
 mod anything;
 
 const MS: Duration = Duration::from_millis(1);
 
-fn policy() -> RestartPolicy {
-    RestartPolicy {
+fn policy() -> RestartConfig {
+    RestartConfig {
         jitter: 0.0,
         max: MS * 400,
         max_restarts: 5,
         cooldown: MS * 10_000,
         max_start_failures: 3,
-        ..RestartPolicy::default()
+        ..RestartConfig::default()
     }
 }
 
@@ -504,7 +504,7 @@ fn a_process_that_the_pool_killed_is_replaced_at_once_and_is_no_restart() {
 
 #[test]
 fn a_backoff_beyond_the_hold_with_nothing_that_serves_opens_the_breaker() {
-    let policy = RestartPolicy { initial: MS * 400, max: MS * 5000, ..policy() };
+    let policy = RestartConfig { initial: MS * 400, max: MS * 5000, ..policy() };
     let mut table = Table { core: Core::new(2, policy), start: Instant::now() };
     table.at(0, Event::Start);
     table.at(0, ready(0, 1));
@@ -541,7 +541,7 @@ fn a_pool_that_was_resized_to_nothing_refuses_calls_until_it_grows() {
 
 #[test]
 fn delays_beyond_the_clock_are_waited_for_and_nothing_panics() {
-    let forever = RestartPolicy {
+    let forever = RestartConfig {
         initial: Duration::MAX,
         max: Duration::MAX,
         reset_after: Duration::MAX,

@@ -85,7 +85,6 @@ struct State {
     capacity: Option<usize>,
     processes: Vec<Rc<RefCell<Process>>>,
     log: Log,
-    reloads: u32,
     /// The functions that no process has.
     unknown: Vec<ClassId>,
 }
@@ -153,12 +152,6 @@ impl Script {
         self.0.borrow().processes.iter().filter(|process| process.borrow().is_alive()).count()
     }
 
-    /// How often the code was read anew.
-    #[must_use]
-    pub fn reloads(&self) -> u32 {
-        self.0.borrow().reloads
-    }
-
     /// Kills the newest process of a slot, as by a signal from outside.
     pub fn kill(&self, slot: u32) {
         self.process(slot).borrow_mut().end(ScriptedExit::Signalled);
@@ -202,10 +195,6 @@ impl Script {
     /// The newest process of a slot answers this id once more, whatever it is.
     pub fn inject_reply(&self, slot: u32, call: CallId) {
         self.process(slot).borrow_mut().inject_reply(call, now());
-    }
-
-    pub(super) fn reloaded(&self) {
-        self.0.borrow_mut().reloads += 1;
     }
 
     pub(super) fn next_launch(&self, slot: SlotId, generation: Generation) -> Option<Launch> {

@@ -10,8 +10,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use actix_pyproc::{
-    Call, ConfigError, ConfigLayers, ConfigOrigin, FaultInjector, FaultKind, PoolConfig, RestartConfig,
-    StopFaults,
+    Call, ConfigError, ConfigLayers, ConfigOrigin, FaultInjector, FaultKind, PoolConfig, StopFaults,
 };
 use serde::Serialize;
 
@@ -139,18 +138,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 /// What suits a run in which workers die all the time: the lowest layer, so that whatever is set
 /// counts before it, also a value that is the usual default.
 fn defaults() -> PoolConfig {
-    let usual = PoolConfig::default();
-    PoolConfig {
-        restart: RestartConfig {
-            max: MAX_DELAY,
-            max_restarts: u32::MAX,
-            max_start_failures: u32::MAX,
-            ..usual.restart
-        },
-        kill_grace: KILL_GRACE,
-        call_timeout: Some(CALL_TIMEOUT),
-        ..usual
-    }
+    let mut config = PoolConfig::default().kill_grace(KILL_GRACE).call_timeout(CALL_TIMEOUT);
+    config.restart.max = MAX_DELAY;
+    config.restart.max_restarts = u32::MAX;
+    config.restart.max_start_failures = u32::MAX;
+    config
 }
 
 /// The configuration of the run, checked.

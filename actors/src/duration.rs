@@ -10,9 +10,10 @@ use serde::{Deserializer, Serializer};
 const UNITS: [(&str, f64); 6] =
     [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
-/// Reads a number and its unit: `ns`, `us`, `ms`, `s`, `m` or `h`. Without a unit it is
+/// Reads a number and its unit: `ns`, `us`, `ms`, `s`, `m` or `h`. A number without a unit counts
 /// milliseconds.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
@@ -26,8 +27,9 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     (nanos >= 0.0 && nanos <= u64::MAX as f64).then(|| Duration::from_nanos(nanos as u64))
 }
 
-/// Writes what [`parse`] reads, in the greatest unit in which it is whole.
-pub(super) fn format(duration: Duration) -> String {
+/// Writes what [`parse`] reads, in the largest unit that gives a whole number.
+#[must_use]
+pub fn format(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     match () {
         () if nanos.is_multiple_of(1_000_000_000) => format!("{}s", nanos / 1_000_000_000),
@@ -37,33 +39,44 @@ pub(super) fn format(duration: Duration) -> String {
     }
 }
 
-pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes a duration as [`format`] does.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format(*duration))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+/// Reads what [`parse`] reads, or a number of milliseconds.
+///
+/// # Errors
+/// Those of the deserializer, and text that is not a duration.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(DurationVisitor)
 }
 
-/// For fields that can be without a duration, which is written `"none"`.
-pub(super) mod optional {
+/// For optional durations: `"none"` means that there is no limit.
+pub mod optional {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(
-        duration: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    /// Writes a duration, or `"none"`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match duration {
             Some(duration) => super::serialize(duration, serializer),
             None => serializer.serialize_str("none"),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
+    /// Reads a duration, or `"none"`.
+    ///
+    /// # Errors
+    /// Those of the deserializer, and text that is not a duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Field {
