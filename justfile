@@ -32,13 +32,13 @@ bench-budget:
 # All benchmarks, then docs/benchmarks.md and its plots.
 bench-report:
     cargo bench
-    cargo run --release --quiet --bin pyproc -- bench benches/workers/bench.py predict '{"value": 42}' --workers 2 \
+    cargo run --release --quiet --package pyproc-cli -- bench benches/workers/bench.py predict '{"value": 42}' --workers 2 \
         --concurrency 256 --seconds 5 --json > "${CARGO_TARGET_DIR:-target}/bench-report/cli.json"
     cargo bench --bench report -- --write
 
 # `pyproc serve` against mosec under wrk, in turn; needs wrk.
 bench-gateway:
-    cargo build --release --bin pyproc
+    cargo build --release --package pyproc-cli
     python3 benches/gateway/compare.py
 
 # Flame graphs of a part of the benchmarks: `just flame pool_concurrent 'least-loaded/1 workers/16 B/256'`.
@@ -56,4 +56,4 @@ doc:
 # The examples that CI runs too. Those with libraries install them on their first run.
 examples:
     for name in quickstart real_input actix_web chaos_test migrate_pyproc scikit_learn pandas web_service; do \
-        cargo run --release --example "$name" || exit; done
+        cargo run --release --features http,fault-injection --example "$name" || exit; done

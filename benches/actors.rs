@@ -9,16 +9,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use actix::{Addr, Message};
+use actix_pyproc_actors::router::Admission;
 use actix_pyproc_actors::router::core::Limits;
 use actix_pyproc_actors::router::select::Select;
-use actix_pyproc_actors::router::Admission;
 use actix_pyproc_actors::supervisor::{AwaitReady, Settings};
 use actix_pyproc_actors::testing::{limits, settings};
 use actix_pyproc_actors::{
     Backend, CallId, Class, ClassId, Desks, Generation, KillReason, Link, LinkEvent, Outcome, Panic, Phase,
     Request, Router, SlotId, Supervisor, Unsent,
 };
-use criterion::{criterion_group, criterion_main, Criterion, SamplingMode, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use futures::future::LocalBoxFuture;
 use support::alloc::counted;
 use support::full_or_quick;

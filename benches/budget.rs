@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     if skipped("budget") {
         return ExitCode::SUCCESS;
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/budget.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("budget.toml");
     let text = std::fs::read_to_string(path).expect("the budget is committed");
     let budget: Budget = toml::from_str(&text).expect("the budget is TOML");
     let host = Host::workers(1);

@@ -8,10 +8,10 @@ use std::time::Duration;
 use actix_pyproc::Codec;
 use support::floor::Floor;
 use support::machine::{self, Cores};
-use support::pool::{forgiving, recover, Host, Work};
-use support::report::{allocated_per_call, Report};
-use support::sample::{median, side_by_side, Pair, Sample, Until};
-use support::{full_or_quick, rounds, skipped, turn, PREDICT};
+use support::pool::{Host, Work, forgiving, recover};
+use support::report::{Report, allocated_per_call};
+use support::sample::{Pair, Sample, Until, median, side_by_side};
+use support::{PREDICT, full_or_quick, rounds, skipped, turn};
 
 #[global_allocator]
 static ALLOCATOR: support::alloc::Counting = support::alloc::Counting;

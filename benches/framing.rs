@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use actix_pyproc::wire::{FrameDecoder, Header, Kind};
 use bytes::BytesMut;
-use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use support::alloc::counted;
 use support::profile::criterion;
 use support::report::Report;

@@ -4,9 +4,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use criterion::{criterion_group, criterion_main, Criterion, SamplingMode};
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use support::full_or_quick;
-use support::pool::{forgiving, recover, Host};
+use support::pool::{Host, forgiving, recover};
 use support::profile::criterion;
 use support::report::Report;
 use support::sample::Sample;

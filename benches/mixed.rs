@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use actix_pyproc::{PoolConfig, Select};
 use support::pool::{Host, Work};
 use support::report::Report;
-use support::sample::{median, Sample};
+use support::sample::{Sample, median};
 use support::{full_or_quick, rounds, skipped};
 
 #[global_allocator]

@@ -3,7 +3,7 @@
 mod support;
 
 use actix_pyproc::Codec;
-use criterion::{criterion_group, criterion_main, Criterion};
+use criterion::{Criterion, criterion_group, criterion_main};
 use support::pool::{Host, Work};
 use support::profile::{bench_load, criterion};
 use support::report::Report;

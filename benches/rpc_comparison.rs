@@ -6,7 +6,7 @@ mod rpc;
 mod support;
 
 use actix_pyproc::Codec;
-use criterion::{criterion_group, criterion_main, Criterion, SamplingMode, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use rpc::{Envelope, JsonRpc, MsgpackRpc, Server, XmlRpc};
 use support::floor::Floor;
 use support::flow::{Client, Protocol};
@@ -14,8 +14,8 @@ use support::machine::{self, Cores};
 use support::pool::{Host, Work};
 use support::profile::criterion;
 use support::report::Report;
-use support::sample::{median, Sample, Until};
-use support::{rounds, turn, PREDICT};
+use support::sample::{Sample, Until, median};
+use support::{PREDICT, rounds, turn};
 
 #[global_allocator]
 static ALLOCATOR: support::alloc::Counting = support::alloc::Counting;

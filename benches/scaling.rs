@@ -2,7 +2,7 @@
 
 mod support;
 
-use criterion::{criterion_group, criterion_main, Criterion};
+use criterion::{Criterion, criterion_group, criterion_main};
 use support::full_or_quick;
 use support::pool::{Host, Work};
 use support::profile::{bench_load, criterion};

@@ -18,7 +18,7 @@ use crate::call::{Call, Reply};
 use crate::config::PoolConfig;
 use crate::error::{CallError, Exit, ExitCause, ExitStatus, StartError};
 use crate::process::launch::Plan;
-use crate::typed::{check, Declared};
+use crate::typed::{Declared, check};
 use crate::wire::message::{FaultOrder, FunctionInfo};
 
 pub use link::PythonLink;

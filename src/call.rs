@@ -13,8 +13,8 @@ use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
 use crate::error::CallError;
-use crate::wire::codec::{put_metadata, to_json, to_msgpack, CodecError, METADATA_BIT};
 use crate::wire::Codec;
+use crate::wire::codec::{CodecError, METADATA_BIT, put_metadata, to_json, to_msgpack};
 
 pub use affinity::AffinityKey;
 pub use reply::Reply;

@@ -11,8 +11,8 @@ mod kind;
 use actix::{Context, Handler, MailboxError, Message};
 use actix_pyproc_actors::Router;
 
-use crate::backend::PythonBackend;
 use crate::Pool;
+use crate::backend::PythonBackend;
 
 pub(crate) use board::{Board, Seat};
 pub use injector::{FaultInjector, StopFaults};

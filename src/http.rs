@@ -29,4 +29,4 @@ mod problem;
 mod prometheus;
 mod secret;
 
-pub use gateway::{routes, Gateway};
+pub use gateway::{Gateway, routes};

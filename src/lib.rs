@@ -21,13 +21,15 @@
 //!
 //! [The guide](guide/index.html) has a chapter for each thing that one does with it.
 //!
-//! | feature | what it brings | default |
-//! | --- | --- | --- |
-//! | `serve` | `pyproc serve`: `http`, and the watch on the Python files | yes |
-//! | `top` | `pyproc top`: a gateway's live page in a terminal | yes |
-//! | `fault-injection` | faults on demand, for tests, and `pyproc chaos` | yes |
-//! | `http` | the HTTP handlers, to be mounted in an actix-web application | by `serve` |
-//! | `metrics` | the pool's figures through the `metrics` facade | no |
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `http` | HTTP handlers for the pool's functions, to mount in an actix-web application |
+//! | `metrics` | the pool's figures through the `metrics` facade |
+//! | `fault-injection` | faults on demand, for tests of what is built on a pool |
+//!
+//! None is on by default. The command line, `pyproc`, is the package `pyproc-cli`.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(hidden)]
 pub mod backend;
@@ -58,20 +60,20 @@ struct Readme;
 
 pub use call::{AffinityKey, Call, Reply};
 pub use config::{
-    ActorThread, ConfigError, ConfigField, ConfigLayers, ConfigOrigin, ConfigValue, LogLevel, PoolConfig,
-    RecycleConfig, RestartConfig, Select, WorkerSource, ENV_PREFIX, MAX_IN_FLIGHT,
+    ActorThread, ConfigError, ConfigField, ConfigLayers, ConfigOrigin, ConfigValue, ENV_PREFIX, LogLevel,
+    MAX_IN_FLIGHT, PoolConfig, RecycleConfig, RestartConfig, Select, WorkerSource,
 };
 pub use error::{CallError, Exit, ExitCause, ExitStatus, StartError};
 #[cfg(feature = "fault-injection")]
 pub use fault::{Fault, FaultInjector, FaultKind, Hit, NotInjected, StopFaults, UnknownFault};
 pub use journal::Incident;
-pub use pool::{Pool, PoolAddr, WorkerEvent};
+pub use pool::{Pool, PoolAddr, ReplyFuture, ValueFuture, WorkerEvent};
 pub use status::{FunctionRow, PoolStatus, SlotRow};
 #[doc(hidden)]
 pub use typed::private as __typed;
 pub use typed::{Functions, TypedCall};
-pub use wire::message::{FunctionInfo, FunctionKind, ParameterInfo};
 pub use wire::Codec;
+pub use wire::message::{FunctionInfo, FunctionKind, ParameterInfo};
 
 pub use actix_pyproc_actors::router::{Distribution, LatencyStatus};
 pub use actix_pyproc_actors::{Generation, RetireReason, SlotId};

@@ -1,7 +1,8 @@
 //! The pool as its users hold it. The main structure is [`Pool`].
 
+mod future;
+
 use std::borrow::Cow;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +16,17 @@ use actix_pyproc_actors::supervisor::{
 };
 use actix_pyproc_actors::worker::core::Patience;
 use actix_pyproc_actors::{Desks, Router, SlotId, Supervisor};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
-use tracing::field::Empty;
-use tracing::{Instrument as _, Span};
 
+use self::future::call_span;
+pub use self::future::{ReplyFuture, ValueFuture};
 use crate::backend::PythonBackend;
 use crate::journal::{GetHistory, Journal};
 use crate::status::PoolStatus;
 use crate::typed::Declared;
-use crate::{ActorThread, Call, CallError, FunctionInfo, PoolConfig, Reply, StartError};
+use crate::{ActorThread, Call, FunctionInfo, PoolConfig, StartError};
 
 /// Where calls are sent: an actor that takes [`Call`] messages.
 pub type PoolAddr = Addr<Router<PythonBackend>>;
@@ -41,7 +42,8 @@ const STALL_BUDGETS: u32 = 10;
 ///
 /// It is a handle: clones are cheap, name the same pool, and can be used from any thread. When the
 /// last one is dropped without [`Pool::shutdown`], the pool stops at once: calls end with
-/// [`CallError::ShuttingDown`] or [`CallError::WorkerLost`].
+/// [`CallError::ShuttingDown`](crate::CallError::ShuttingDown) or
+/// [`CallError::WorkerLost`](crate::CallError::WorkerLost).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -121,40 +123,31 @@ impl Pool {
     }
 
     /// Sends a call at once, and resolves to how it ended; a pool whose arbiter is gone is
-    /// [`CallError::ShuttingDown`].
+    /// [`CallError::ShuttingDown`](crate::CallError::ShuttingDown).
     ///
     /// Each call is a [`tracing`] span, `pyproc::call` at level `debug`, below the caller's own:
     /// with the function, how the call ended, which worker ran it and how long that took. It costs
     /// nothing while nobody listens to that level.
     ///
     /// # Errors
-    /// Any [`CallError`]: every call ends exactly once, and the value says how.
-    pub fn request(&self, call: Call) -> impl Future<Output = Result<Reply, CallError>> + Send + 'static {
+    /// Any [`CallError`](crate::CallError): every call ends exactly once, and the value says how.
+    pub fn request(&self, call: Call) -> ReplyFuture {
         let span = call_span(&call);
-        let sent = self.send(call);
-        async move {
-            let answer = async { sent.await.unwrap_or(Err(CallError::ShuttingDown)) };
-            if span.is_disabled() {
-                return answer.await;
-            }
-            let result = answer.instrument(span.clone()).await;
-            record(&span, &result);
-            result
-        }
+        ReplyFuture::new(span, self.send(call))
     }
 
     /// Calls a function with a JSON argument and reads its JSON result. The call is sent at once,
     /// and the future holds on to nothing that was passed.
     ///
     /// # Errors
-    /// Any [`CallError`]; [`CallError::Decode`] if the result is not a `T`.
+    /// Any [`CallError`](crate::CallError); [`CallError::Decode`](crate::CallError::Decode) if the
+    /// result is not a `T`.
     pub fn call<T: DeserializeOwned>(
         &self,
         function: impl Into<Cow<'static, str>>,
         argument: &(impl Serialize + ?Sized),
-    ) -> impl Future<Output = Result<T, CallError>> + Send + 'static {
-        let sent = Call::json(function, argument).map(|call| self.request(call));
-        async move { sent?.await?.json() }
+    ) -> ValueFuture<T> {
+        ValueFuture::new(Call::json(function, argument).map(|call| self.request(call)))
     }
 
     /// The pool's address: `addr.send(call)` is what [`Pool::send`] does.
@@ -242,38 +235,10 @@ impl Pool {
     }
 
     /// As [`Pool::shutdown`]; at the deadline what still waits ends with
-    /// [`CallError::ShuttingDown`], and what still runs is killed.
+    /// [`CallError::ShuttingDown`](crate::CallError::ShuttingDown), and what still runs is killed.
     pub async fn shutdown_within(&self, deadline: Duration) {
         // A supervisor that is gone has stopped.
         let _ = self.shared.actors.supervisor.send(Shutdown { deadline }).await;
-    }
-}
-
-fn call_span(call: &Call) -> Span {
-    tracing::debug_span!(
-        target: "pyproc::call",
-        "call",
-        function = call.function(),
-        traceparent = call.metadata_value("traceparent"),
-        otel.kind = "client",
-        outcome = Empty,
-        slot = Empty,
-        pid = Empty,
-        service_us = Empty,
-    )
-}
-
-fn record(span: &Span, result: &Result<Reply, CallError>) {
-    match result {
-        Ok(reply) => {
-            span.record("outcome", "ok");
-            span.record("slot", reply.served_by());
-            span.record("pid", reply.pid());
-            span.record("service_us", reply.service_time().as_micros());
-        }
-        Err(error) => {
-            span.record("outcome", error.kind());
-        }
     }
 }
 

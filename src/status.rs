@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use actix_pyproc_actors::router::{ClassStatus, Distribution, LatencyStatus, RouterStatus};
-use actix_pyproc_actors::supervisor::core::SlotState;
 use actix_pyproc_actors::supervisor::SlotStatus;
+use actix_pyproc_actors::supervisor::core::SlotState;
 use serde::Serialize;
 
 use crate::backend::PythonBackend;

@@ -14,8 +14,8 @@ use crate::{Codec, Pool, PoolConfig, StartError};
 /// What the macro's code uses. It is no part of the interface.
 #[doc(hidden)]
 pub mod private {
-    pub use super::argument::{plain_name, Keywords};
-    pub use super::of_type::{kinds_of, ByNothing, ByReference, ByValue, Of};
+    pub use super::argument::{Keywords, plain_name};
+    pub use super::of_type::{ByNothing, ByReference, ByValue, Of, kinds_of};
     pub use super::{Checked, Declared, Parameter};
 }
 

@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, ConfigError, Pool, PoolConfig, StartError, WorkerEvent};
-use serde_json::{json, Value};
-use support::{capped, lines, signal, slots, start, until, worker, Events};
+use serde_json::{Value, json};
+use support::{Events, capped, lines, signal, slots, start, until, worker};
 use tempfile::TempDir;
 
 fn json_call(function: &'static str, argument: Value) -> Call {

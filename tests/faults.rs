@@ -11,9 +11,9 @@ use actix_pyproc::{
     Call, CallError, Fault, FaultInjector, FaultKind, Pool, PoolConfig, StopFaults, WorkerEvent,
 };
 use futures::stream::{self, StreamExt as _};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use support::leaks::{alone, members};
-use support::{capped, lines, pids, start, until, Events};
+use support::{Events, capped, lines, pids, start, until};
 use tempfile::TempDir;
 
 fn worker(name: &str) -> PoolConfig {

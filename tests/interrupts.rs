@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig, WorkerEvent};
-use serde_json::{json, Value};
-use support::{capped, pids, start, Events};
+use serde_json::{Value, json};
+use support::{Events, capped, pids, start};
 
 /// How many calls have a deadline.
 const CALLS: u64 = 6000;

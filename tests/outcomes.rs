@@ -6,8 +6,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, CallError, ExitStatus, Pool, PoolConfig};
-use serde_json::{json, Value};
-use support::{capped, lines, pids, signal, start, until, worker, Events};
+use serde_json::{Value, json};
+use support::{Events, capped, lines, pids, signal, start, until, worker};
 use tempfile::TempDir;
 
 fn contract() -> PoolConfig {

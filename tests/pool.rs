@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use actix_pyproc::{ActorThread, Call, CallError, Pool, PoolConfig, WorkerEvent};
-use serde_json::{json, Value};
-use support::{capped, exists, lines, pids, signal, slots, start, until, worker, Events};
+use serde_json::{Value, json};
+use support::{Events, capped, exists, lines, pids, signal, slots, start, until, worker};
 
 fn contract() -> PoolConfig {
     worker("contract.py")

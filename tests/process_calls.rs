@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix_pyproc::{Call, CallError, Codec};
 use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent, Phase};
 use bytes::Bytes;
-use process::{worker, Driver};
+use process::{Driver, worker};
 use serde_json::json;
 
 #[actix_rt::test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, ExitCause, ExitStatus};
 use actix_pyproc_actors::backend::{KillReason, Link as _, LinkEvent, Phase};
-use process::{gone, is_alive, worker, Driver};
+use process::{Driver, gone, is_alive, worker};
 
 const KILLED: ExitStatus = ExitStatus::Signal { number: 9, core_dumped: false };
 

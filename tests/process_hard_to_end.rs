@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, Pool};
 use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
-use process::{capped, gone, is_alive, worker, Driver};
+use process::{Driver, capped, gone, is_alive, worker};
 
 /// A process that is none of ours to reap, and is killed at the end of a test.
 struct Bystander(u32);

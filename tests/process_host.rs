@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, ExitStatus, Pool, StartError};
 use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
-use process::{capped, gone, is_alive, start_error, worker, Driver};
+use process::{Driver, capped, gone, is_alive, start_error, worker};
 
 const HOST: &str = "PROCESS_HOST";
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_pyproc::Call;
 use actix_pyproc_actors::backend::{Backend as _, KillReason, Link as _};
 use actix_pyproc_actors::id::{Generation, SlotId};
-use process::{capped, children, start_error, worker, Driver};
+use process::{Driver, capped, children, start_error, worker};
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("there is a /proc").count()

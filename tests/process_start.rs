@@ -4,7 +4,7 @@ mod process;
 
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::{symlink, PermissionsExt as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use actix_pyproc::backend::PythonBackend;
 use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, FunctionKind, PoolConfig, StartError};
 use actix_pyproc_actors::backend::{Backend as _, Link as _};
 use actix_pyproc_actors::id::{Generation, SlotId};
-use process::{capped, children, gone, start_error, worker, Driver};
+use process::{Driver, capped, children, gone, start_error, worker};
 
 fn basic() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/process/workers/basic.py"].iter().collect()

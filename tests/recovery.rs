@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, CallError, Pool, WorkerEvent};
-use serde_json::{json, Value};
-use support::{capped, pids, signal, start, until, worker, Events};
+use serde_json::{Value, json};
+use support::{Events, capped, pids, signal, start, until, worker};
 
 const MOST_ROUNDS: usize = 60;
 /// The figure, with a first delay of 50 ms.

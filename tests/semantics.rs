@@ -13,11 +13,7 @@ fn file(prefix: &str) -> PathBuf {
         Some(("python", name)) => root.join("python_workers/tests").join(format!("{name}.py")),
         _ => {
             let test = root.join("tests").join(format!("{prefix}.rs"));
-            if test.exists() {
-                test
-            } else {
-                root.join("src").join(format!("{prefix}.rs"))
-            }
+            if test.exists() { test } else { root.join("src").join(format!("{prefix}.rs")) }
         }
     }
 }

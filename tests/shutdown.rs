@@ -4,12 +4,11 @@ mod support;
 
 use std::cell::Cell;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use support::leaks::{alone, lives, members};
 use support::{capped, lines, pids, start, until};
 
@@ -145,30 +144,4 @@ fn a_pool_ends_with_what_its_workers_have_started() {
             until("it is gone", || !lives(pid)).await;
         }
     });
-}
-
-#[test]
-fn a_host_that_is_killed_takes_its_workers_and_what_they_have_started_whatever_they_do() {
-    for how in ["asleep", "in c", "stopped", "deaf"] {
-        alone(async {
-            let dir = tempfile::TempDir::new().expect("there is room for a file");
-            let log = dir.path().join("pids");
-            let script = format!("{}/tests/faults/breeds.py", env!("CARGO_MANIFEST_DIR"));
-            let argument = json!({"log": log, "how": how}).to_string();
-            let mut host = Command::new(env!("CARGO_BIN_EXE_pyproc"))
-                .args(["call", &script, "work", &argument, "--timeout", "600000"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("it can be started");
-            until("it has bred", || log.exists()).await;
-            let pids: Vec<u32> = lines(&log).iter().map(|pid| pid.parse().expect("a number")).collect();
-            assert!(pids.len() == 2 && pids.iter().all(|&pid| lives(pid)));
-            host.kill().expect("it is ours");
-            host.wait().expect("it is ours");
-            for pid in pids {
-                until(&format!("{pid}, {how}, is gone"), || !lives(pid)).await;
-            }
-        });
-    }
 }

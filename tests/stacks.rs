@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, PoolConfig, WorkerEvent};
-use support::{capped, start, until, Events};
+use support::{Events, capped, start, until};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 

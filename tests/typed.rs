@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use actix_pyproc::{functions, CallError, Pool, PoolConfig, StartError};
+use actix_pyproc::{CallError, Pool, PoolConfig, StartError, functions};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use support::{capped, exists, pids, start, worker};

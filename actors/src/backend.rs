@@ -86,7 +86,7 @@ pub trait Link<B: Backend>: Unpin + 'static {
     /// flight. It may come from outside the task that polls the events: who has to be polled again
     /// for it wakes that task.
     fn send(&mut self, id: CallId, call: &B::Call, deadline: Option<Instant>)
-        -> Result<(), Unsent<B::Error>>;
+    -> Result<(), Unsent<B::Error>>;
 
     /// Writes what is staged. `Pending` means that more is to be written and the waker is
     /// registered; a write error is told by [`Link::poll_event`].

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use backoff::backoff::Backoff as _;
 use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff as _;
 use serde::{Deserialize, Serialize};
 
 use crate::duration;

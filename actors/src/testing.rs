@@ -39,8 +39,8 @@ use crate::router::core::Limits;
 use crate::router::select::Select;
 use crate::router::{Admission, Router};
 use crate::supervisor::{Settings, Shutdown, Supervisor};
-use crate::worker::core::Patience;
 use crate::worker::Desks;
+use crate::worker::core::Patience;
 
 /// What a simulated call does at the end of its service time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -368,7 +368,10 @@ impl ScriptedPool {
     ///
     /// # Panics
     /// The future, if the router is gone.
-    pub fn call(&self, call: ScriptedCall) -> impl Future<Output = Result<ScriptedReply, ScriptedError>> {
+    pub fn call(
+        &self,
+        call: ScriptedCall,
+    ) -> impl Future<Output = Result<ScriptedReply, ScriptedError>> + use<> {
         let answer = self.router.send(call);
         async { answer.await.expect("the router lives") }
     }

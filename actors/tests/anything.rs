@@ -5,13 +5,13 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use actix_pyproc_actors::SlotId;
 use actix_pyproc_actors::router::core::Limits;
 use actix_pyproc_actors::router::select::Select;
 use actix_pyproc_actors::supervisor::{ReloadAll, ReplaceSlot, Resize, Settings, Shutdown};
 use actix_pyproc_actors::testing::{
-    limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedPool, Then,
+    Launch, Script, ScriptedCall, ScriptedError, ScriptedPool, Then, limits, settings,
 };
-use actix_pyproc_actors::SlotId;
 use common::*;
 use fastrand::Rng;
 use tokio::task::JoinHandle;

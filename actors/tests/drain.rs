@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use actix_pyproc_actors::supervisor::Supervisor;
 use actix_pyproc_actors::testing::{
-    limits, settings, Launch, Script, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedExit,
-    ScriptedPool, Then,
+    Launch, Script, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits,
+    settings,
 };
 use actix_pyproc_actors::{Desks, KillReason, Router};
 use common::*;

@@ -6,7 +6,7 @@ mod common;
 
 use actix_pyproc_actors::supervisor::{ReplaceSlot, Shutdown};
 use actix_pyproc_actors::testing::{
-    limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
+    Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
 };
 use actix_pyproc_actors::{KillReason, SlotId, WorkerEvent};
 use common::*;

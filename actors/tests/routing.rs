@@ -4,12 +4,12 @@ mod common;
 
 use std::collections::HashSet;
 
+use actix_pyproc_actors::KillReason;
 use actix_pyproc_actors::router::core::Limits;
 use actix_pyproc_actors::router::select::Select;
 use actix_pyproc_actors::testing::{
-    limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
+    Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
 };
-use actix_pyproc_actors::KillReason;
 use common::*;
 
 fn call(seq: u64) -> ScriptedCall {

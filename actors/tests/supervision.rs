@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_pyproc_actors::supervisor::{AwaitReady, ReplaceSlot, Settings};
 use actix_pyproc_actors::testing::{
-    limits, settings, Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
+    Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
 };
 use actix_pyproc_actors::{KillReason, RetireReason, SlotId, WorkerEvent};
 use common::*;
@@ -375,7 +375,7 @@ async fn a_reload_replaces_all_one_by_one_and_no_call_fails() {
     assert!(one.iter().all(|name| names(&heard).iter().filter(|heard| *heard == name).count() == 3));
 }
 
-fn reload_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<(), &'static str>> {
+fn reload_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<(), &'static str>> + use<> {
     let asked = pool.supervisor.send(actix_pyproc_actors::supervisor::ReloadAll::default());
     async { asked.await.expect("the supervisor lives") }
 }
@@ -559,7 +559,7 @@ async fn those_who_wait_for_workers_of_a_pool_that_stops_hear_that_it_stopped() 
     assert_eq!(soon(ready).await.expect("the task lives"), Err("stopped"));
 }
 
-fn ready_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<(), &'static str>> {
+fn ready_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<(), &'static str>> + use<> {
     let asked = pool.supervisor.send(AwaitReady::new(None));
     async { asked.await.expect("the supervisor lives") }
 }

@@ -14,7 +14,7 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--write") {
         return;
     }
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     std::fs::create_dir_all(docs.join("benchmarks")).expect("a directory for the plots");
     for (name, figure) in plots::all() {
         std::fs::write(docs.join("benchmarks").join(name), figure.svg()).expect("a plot is written");

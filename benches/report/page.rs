@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::support::machine;
-use crate::support::report::{rounded, Report};
+use crate::support::report::{Report, rounded};
 
 const HEAD: &str = "\
 # Benchmarks
@@ -254,11 +254,7 @@ fn figures(out: &mut String, report: &Report) {
 }
 
 const fn verdict(kept: bool) -> &'static str {
-    if kept {
-        "met"
-    } else {
-        "missed"
-    }
+    if kept { "met" } else { "missed" }
 }
 
 /// The goals of the Go project's page.

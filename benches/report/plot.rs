@@ -252,11 +252,7 @@ fn round_up(value: f64) -> f64 {
 fn short(value: f64) -> String {
     let digits = |value: f64| {
         let text = format!("{value:.*}", usize::from(value < 10.0) + usize::from(value < 1.0));
-        if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text
-        }
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
     };
     match value {
         1e6.. => format!("{} M", digits(value / 1e6)),

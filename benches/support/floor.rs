@@ -10,11 +10,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use actix_pyproc::wire::frame::{COUNTED_LEN, HEADER_LEN};
-use actix_pyproc::wire::message::{Hello, Ready, PROTOCOL};
+use actix_pyproc::wire::message::{Hello, PROTOCOL, Ready};
 use actix_pyproc::wire::{Codec, Header, Kind};
 use bytes::BytesMut;
 use rustix::fs::MemfdFlags;
-use rustix::io::{fcntl_setfd, FdFlags};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::sockopt;
 
 use super::flow::{Client, Protocol};

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Pid;
-use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
 /// What the figures were taken on.
@@ -66,18 +66,18 @@ pub(crate) fn python() -> PathBuf {
 }
 
 pub(crate) fn python_workers() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("python_workers")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../python_workers")
 }
 
 /// The worker of the benches.
 pub(crate) fn worker() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/workers/bench.py")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("workers/bench.py")
 }
 
 /// Where reports and the virtual environment are.
 pub(crate) fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"))
+    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))
 }
 
 /// Which cores host and worker may use.

@@ -21,11 +21,7 @@ pub(crate) fn quick() -> bool {
 
 /// One of two, by whether short runs are wanted.
 pub(crate) fn full_or_quick<T>(full: T, short: T) -> T {
-    if quick() {
-        short
-    } else {
-        full
-    }
+    if quick() { short } else { full }
 }
 
 /// Whether a bench of our own is not wanted: others were asked for by name, or only a list of tests

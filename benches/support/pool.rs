@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix_pyproc::{Call, Codec, Pool, PoolConfig, Reply};
 use actix_rt::SystemRunner;
 use bytes::Bytes;
-use rustix::process::{kill_process, Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::machine;

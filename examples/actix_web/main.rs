@@ -1,22 +1,21 @@
 //! A web application that embeds the pool. Without `--serve` it makes some requests to itself, and
 //! ends.
 //!
-//!     cargo run --release --example actix_web -- --serve
+//!     cargo run --release --features http --example actix_web -- --serve
 //!     curl http://127.0.0.1:8080/words -d '{"text": "to be or not to be"}'
 
 #[path = "../support/ask.rs"]
 mod ask;
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
-use actix_web::http::{header, StatusCode};
-use actix_web::web::{Bytes, Data};
-use actix_web::{get, post, App, HttpResponse, HttpServer};
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{self, Bytes, Data};
+use actix_web::{App, HttpResponse, HttpServer};
 use ask::ask;
 
 const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/actix_web/worker.py");
 
 /// The body of the request is the argument as it is, the result the body of the response.
-#[post("/words")]
 async fn words(pool: Data<Pool>, body: Bytes) -> HttpResponse {
     match pool.request(Call::raw_json("words", body)).await {
         Ok(reply) => HttpResponse::Ok().content_type("application/json").body(reply.bytes()),
@@ -24,7 +23,6 @@ async fn words(pool: Data<Pool>, body: Bytes) -> HttpResponse {
     }
 }
 
-#[get("/status")]
 async fn pool_status(pool: Data<Pool>) -> HttpResponse {
     HttpResponse::Ok().json(pool.status().await)
 }
@@ -49,13 +47,18 @@ fn refusal(error: &CallError) -> HttpResponse {
     response.json(serde_json::json!({"error": error.kind()}))
 }
 
-#[actix_web::main]
+#[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stay = std::env::args().any(|arg| arg == "--serve");
     let pool = Pool::start(PoolConfig::new(WORKER).workers(2)).await?;
     let data = Data::new(pool.clone());
     // All threads of the server use the one pool.
-    let app = move || App::new().app_data(data.clone()).service(words).service(pool_status);
+    let app = move || {
+        App::new()
+            .app_data(data.clone())
+            .route("/words", web::post().to(words))
+            .route("/status", web::get().to(pool_status))
+    };
     let server = HttpServer::new(app).workers(2).bind(("127.0.0.1", if stay { 8080 } else { 0 }))?;
     let address = server.addrs()[0];
     let server = server.run();

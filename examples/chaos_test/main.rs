@@ -1,7 +1,7 @@
 //! A test of an application against its own workers while they die: it fails if a call gets no
 //! answer, or one that it should not get.
 //!
-//!     cargo run --release --example chaos_test
+//!     cargo run --release --features fault-injection --example chaos_test
 
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 use futures::future::join_all;
 use serde::Deserialize;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/quickstart/worker.py");
 

@@ -36,9 +36,5 @@ pub(crate) async fn ask(
 fn beginning(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let shown: String = line.chars().take(300).collect();
-    if shown.len() < text.trim_end().len() {
-        format!("{shown}… ({} bytes)", text.len())
-    } else {
-        shown
-    }
+    if shown.len() < text.trim_end().len() { format!("{shown}… ({} bytes)", text.len()) } else { shown }
 }

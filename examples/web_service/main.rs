@@ -1,7 +1,7 @@
 //! A web service with two pools: one for each worker file, with a Python environment and a size of
 //! its own. Without `--serve` it makes some requests to itself, and ends.
 //!
-//!     cargo run --release --example web_service -- --serve
+//!     cargo run --release --features http --example web_service -- --serve
 //!     curl http://127.0.0.1:8080/revenue --data-binary @examples/real_input/orders.csv
 //!     curl http://127.0.0.1:8080/digits/functions
 
@@ -12,9 +12,9 @@ mod venv;
 
 use std::time::Duration;
 
-use actix_pyproc::{http, Call, CallError, Pool, PoolConfig, PoolStatus};
+use actix_pyproc::{Call, CallError, Pool, PoolConfig, PoolStatus, http};
 use actix_web::web::{self, Bytes, Data, PayloadConfig};
-use actix_web::{get, post, App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse, HttpServer};
 use ask::ask;
 use serde_json::json;
 
@@ -33,7 +33,6 @@ struct Pools {
 }
 
 /// The body is a CSV file, the answer its revenue by region and quarter.
-#[post("/revenue")]
 async fn revenue(pools: Data<Pools>, csv: Bytes) -> HttpResponse {
     let call = Call::bytes("revenue", csv).timeout(Duration::from_secs(5));
     match pools.tables.request(call).await {
@@ -47,14 +46,13 @@ async fn revenue(pools: Data<Pools>, csv: Bytes) -> HttpResponse {
     }
 }
 
-#[get("/status")]
 async fn status(pools: Data<Pools>) -> HttpResponse {
     let (digits, tables) = futures::join!(pools.digits.status(), pools.tables.status());
     let row = |it: PoolStatus| json!({"serving": it.serving, "ok": it.ok, "errors": it.errors});
     HttpResponse::Ok().json(json!({"digits": row(digits), "tables": row(tables)}))
 }
 
-#[actix_web::main]
+#[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stay = std::env::args().any(|arg| arg == "--serve");
     let worker = |name| PoolConfig::new(format!("{EXAMPLES}/{name}/worker.py")).python(venv::python(name));
@@ -72,7 +70,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         App::new()
             .app_data(data.clone())
             .app_data(PayloadConfig::new(MAX_CSV))
-            .service((revenue, status))
+            .route("/revenue", web::post().to(revenue))
+            .route("/status", web::get().to(status))
             .service(web::scope("/digits").configure(routes.clone()))
     };
     let server = HttpServer::new(app).workers(2).h1_allow_half_closed(false);

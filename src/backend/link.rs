@@ -11,15 +11,15 @@ use actix_pyproc_actors::id::{CallId, SlotId};
 use bytes::{Bytes, BytesMut};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
-use super::registry::FunctionIds;
 use super::PythonBackend;
+use super::registry::FunctionIds;
 use crate::call::{Call, Reply};
 use crate::config::PoolConfig;
 use crate::error::{CallError, Exit, ExitCause};
 use crate::process::body::Body;
 use crate::process::connection::{Connection, ConnectionError};
-use crate::process::stop::{end, End};
-use crate::process::table::{Mark, SlotTable, FINISHED, RUNNING, SENT};
+use crate::process::stop::{End, end};
+use crate::process::table::{FINISHED, Mark, RUNNING, SENT, SlotTable};
 use crate::wire::message::{ErrorCode, Failure, Incoming};
 use crate::wire::{Frame, Header, Kind};
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::error::CallError;
-use crate::wire::codec::CodecError;
 use crate::wire::Codec;
+use crate::wire::codec::CodecError;
 
 /// What a function returned.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    ActorThread, LogLevel, PoolConfig, RecycleConfig, RestartConfig, Select, WorkerSource, MAX_IN_FLIGHT,
+    ActorThread, LogLevel, MAX_IN_FLIGHT, PoolConfig, RecycleConfig, RestartConfig, Select, WorkerSource,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

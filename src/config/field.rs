@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_pyproc_actors::duration;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
-use super::{ActorThread, LogLevel, PoolConfig, Select, WorkerSource, ENV_PREFIX};
+use super::{ActorThread, ENV_PREFIX, LogLevel, PoolConfig, Select, WorkerSource};
 
 /// A field of [`PoolConfig`], as documentation tells it.
 ///

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::field::{below, variable, Setting as _};
+use super::field::{Setting as _, below, variable};
 use super::nearest::nearest;
-use super::{ConfigError, ConfigField, PoolConfig, WorkerSource, ENV_PREFIX};
+use super::{ConfigError, ConfigField, ENV_PREFIX, PoolConfig, WorkerSource};
 
 /// The one key that the value of `worker` can have.
 const WORKER_MODULE: &str = "worker.module";

@@ -51,7 +51,7 @@ fn last(key: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{nearest, OTHER_NAMES};
+    use super::{OTHER_NAMES, nearest};
     use crate::config::PoolConfig;
 
     fn meant(key: &str) -> Option<String> {

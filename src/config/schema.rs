@@ -1,8 +1,8 @@
 //! The JSON Schema of the configuration, for editors.
 
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{PoolConfig, MAX_IN_FLIGHT};
+use super::{MAX_IN_FLIGHT, PoolConfig};
 
 /// Bounds that [`PoolConfig::validate`] has too: the key, the keyword, its value.
 const BOUNDS: [(&str, &str, u64); 17] = [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, PoolConfig, WorkerSource, MAX_IN_FLIGHT};
+use super::{ConfigError, MAX_IN_FLIGHT, PoolConfig, WorkerSource};
 
 /// The greatest `max_frame`: what a `u32` can count beside the header.
 const MAX_FRAME: usize = u32::MAX as usize - 8;

@@ -2,13 +2,13 @@
 //!
 //! They look at the head of a request alone: what is refused here was not read, and ran nothing.
 
-use std::future::{ready, Ready};
+use std::future::{Ready, ready};
 
-use actix_web::http::{header, StatusCode};
-use actix_web::{dev, web, FromRequest, HttpRequest};
+use actix_web::http::{StatusCode, header};
+use actix_web::{FromRequest, HttpRequest, dev, web};
 
-use super::problem::Problem;
 use super::Gateway;
+use super::problem::Problem;
 
 /// A request to a name of the gateway, not from a page of another origin, and with the token if
 /// there is one.

@@ -2,7 +2,7 @@
 //!
 //! What is not understood is any value: a schema must never refuse what the function takes.
 
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Hints are nested this deep at most; what is deeper is any value.
 const DEEPEST: usize = 32;

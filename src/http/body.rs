@@ -122,9 +122,9 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use futures::{stream, FutureExt as _, Stream, StreamExt as _};
+    use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 
-    use super::{capacity, gather, within, Bounds};
+    use super::{Bounds, capacity, gather, within};
 
     const MIB: usize = 1 << 20;
     const BOUNDS: Bounds = Bounds { one: 64 * MIB, all: 3 * MIB, time: Duration::from_secs(1) };

@@ -6,15 +6,15 @@
 
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
-use actix_web::{web, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Gateway;
 use super::admission::Open;
 use super::body::{self, Bounds};
 use super::problem::Problem;
 use super::secret::Secret;
-use super::Gateway;
 
 const LONGEST_ORDER: usize = 4096;
 
@@ -89,7 +89,7 @@ fn authorize(headers: &HeaderMap, token: Option<&Secret>) -> Result<(), Problem>
 mod tests {
     use actix_web::test::TestRequest;
 
-    use super::{authorize, Secret};
+    use super::{Secret, authorize};
 
     #[test]
     fn only_the_token_opens_and_without_one_nothing_does() {

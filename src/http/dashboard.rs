@@ -1,20 +1,19 @@
 //! The live page: one HTML file, its scripts and style, and the events that fill it. Nothing comes
 //! from elsewhere.
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
-use futures::{stream, StreamExt as _};
+use futures::{StreamExt as _, stream};
 use serde_json::json;
 use tokio::sync::broadcast;
 
 use super::admission::{Allowed, Open};
 use super::problem::Problem;
-use super::{openapi, Gateway};
+use super::{Gateway, openapi};
 
-const POLICY: &str =
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn page(Open(gateway): Open) -> HttpResponse {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{guard, FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard};
 use tokio::sync::Notify;
 
 use super::admission::Open;
@@ -256,7 +256,7 @@ impl Gateway {
     }
 
     /// What `App::configure` or `Scope::configure` takes.
-    pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + Clone {
+    pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + Clone + use<> {
         let gateway = self.clone();
         move |config| {
             gateway.watch();

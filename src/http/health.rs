@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use super::admission::{Allowed, Open};
-use super::{prometheus, Gateway};
+use super::{Gateway, prometheus};
 use crate::PoolStatus;
 
 /// The process answers, and its pool is not broken for good: what ends a process that is not live

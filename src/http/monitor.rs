@@ -11,11 +11,11 @@ use actix::{
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::{broadcast, Notify};
+use tokio::sync::{Notify, broadcast};
 
+use super::Gateway;
 use super::gateway::Shared;
 use super::health::unready;
-use super::Gateway;
 use crate::{Distribution, Incident, PoolStatus, WorkerEvent};
 
 const PERIOD: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! `GET /functions`: OpenAPI 3.1 of what the workers expose.
 
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::admission::Allowed;
 use super::annotation::{is_bytes, schema};
@@ -217,7 +217,7 @@ fn headers() -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{json, Value};
+    use serde_json::{Value, json};
 
     use super::{body, document};
     use crate::{FunctionInfo, FunctionKind, ParameterInfo};

@@ -4,8 +4,8 @@
 //! because the browser sets it and a page cannot; a browser that does not send it sends `Origin`
 //! with all requests that act. A program sends neither.
 
-use actix_web::http::header::HeaderMap;
 use actix_web::http::Method;
+use actix_web::http::header::HeaderMap;
 
 /// The origins that were given with `--allow-origin`.
 #[derive(Clone, Debug, Default)]

@@ -4,11 +4,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode};
-use actix_web::HttpResponse;
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::CallError;
 

@@ -6,8 +6,8 @@
 
 use std::fmt::Write as _;
 
-use crate::metrics::{Family, Labels, Samples};
 use crate::Distribution;
+use crate::metrics::{Family, Labels, Samples};
 
 /// The bounds of the buckets are powers of two, from 64 µs to 67 s.
 const EXPONENTS: std::ops::RangeInclusive<u32> = 6..=26;
@@ -85,8 +85,8 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::text;
-    use crate::metrics::{Family, Samples};
     use crate::Distribution;
+    use crate::metrics::{Family, Samples};
 
     #[test]
     fn labels_are_escaped_and_histograms_are_cumulative() {

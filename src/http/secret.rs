@@ -41,7 +41,7 @@ fn same(given: &[u8], expected: &[u8]) -> bool {
 mod tests {
     use actix_web::test::TestRequest;
 
-    use super::{same, Secret};
+    use super::{Secret, same};
 
     #[test]
     fn only_the_whole_token_is_right() {

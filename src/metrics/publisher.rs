@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics::Label;
 
-use super::{families, Labels, Samples};
+use super::{Labels, Samples, families};
 use crate::{Distribution, Pool};
 
 /// Tells a pool's figures to the recorder of the `metrics` facade, now and then: a call itself

@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::process::{
-    kill_process_group, pidfd_send_signal, test_kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions,
-    WaitIdStatus,
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_send_signal,
+    test_kill_process, waitid,
 };
-use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::spawner::{self, Spawner};
 use crate::error::ExitStatus;

@@ -127,7 +127,7 @@ mod tests {
     use std::process::Stdio;
     use std::sync::Arc;
 
-    use super::{CommandLine, Inherited, Search, BOOTSTRAP};
+    use super::{BOOTSTRAP, CommandLine, Inherited, Search};
     use crate::config::PoolConfig;
 
     #[test]

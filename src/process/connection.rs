@@ -3,16 +3,16 @@
 use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
-use std::pin::{pin, Pin};
-use std::task::{ready, Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use rustix::net::{recv, sockopt, RecvFlags};
+use rustix::net::{RecvFlags, recv, sockopt};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::UnixStream;
 use tokio_util::codec::Decoder;
 
-use super::outbox::{Outbox, MAX_SLICES};
+use super::outbox::{MAX_SLICES, Outbox};
 use crate::wire::{Frame, FrameDecoder, FrameError, Header};
 
 /// How much room a read has.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::body::Body;
 use super::connection::{Connection, ConnectionError};
-use crate::wire::message::{Failure, Hello, Incoming, Ready, Welcome, PROTOCOL};
+use crate::wire::message::{Failure, Hello, Incoming, PROTOCOL, Ready, Welcome};
 use crate::wire::{Codec, Frame, Header, Kind};
 
 /// Why a worker does not come to serve.
@@ -32,7 +32,9 @@ pub(super) async fn handshake(
     let welcome = match next(connection, body).await? {
         Incoming::Welcome(welcome) if welcome.protocol == PROTOCOL => welcome,
         Incoming::Welcome(Welcome { protocol, .. }) => {
-            return Err(Refusal::Protocol(format!("a Welcome of protocol {protocol}, not {PROTOCOL}").into()))
+            return Err(Refusal::Protocol(
+                format!("a Welcome of protocol {protocol}, not {PROTOCOL}").into(),
+            ));
         }
         other => return Err(refused(other, "Welcome")),
     };

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{access, Access};
+use rustix::fs::{Access, access};
 use serde::Deserialize;
 use tokio::time::timeout_at;
 

@@ -9,25 +9,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::pipe::{pipe_with, PipeFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
-use tokio::time::{timeout_at, Instant};
+use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
 use super::command::{CommandLine, Inherited};
 use super::connection::{self, Connection};
-use super::handshake::{handshake, Refusal};
+use super::handshake::{Refusal, handshake};
 use super::interpreter::Interpreter;
 use super::log::Source;
 use super::memfd;
 use super::output::{Output, Pipes};
 use super::spawner::{self, Spawner};
-use super::stop::{end, End, STACKS_SIGNAL};
-use super::table::{SlotTable, SLOTS};
+use super::stop::{End, STACKS_SIGNAL, end};
+use super::table::{SLOTS, SlotTable};
 use crate::config::{PoolConfig, WorkerSource};
 use crate::error::{ExitCause, StartError};
 use crate::wire::frame::COUNTED_LEN;
-use crate::wire::message::{FaultOrder, Hello, Ready, Welcome, WorkerRef, PROTOCOL};
+use crate::wire::message::{FaultOrder, Hello, PROTOCOL, Ready, Welcome, WorkerRef};
 
 /// How long replies may gather in a worker.
 const FLUSH: Duration = Duration::from_micros(200);

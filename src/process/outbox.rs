@@ -89,7 +89,7 @@ mod tests {
     use bytes::{Bytes, BytesMut};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
-    use super::{Outbox, MAX_SLICES, SHARE_FROM};
+    use super::{MAX_SLICES, Outbox, SHARE_FROM};
     use crate::wire::{Header, Kind};
 
     const HEADER: Header = Header { kind: Kind::Call, codec: 3, function: 1, call: 2 };

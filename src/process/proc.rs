@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::sync::OnceLock;
 
-use rustix::process::{pidfd_open, Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// Whether the process is stopped (`SIGSTOP`, or by a debugger).
 pub(crate) fn is_stopped(pid: u32) -> bool {

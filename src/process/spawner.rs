@@ -7,21 +7,21 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
-use std::sync::{mpsc, Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use rustix::io::{fcntl_setfd, Errno, FdFlags};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
-    getpid, getppid, kill_process, pidfd_open, set_parent_process_death_signal, waitpid, Pid, PidfdFlags,
-    Signal, WaitOptions,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_process, pidfd_open,
+    set_parent_process_death_signal, waitpid,
 };
 use tokio::sync::oneshot;
-use tokio::time::{timeout_at, Instant};
+use tokio::time::{Instant, timeout_at};
 
-use super::child::{kill_group, Child};
+use super::child::{Child, kill_group};
 
 /// How often the reaper looks at children that were killed and have not ended: at first, and when
 /// they take long.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
-use tokio::time::{timeout, Instant};
+use tokio::time::{Instant, timeout};
 
-use super::body::{exited, Body};
+use super::body::{Body, exited};
 use super::proc;
 use crate::error::{Exit, ExitCause, ExitStatus};
 

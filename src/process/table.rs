@@ -4,12 +4,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use rustix::fs::ftruncate;
-use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
-use rustix::time::{clock_gettime, ClockId};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::memfd;
 use crate::config::MAX_IN_FLIGHT;
@@ -142,7 +142,7 @@ mod tests {
     use std::os::unix::fs::FileExt as _;
     use std::time::{Duration, Instant};
 
-    use super::{Mark, SlotTable, FINISHED, RUNNING};
+    use super::{FINISHED, Mark, RUNNING, SlotTable};
 
     fn bytes(file: &File) -> Vec<u8> {
         let mut bytes = vec![0; 64 + 10 * 1024];

@@ -27,11 +27,7 @@ pub(crate) fn all<'a>(
 ) -> Result<(), StartError> {
     let problems: Vec<String> =
         declared.into_iter().filter_map(|declared| problem(declared, functions)).collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(StartError::Signature { problems: problems.into() })
-    }
+    if problems.is_empty() { Ok(()) } else { Err(StartError::Signature { problems: problems.into() }) }
 }
 
 /// Why calls of a function as declared would fail, if they would; both sides are in the text.

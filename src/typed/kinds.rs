@@ -31,11 +31,7 @@ impl Kinds {
 
     /// These, and `more` if there are `some` of these.
     const fn widened(self, some: Self, more: Self) -> Self {
-        if self.meets(some) {
-            self.or(more)
-        } else {
-            self
-        }
+        if self.meets(some) { self.or(more) } else { self }
     }
 
     /// Whether a value of a Rust type of these kinds may be passed where Python says `python`.

@@ -16,11 +16,7 @@ pub fn kinds_of<T: Deserialize<'static>>() -> Kinds {
     let mut found = Kinds::NOTHING;
     // It is refused on purpose; what was asked for has been noted.
     let _ = T::deserialize(Asked { found: &mut found, depth: 0 });
-    if found == Kinds::NOTHING {
-        Kinds::ANY
-    } else {
-        found
-    }
+    if found == Kinds::NOTHING { Kinds::ANY } else { found }
 }
 
 /// A type, of which it is asked what it is written as: `(&&&Of::<T>::TYPE).kinds()`. The most
@@ -161,7 +157,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
     use serde_json::Value;
 
-    use super::{kinds_of, ByNothing as _, ByReference as _, ByValue as _, Kinds, Of};
+    use super::{ByNothing as _, ByReference as _, ByValue as _, Kinds, Of, kinds_of};
 
     #[derive(Deserialize)]
     struct Point {

@@ -1,8 +1,8 @@
 //! Encodings of arguments and results. The main structure is [`Codec`].
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde::de::value::BytesDeserializer;
 use serde::de::DeserializeOwned;
+use serde::de::value::BytesDeserializer;
 use serde::{Deserialize, Serialize};
 
 /// In the codec byte of a Call: a metadata block stands before the argument.
@@ -126,7 +126,7 @@ mod tests {
     use bytes::{Bytes, BytesMut};
     use serde::{Deserialize, Serialize};
 
-    use super::{put_metadata, to_json, to_msgpack, Codec, CodecError};
+    use super::{Codec, CodecError, put_metadata, to_json, to_msgpack};
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Point {

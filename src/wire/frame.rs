@@ -200,7 +200,7 @@ impl FrameDecoder {
 #[cfg(test)]
 mod tests {
     use bytes::{Bytes, BytesMut};
-    use proptest::prelude::{any, prop_assert, prop_assert_eq, prop_oneof, proptest, Just, Strategy};
+    use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     use super::{Frame, FrameDecoder, FrameError, Header, Kind};
 

@@ -303,7 +303,7 @@ impl Incoming {
             Kind::Ready => Self::Ready(json(kind, &payload)?),
             Kind::Failed => Self::Failed(json(kind, &payload)?),
             Kind::Hello | Kind::Call | Kind::Drain | Kind::Ping | Kind::Fault => {
-                return Err(MessageError::NotOfWorker(kind))
+                return Err(MessageError::NotOfWorker(kind));
             }
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use serde::Deserialize;
 
-use super::codec::{put_metadata, METADATA_BIT};
+use super::codec::{METADATA_BIT, put_metadata};
 use super::message::{Failure, Hello, Incoming};
 use super::{FrameDecoder, FrameError, Header, Kind};
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{exchange, post, send, serve, Answer, Served};
+use crate::client::{Answer, Served, exchange, post, send, serve};
 use crate::support::{capped, exists, lines, until, worker};
 
 /// All that is to be read, but for the events, which do not end.

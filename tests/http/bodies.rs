@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::client::{serve, Answer, Served};
+use crate::client::{Answer, Served, serve};
 use crate::support::{capped, worker};
 
 /// Sends the head of a call with a body of `length` bytes, and so many of them.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use actix_pyproc::PoolConfig;
 use actix_rt::time::sleep;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{exchange, post, send, serve, Served};
+use crate::client::{Served, exchange, post, send, serve};
 use crate::support::{capped, lines, until, worker};
 
 async fn contract() -> Served {

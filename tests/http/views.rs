@@ -1,7 +1,7 @@
 //! What is to be read of a pool: OpenAPI, figures, the live page and its orders.
 
-use actix_web::{test, web, App};
-use serde_json::{json, Value};
+use actix_web::{App, test, web};
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use crate::client::{post, send, serve};

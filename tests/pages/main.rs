@@ -4,7 +4,7 @@ mod links;
 
 use std::path::Path;
 
-use links::{assert_leads_somewhere, pages, read, root, Page};
+use links::{Page, assert_leads_somewhere, pages, read, root};
 
 /// What rustdoc makes of the labels that the guide's chapters define as files.
 const RUSTDOC_LINKS: &str = "src/guide/links.md";

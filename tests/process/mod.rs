@@ -1,7 +1,7 @@
 //! Drives one worker process without the actors. The main structure is [`Driver`].
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::future::{poll_fn, Future};
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@
 pub(crate) mod leaks;
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use actix_pyproc::{Pool, PoolConfig, SlotRow, WorkerEvent};
@@ -13,9 +13,17 @@ use tokio::sync::mpsc;
 /// No event of these tests takes longer.
 pub(crate) const CAP: Duration = Duration::from_secs(30);
 
+/// The root of the repository, for tests of any of its crates.
+pub(crate) fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest
+        .ancestors()
+        .find(|dir| dir.join("python_workers").is_dir())
+        .expect("a crate is in the repository")
+}
+
 pub(crate) fn worker(name: &str) -> PoolConfig {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "workers", name].iter().collect();
-    PoolConfig::new(path).workers(1).kill_grace(Duration::from_millis(300))
+    PoolConfig::new(root().join("tests/workers").join(name)).workers(1).kill_grace(Duration::from_millis(300))
 }
 
 pub(crate) async fn start(config: PoolConfig) -> Pool {

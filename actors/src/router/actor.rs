@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::core::{Availability, Core, Entry, Limits, Refusal, Swept, WorkerKey};
 use super::stats::{RouterStatus, Stats, WorkerStatus};
-use crate::alarm::{now, Alarm};
+use crate::alarm::{Alarm, now};
 use crate::backend::{Backend, Class, KillReason, Outcome, Panic, Request};
 use crate::id::{ClassId, SlotId};
 use crate::job::{Admitted, Job, ReplySender};

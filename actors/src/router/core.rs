@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::estimate::Estimates;
-use super::select::{pinned, Candidate, Select};
+use super::select::{Candidate, Select, pinned};
 use crate::backend::Class;
 use crate::id::{ClassId, Generation, SlotId};
 
@@ -393,10 +393,10 @@ impl<J> Core<J> {
 
     /// The next call that can go to a worker, and where it goes.
     pub fn next_dispatch(&mut self) -> Option<Dispatch<J>> {
-        if self.bound + self.alone.len() + self.held.len() > 0 {
-            if let Some(dispatch) = self.next_special() {
-                return Some(dispatch);
-            }
+        if self.bound + self.alone.len() + self.held.len() > 0
+            && let Some(dispatch) = self.next_special()
+        {
+            return Some(dispatch);
         }
         let [first, second] = self.lanes_by_age();
         self.next_of(first).or_else(|| self.next_of(second))

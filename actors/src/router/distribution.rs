@@ -138,7 +138,7 @@ fn lower(index: usize) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{bucket, lower, Distribution, BUCKETS};
+    use super::{BUCKETS, Distribution, bucket, lower};
 
     fn of(durations: impl IntoIterator<Item = u64>) -> Distribution {
         let mut distribution = Distribution::default();

@@ -20,7 +20,7 @@ use crate::alarm::now;
 use crate::backend::{Backend, KillReason, Link, Panic};
 use crate::id::{CallId, Generation, SlotId};
 use crate::panic;
-use crate::restart::{jittered, later, RestartConfig};
+use crate::restart::{RestartConfig, jittered, later};
 use crate::router::core::{Availability, WorkerKey};
 use crate::router::{Drain, NotReplaced, Router, SetAvailability, WorkerDraining, WorkerUp};
 use crate::worker::core::Patience;

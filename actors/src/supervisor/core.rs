@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::id::{Generation, SlotId};
-use crate::restart::{later, RestartConfig, Restarts, Verdict};
+use crate::restart::{RestartConfig, Restarts, Verdict, later};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

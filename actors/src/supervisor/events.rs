@@ -151,7 +151,9 @@ where
             Self::Retiring { slot, generation, reason } => {
                 write!(f, "Retiring(slot {slot}, generation {generation}, {reason:?})")
             }
-            Self::Draining { slot, generation } => write!(f, "Draining(slot {slot}, generation {generation})"),
+            Self::Draining { slot, generation } => {
+                write!(f, "Draining(slot {slot}, generation {generation})")
+            }
             Self::BreakerOpened { retry_after } => write!(f, "BreakerOpened(retry after {retry_after:?})"),
             Self::BreakerHalfOpened => f.write_str("BreakerHalfOpened"),
             Self::BreakerClosed => f.write_str("BreakerClosed"),

@@ -118,12 +118,12 @@ impl Process {
             }
         }
         self.clock = self.clock.max(now);
-        if let Life::Dying { exit, gone } = self.life {
-            if gone <= now {
-                self.life = Life::Dead;
-                self.outbox.push_back(LinkEvent::Lost(exit));
-                self.wake();
-            }
+        if let Life::Dying { exit, gone } = self.life
+            && gone <= now
+        {
+            self.life = Life::Dead;
+            self.outbox.push_back(LinkEvent::Lost(exit));
+            self.wake();
         }
     }
 

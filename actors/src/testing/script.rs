@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::process::{Process, ScriptedLink};
 use super::ScriptedExit;
+use super::process::{Process, ScriptedLink};
 use crate::alarm::now;
 use crate::id::{CallId, ClassId, Generation, SlotId};
 

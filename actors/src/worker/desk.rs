@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use actix::Addr;
 
 use super::core::{Action, Core, End, Ended, Part, Patience, TICK};
-use crate::alarm::{now, Alarm};
+use crate::alarm::{Alarm, now};
 use crate::backend::{Backend, Class, KillReason, Link, LinkEvent, Outcome, Phase, Request, Unsent};
 use crate::id::{CallId, ClassId};
 use crate::job::Job;
-use crate::panic::{caught, Breakdown};
+use crate::panic::{Breakdown, caught};
 use crate::router::core::WorkerKey;
 use crate::router::{Answer, Done, Release, Router, WorkerDown, WorkerKilled};
 use crate::supervisor::{RetireReason, RetireWanted, Supervisor, WorkerExited};
@@ -526,9 +526,5 @@ fn answer<B: Backend>(
     let error = result.as_ref().err().map(B::kind);
     let latency = now.saturating_duration_since(job.admitted);
     let wait = sent.map(|sent| sent.saturating_duration_since(job.admitted));
-    if job.settle(result) {
-        Answer::Heard { error, latency, wait }
-    } else {
-        Answer::Abandoned
-    }
+    if job.settle(result) { Answer::Heard { error, latency, wait } } else { Answer::Abandoned }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Context, Handler};
+use actix_pyproc_actors::WorkerEvent;
 use actix_pyproc_actors::router::core::Limits;
 use actix_pyproc_actors::router::{GetStatus, RouterStatus};
 use actix_pyproc_actors::supervisor::{
@@ -14,7 +15,6 @@ use actix_pyproc_actors::supervisor::{
 use actix_pyproc_actors::testing::{
     Execution, Script, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedPool, ScriptedReply,
 };
-use actix_pyproc_actors::WorkerEvent;
 use tokio::task::JoinHandle;
 
 pub(crate) const MS: Duration = Duration::from_millis(1);

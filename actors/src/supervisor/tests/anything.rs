@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::core::{Action, Breaker, Cause, Core, Event};
-use super::{policy, MS};
+use super::{MS, policy};
 use crate::id::{Generation, SlotId};
 
 #[derive(Clone, Copy, Debug)]

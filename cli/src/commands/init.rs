@@ -1,0 +1,179 @@
+//! `pyproc init`: makes a project that builds and runs.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::console::{note, stdout};
+use crate::failure::Failure;
+
+/// What the project has in it. `{{name}}` and `{{dependency}}` are filled in.
+const FILES: [(&str, &str); 5] = [
+    ("Cargo.toml", include_str!("init/Cargo.toml.in")),
+    ("src/main.rs", include_str!("init/main.rs.in")),
+    ("worker.py", include_str!("init/worker.py")),
+    (".gitignore", include_str!("init/gitignore")),
+    ("README.md", include_str!("init/README.md.in")),
+];
+
+/// Names that a package cannot have: those of its dependencies, and those that cargo refuses.
+const TAKEN: [&str; 8] = ["actix-pyproc", "actix", "serde", "test", "core", "std", "alloc", "proc-macro"];
+
+/// What keeps a project out of the workspace around it.
+const OWN_WORKSPACE: &str = "
+# It is no member of the workspace around it. To make it one, list it there and remove this.
+[workspace]
+";
+
+/// Make a project in a new or empty directory: a Rust program that calls a Python function
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where the project is to be
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// The name of the package [default: that of the directory]
+    #[arg(long, value_name = "NAME", value_parser = checked_name)]
+    name: Option<String>,
+    /// Depend on a local checkout of actix-pyproc in place of the published version
+    #[arg(long, value_name = "PATH")]
+    path: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let dir = std::path::absolute(&args.dir)?;
+    check_empty(&dir, &args.dir)?;
+    let name = args.name.clone().unwrap_or_else(|| package_name(dir.file_name().unwrap_or_default()));
+    let dependency = dependency(args.path.as_deref())?;
+    let fill = |text: &str| text.replace("{{name}}", &name).replace("{{dependency}}", &dependency);
+    fs::create_dir_all(dir.join("src")).map_err(|error| unwritable(&dir, &error))?;
+    for (file, template) in FILES {
+        let path = dir.join(file);
+        let mut text = fill(template);
+        if file == "Cargo.toml" && is_in_workspace(&dir) {
+            text.push_str(OWN_WORKSPACE);
+        }
+        fs::write(&path, text).map_err(|error| unwritable(&path, &error))?;
+    }
+    let files: Vec<&str> = FILES.iter().map(|(file, _)| *file).collect();
+    note(format_args!("made {} in {}; next:", files.join(", "), args.dir.display()));
+    let next = format!("cd {}\ncargo run\n", shell_word(&args.dir));
+    stdout().write_all(next.as_bytes())?;
+    Ok(())
+}
+
+fn check_empty(dir: &Path, as_written: &Path) -> Result<(), Failure> {
+    let refuse = |what: &str| Err(Failure::Usage(format!("{} {what}", as_written.display())));
+    match fs::read_dir(dir) {
+        Ok(mut entries) => match entries.next() {
+            Some(_) => refuse("is not empty; nothing was written"),
+            None => Ok(()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => refuse("is not a directory"),
+        Err(error) => refuse(&format!("cannot be read: {error}")),
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::Io(io::Error::new(error.kind(), format!("{} cannot be written: {error}", path.display())))
+}
+
+/// The line of Cargo.toml.
+fn dependency(path: Option<&Path>) -> Result<String, Failure> {
+    let from = match path {
+        None => format!("version = \"{}\"", env!("CARGO_PKG_VERSION")),
+        Some(path) => {
+            let absolute = fs::canonicalize(path)
+                .map_err(|error| Failure::Usage(format!("{} cannot be found: {error}", path.display())))?;
+            if !absolute.join("Cargo.toml").is_file() {
+                return Err(Failure::Usage(format!("{} has no Cargo.toml", path.display())));
+            }
+            let Some(text) = absolute.to_str() else {
+                return Err(Failure::Usage(format!("{} is not UTF-8", path.display())));
+            };
+            // JSON writes strings as TOML does.
+            format!("path = {}", serde_json::Value::from(text))
+        }
+    };
+    Ok(format!("actix-pyproc = {{ {from} }}"))
+}
+
+/// Whether cargo would take the project for a forgotten member of a workspace.
+fn is_in_workspace(dir: &Path) -> bool {
+    dir.ancestors().skip(1).any(|ancestor| {
+        let manifest = fs::read_to_string(ancestor.join("Cargo.toml")).unwrap_or_default();
+        manifest.lines().any(|line| line.trim_start().starts_with("[workspace"))
+    })
+}
+
+/// A name that cargo takes, as near as may be to that of the directory.
+fn package_name(dir: &OsStr) -> String {
+    let mut name: String = (dir.to_string_lossy().chars())
+        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
+        .collect();
+    name = name.trim_matches('-').to_owned();
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        name.insert_str(0, if name.is_empty() { "pyproc-app" } else { "app-" });
+    }
+    if checked_name(&name).is_err() {
+        name.push_str("-app");
+    }
+    name
+}
+
+fn checked_name(name: &str) -> Result<String, &'static str> {
+    let fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(fit) {
+        return Err("a package's name has ASCII letters, digits, - and _, and begins with a letter");
+    }
+    if TAKEN.contains(&name.replace('_', "-").as_str()) {
+        return Err("the name is taken by a package that the project depends on");
+    }
+    Ok(name.to_owned())
+}
+
+/// As a shell takes it for one word.
+fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
+    match text.as_ref() {
+        text if text.starts_with('-') => format!("-- {text}"),
+        text if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        text => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::path::Path;
+
+    use super::{package_name, shell_word};
+
+    #[test]
+    fn name_of_the_directory_becomes_one_that_cargo_takes() {
+        for (dir, expected) in [
+            ("demo", "demo"),
+            ("My Demo!", "My-Demo"),
+            ("3d", "app-3d"),
+            ("...", "pyproc-app"),
+            ("", "pyproc-app"),
+            ("_x", "app-_x"),
+            ("actix-pyproc", "actix-pyproc-app"),
+            ("actix_pyproc", "actix_pyproc-app"),
+            ("übung", "bung"),
+        ] {
+            assert_eq!(package_name(OsStr::new(dir)), expected, "{dir}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_one_word_for_the_shell() {
+        for (path, expected) in
+            [("a/b-c.d", "a/b-c.d"), ("my demo", "'my demo'"), ("it's", r"'it'\''s'"), ("-x", "-- -x")]
+        {
+            assert_eq!(shell_word(Path::new(path)), expected);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Where a path leads now, through links that may change. The main structure is [`Place`].
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// How many links may lead to a file, as the system has it.
+const MAX_LINKS: usize = 40;
+
+/// What a path led to when it was looked at; `None` if it led nowhere.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place(Option<(PathBuf, u64, u64)>);
+
+impl Place {
+    /// Looks where a path leads. A file or directory in place of another is another place.
+    pub(super) fn of(path: &Path) -> Self {
+        let look = || -> io::Result<_> {
+            let real = path.canonicalize()?;
+            let metadata = fs::metadata(&real)?;
+            Ok((real, metadata.dev(), metadata.ino()))
+        };
+        Self(look().ok())
+    }
+
+    /// As [`Place::of`], of a file: editors put another file in its place when they save, which is
+    /// not a move.
+    pub(super) fn of_file(path: &Path) -> Self {
+        Self(path.canonicalize().ok().map(|real| (real, 0, 0)))
+    }
+}
+
+/// The directory of a file.
+pub(super) fn directory(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => ".".into(),
+    }
+}
+
+/// The directories of the links that lead from `path` to a file, and last that of the file.
+pub(super) fn directories_on_the_way(path: &Path) -> Vec<PathBuf> {
+    let mut here = path.to_owned();
+    let mut directories = vec![directory(&here)];
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = fs::read_link(&here) else { break };
+        here = directory(&here).join(target);
+        directories.push(directory(&here));
+    }
+    directories
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::{Place, directories_on_the_way};
+
+    #[test]
+    fn another_directory_at_a_path_is_another_place_and_a_file_that_was_saved_is_not() {
+        let dir = TempDir::new().expect("there is room");
+        let [app, new] = ["app", "new"].map(|name| dir.path().join(name));
+        assert_eq!(Place::of(&app), Place(None));
+        fs::create_dir(&app).expect("there is room");
+        fs::create_dir(&new).expect("there is room");
+        let script = app.join("worker.py");
+        fs::write(&script, "").expect("there is room");
+        let (directory, file) = (Place::of(&app), Place::of_file(&script));
+        let saved = dir.path().join("saved");
+        fs::write(&saved, "1").expect("there is room");
+        fs::rename(&saved, &script).expect("it is there");
+        assert_eq!((Place::of(&app), Place::of_file(&script)), (directory, file));
+        let directory = Place::of(&app);
+        fs::rename(&app, dir.path().join("old")).expect("it is there");
+        fs::rename(&new, &app).expect("it is there");
+        assert_ne!(Place::of(&app), directory);
+    }
+
+    #[test]
+    fn each_link_on_the_way_to_a_script_has_its_directory() {
+        let dir = TempDir::new().expect("there is room");
+        let at = |name: &str| dir.path().join(name);
+        for name in ["app", "links", "real"] {
+            fs::create_dir(at(name)).expect("there is room");
+        }
+        fs::write(at("real/worker.py"), "").expect("there is room");
+        symlink(at("real/worker.py"), at("links/current.py")).expect("there is room");
+        symlink("../links/current.py", at("app/worker.py")).expect("there is room");
+        let found = directories_on_the_way(&at("app/worker.py"));
+        let found: Vec<_> = found.iter().map(|path| path.canonicalize().expect("it is there")).collect();
+        let root = dir.path().canonicalize().expect("it is there");
+        assert_eq!(found, ["app", "links", "real"].map(|name| root.join(name)));
+        symlink("loop.py", at("app/loop.py")).expect("there is room");
+        assert!(directories_on_the_way(&at("app/loop.py")).len() > 1, "it ends");
+    }
+}

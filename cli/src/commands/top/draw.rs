@@ -1,0 +1,143 @@
+//! What is known, and looked at, as a picture of a given size. The main structure is [`Theme`].
+
+mod charts;
+mod over;
+mod panes;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::model::{Link, Model};
+use super::numbers::{clean, span};
+use super::view::{Over, View};
+
+/// What the words and lines look like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Theme {
+    /// Off where `NO_COLOR` is set: then only bold and reversed are used.
+    pub(super) colors: bool,
+}
+
+impl Theme {
+    fn color(self, color: Color) -> Style {
+        if self.colors { Style::new().fg(color) } else { Style::new() }
+    }
+
+    fn good(self) -> Style {
+        self.color(Color::Green)
+    }
+
+    fn warn(self) -> Style {
+        self.color(Color::Yellow)
+    }
+
+    fn bad(self) -> Style {
+        self.color(Color::Red).add_modifier(Modifier::BOLD)
+    }
+
+    /// What is there for those who look for it.
+    fn quiet(self) -> Style {
+        self.color(Color::DarkGray)
+    }
+
+    fn focus(self) -> Style {
+        self.color(Color::Cyan).add_modifier(Modifier::BOLD)
+    }
+}
+
+/// Draws all. What the view scrolls is brought back to where there is something to see.
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, view: &mut View, theme: Theme) {
+    let area = frame.area();
+    let charts = match area.height {
+        36.. => 10,
+        22.. => 7,
+        12.. => 3,
+        _ => 0,
+    };
+    let rows = [Constraint::Length(1), Constraint::Length(charts), Constraint::Min(0), Constraint::Length(1)];
+    let [head, figures, body, foot] = Layout::vertical(rows).areas(area);
+    draw_head(frame, head, model, theme);
+    if figures.height >= 7 {
+        charts::draw(frame, figures, model, theme);
+    } else {
+        charts::draw_small(frame, figures, model, theme);
+    }
+    panes::draw(frame, body, model, view, theme);
+    draw_foot(frame, foot, model, view, theme);
+    match &mut view.over {
+        Over::Nothing => {}
+        Over::Help => over::help(frame, area, theme),
+        Over::Details { of, scroll } => over::details(frame, area, model, of, scroll, theme),
+        Over::Question(order) => over::question(frame, area, *order, theme),
+    }
+}
+
+fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
+    let status = &model.status;
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let (sign, style) = match &model.link {
+        Link::Lost { .. } => {
+            ("connection lost, trying again".to_owned(), theme.bad().add_modifier(Modifier::REVERSED))
+        }
+        Link::Awaited => ("connecting".to_owned(), theme.warn()),
+        Link::Up if status.ready => ("ready".to_owned(), theme.good().add_modifier(Modifier::BOLD)),
+        Link::Up => {
+            let reason = status.reason.as_deref().unwrap_or("it does not say why");
+            let style = if reason == "draining" { theme.warn() } else { theme.bad() };
+            (format!("not ready: {}", clean(reason)), style)
+        }
+    };
+    let left = Line::from(vec![
+        Span::styled(format!(" {} ", clean(&model.about.worker)), bold),
+        Span::styled(format!(" {sign} "), style),
+    ]);
+    let free = usize::from(area.width).saturating_sub(left.width() + 2);
+    frame.render_widget(left, area);
+    let serving = format!("{}/{} serving", status.serving, status.slots.len());
+    let up = status.uptime_ms.map_or_else(String::new, |ms| format!("up {} · ", span(ms)));
+    let about = &model.about;
+    // The longest that fits.
+    let right = [
+        format!("{up}{serving} · Python {} · pyproc {}", clean(&about.python), clean(&about.version)),
+        format!("{up}{serving} · Python {}", clean(&about.python)),
+        format!("{up}{serving}"),
+        serving,
+    ];
+    if let Some(text) = right.iter().find(|text| text.chars().count() <= free) {
+        frame.render_widget(Line::from(format!("{text} ")).right_aligned(), area);
+    }
+}
+
+fn draw_foot(frame: &mut Frame<'_>, area: Rect, model: &Model, view: &View, theme: Theme) {
+    let line = match (&view.notice, &model.link) {
+        (Some(notice), _) => {
+            let style = if notice.bad { theme.bad() } else { theme.good() };
+            Line::styled(format!(" {}", clean(&notice.text)), style)
+        }
+        (None, Link::Lost { why }) => Line::styled(format!(" {}", clean(why)), theme.bad()),
+        (None, _) => keys(area.width, model.about.control && view.has_token(), theme),
+    };
+    frame.render_widget(line, area);
+}
+
+/// The keys that there are, as far as there is room for them.
+fn keys(width: u16, control: bool, theme: Theme) -> Line<'static> {
+    const LOOK: [(&str, &str); 4] = [("q", "quit"), ("?", "help"), ("Tab", "pane"), ("Enter", "details")];
+    const CONTROL: [(&str, &str); 3] = [("r", "restart"), ("R", "reload"), ("D", "drain")];
+    const REST: [(&str, &str); 1] = [("↑↓", "select")];
+    let control = CONTROL.iter().filter(|_| control);
+    let mut line = Line::default();
+    for (key, what) in LOOK.iter().chain(control).chain(&REST) {
+        if line.width() + key.chars().count() + what.len() + 3 > usize::from(width) {
+            break;
+        }
+        line.push_span(Span::styled(format!(" {key}"), theme.focus()));
+        line.push_span(Span::raw(format!(" {what} ")));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The three tables: all of them where there is room, else the one that has the keys.
+
+use ratatui::Frame;
+use ratatui::layout::{Alignment, Constraint, Rect};
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Block, BorderType, Cell, Paragraph, Row, Table, TableState};
+
+use super::super::model::{Link, Model};
+use super::super::numbers::clean;
+use super::super::rows::{Column, FUNCTIONS, INCIDENTS, WORKERS, empty};
+use super::super::told::{Function, Slot};
+use super::super::view::{Pane, View};
+use super::Theme;
+
+/// The least height of a table: two borders, the head and a row.
+const LEAST: u16 = 4;
+/// From this height on all three are seen.
+const ALL: u16 = 20;
+
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, view: &View, theme: Theme) {
+    if area.height < ALL {
+        draw_pane(frame, area, view.pane, tabs(model, view, theme), (model, view), theme);
+        return;
+    }
+    let wanted = Pane::ALL.map(|pane| u16::try_from(pane.len(model)).unwrap_or(u16::MAX).saturating_add(3));
+    let mut y = area.y;
+    for (pane, height) in Pane::ALL.into_iter().zip(share(area.height, wanted)) {
+        let style = if pane == view.pane { theme.focus() } else { Style::new() };
+        let title = Line::styled(title(pane, model), style);
+        draw_pane(frame, Rect { y, height, ..area }, pane, title, (model, view), theme);
+        y += height;
+    }
+}
+
+/// Divides a height, of at least three times the least, between three tables; the last has what the
+/// others do not want.
+pub(super) fn share(height: u16, wanted: [u16; 3]) -> [u16; 3] {
+    let mut free = height.saturating_sub(3 * LEAST);
+    let [first, second, _] = wanted.map(|wanted| wanted.max(LEAST) - LEAST);
+    // A long table leaves the others a third each.
+    let third = free / 3;
+    let first = first.min(free - second.min(third) - third);
+    free -= first;
+    let second = second.min(free - third.min(free));
+    [LEAST + first, LEAST + second, LEAST + free - second]
+}
+
+fn title(pane: Pane, model: &Model) -> String {
+    match pane.len(model) {
+        0 => format!(" {} ", pane.name()),
+        rows => format!(" {} {rows} ", pane.name()),
+    }
+}
+
+/// The names of all panes, for the border of the one that is seen.
+fn tabs(model: &Model, view: &View, theme: Theme) -> Line<'static> {
+    let tab = |pane| match pane == view.pane {
+        true => Span::styled(title(pane, model), theme.focus().add_modifier(Modifier::REVERSED)),
+        false => Span::raw(title(pane, model)),
+    };
+    Pane::ALL.into_iter().map(tab).collect()
+}
+
+fn draw_pane(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    pane: Pane,
+    title: Line<'static>,
+    (model, view): (&Model, &View),
+    theme: Theme,
+) {
+    let focused = pane == view.pane;
+    let border = if focused { theme.focus() } else { theme.quiet() };
+    let block = Block::bordered().border_type(BorderType::Rounded).border_style(border).title_top(title);
+    if pane.len(model) == 0 {
+        let text = Paragraph::new(Line::styled(format!(" {}", empty(pane)), theme.quiet())).block(block);
+        frame.render_widget(text, area);
+        return;
+    }
+    let width = area.width.saturating_sub(2);
+    let status = &model.status;
+    let table = match (pane, &model.link) {
+        (Pane::Workers, Link::Up) => {
+            table(WORKERS, &status.slots, |slot| slot_style(slot, theme), model, width)
+        }
+        (Pane::Functions, Link::Up) => {
+            table(FUNCTIONS, &status.functions, |row| function_style(row, theme), model, width)
+        }
+        // What may have changed meanwhile is not coloured.
+        (Pane::Workers, _) => table(WORKERS, &status.slots, |_| theme.quiet(), model, width),
+        (Pane::Functions, _) => table(FUNCTIONS, &status.functions, |_| theme.quiet(), model, width),
+        (Pane::Incidents, _) => table(INCIDENTS, &model.incidents, |_| Style::new(), model, width),
+    };
+    let chosen = if focused { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
+    let mut state = TableState::new().with_selected(view.selected(pane, model));
+    frame.render_stateful_widget(table.block(block).row_highlight_style(chosen), area, &mut state);
+}
+
+fn table<T>(
+    columns: &[Column<T>],
+    rows: &[T],
+    style: impl Fn(&T) -> Style,
+    model: &Model,
+    width: u16,
+) -> Table<'static> {
+    let columns: Vec<&Column<T>> = columns.iter().filter(|column| column.from <= width).collect();
+    let align = |column: &Column<T>| if column.left { Alignment::Left } else { Alignment::Right };
+    let head =
+        columns.iter().map(|column| Cell::from(Text::from(column.title(width)).alignment(align(column))));
+    let head = Row::new(head).style(Style::new().add_modifier(Modifier::BOLD));
+    let rows = rows.iter().map(|row| {
+        let text = |column: &&Column<T>| {
+            Cell::from(
+                Text::from(clean(&(column.cell)(model, row)).replace('\n', " ")).alignment(align(column)),
+            )
+        };
+        Row::new(columns.iter().map(text)).style(style(row))
+    });
+    let widths = columns.iter().map(|column| match column.width(width) {
+        None => Constraint::Fill(1),
+        Some(width) => Constraint::Length(width),
+    });
+    Table::new(rows, widths).header(head)
+}
+
+fn slot_style(slot: &Slot, theme: Theme) -> Style {
+    match slot.state.as_str() {
+        "serving" | "replacing" => theme.good(),
+        "resting" | "stopped" => theme.bad(),
+        _ => theme.warn(),
+    }
+}
+
+fn function_style(row: &Function, theme: Theme) -> Style {
+    if row.errors.values().any(|&errors| errors > 0) { theme.warn() } else { Style::new() }
+}

@@ -1,0 +1,118 @@
+//! `pyproc check`: what a worker exposes, and why it does not start.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Pyproc, pyproc, worker};
+
+#[test]
+fn functions_are_listed_with_signature_and_first_doc_line() {
+    let ended = pyproc("check", "functions.py", &[]).run().exits(0);
+    let stdout = String::from_utf8(ended.stdout).expect("it is text");
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines[0], "predict(req: dict) -> dict                Doubles the value.");
+    assert_eq!(lines[1], "async later(seconds: float = 0.0) -> str  Answers in its own time.");
+    assert_eq!(lines[2], "identity(value=None)");
+    assert_eq!(ended.stderr, format!("{} functions, Python {}\n", lines.len(), python_version()));
+}
+
+#[test]
+fn json_is_one_object_on_one_line() {
+    let ended = pyproc("check", "package/module.py", &["--json"]).run().exits(0);
+    let function = json!({"name": "name", "signature": "()", "doc": null, "kind": "sync"});
+    let expected = json!({"python": python_version(), "functions": [function]});
+    assert_eq!(ended.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
+    assert_eq!(serde_json::from_slice::<Value>(&ended.stdout).expect("it is JSON"), expected);
+}
+
+#[test]
+fn module_is_checked_in_place_of_a_file() {
+    let ended = Pyproc::new().args(&["check", "-m", "package.module"]).cwd(worker("")).run();
+    ended.exits(0).prints("name()\n");
+}
+
+#[test]
+fn worker_that_does_not_start_is_exit_code_5_and_its_reason_is_told_once_and_soon() {
+    let failed = "error: failed to start the worker: ";
+    let rows: [(&str, &[&str]); 6] = [
+        (
+            "syntax_error.py",
+            &["def broken(:", "syntax_error.py\", line 1", "error: failed to start the worker: SyntaxError"],
+        ),
+        ("import_error.py", &["Traceback (most recent call last)", "import_error.py\", line 1", failed]),
+        ("exits_at_once.py", &["no licence", "exited with status 4 before it was ready"]),
+        ("leaves_at_start.py", &["leaves_at_start.py\", line 3", failed]),
+        ("exposes_nothing.py", &[failed]),
+        ("is_nowhere.py", &["error: failed to find the worker script", "is_nowhere.py"]),
+    ];
+    for (fixture, expected) in rows {
+        // What was not shown as it came is told at the end.
+        for args in [&[][..], &["--log", "off"]] {
+            // Far below the time-out of a start.
+            let begun = Instant::now();
+            pyproc("check", fixture, args).run().exits(5).tells_once(expected);
+            assert!(begun.elapsed() < Duration::from_secs(10), "{fixture} took {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+fn worker_that_hangs_at_start_is_told_with_where_it_hangs() {
+    let ended = pyproc("check", "hangs_at_start.py", &["--start-timeout", "700"]).run().exits(5);
+    ended.tells_once(&[
+        "loading",
+        "in load_the_model",
+        "error: failed to start the worker: it was not ready within 700ms",
+        "--start-timeout MS gives it more time",
+    ]);
+}
+
+#[test]
+fn interpreter_that_is_none_is_exit_code_5() {
+    for (python, expected) in [
+        ("/is/nowhere", "error: failed to find a Python interpreter: /is/nowhere"),
+        ("is-nowhere", "error: failed to find a Python interpreter: no is-nowhere in PATH"),
+        ("/bin/true", "error: failed to use \"/bin/true\" as a Python interpreter"),
+    ] {
+        pyproc("check", "functions.py", &["--python", python]).run().exits(5).tells_once(&[expected]);
+        pyproc("call", "functions.py", &["where"])
+            .env("PYPROC_PYTHON", python)
+            .run()
+            .exits(5)
+            .tells_once(&[expected]);
+    }
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_before_anything_is_started() {
+    let missing = ["--python", "/is/nowhere"];
+    let both = ["-m", "package.module"];
+    for (args, expected) in [
+        (&["check"][..], "WORKER"),
+        (&["check", "worker.py", both[0], both[1]], "cannot be used with"),
+        (&["check", "worker.py", "--env", "NAME"], "NAME=VALUE is expected"),
+        (&["check", "worker.py", "--workers", "0", "--config", "/is/nowhere.toml"], "/is/nowhere.toml"),
+        (&["call", "worker.py"], "FUNCTION is missing"),
+        (&["call", "-m", "package.module", "name", "1", "2"], "more than one argument"),
+        (&["call", "worker.py", "f", "1", "--bytes", "/dev/null"], "more than one argument"),
+        (&["call", "worker.py", "f", "1", "--timeout", "0"], "--timeout"),
+        (&["call", "worker.py", "f", "1", "--workers", "0"], "workers"),
+        (&["call", "worker.py", "f", "1", "--select", "random"], "least-loaded"),
+        (&["call", "worker.py", "f", "1", "--out", "/is/nowhere"], "/is/nowhere cannot be written"),
+        (&["call", "worker.py", "f", "--bytes", "/is/nowhere"], "/is/nowhere cannot be read"),
+        (&["call", "worker.py", "f", "{"], "the argument is not JSON"),
+    ] {
+        let ended = Pyproc::new().args(args).args(&missing).run().exits(2).prints("");
+        assert!(ended.stderr.contains(expected), "{args:?}: {}", ended.stderr);
+    }
+    let ended = pyproc("check", "functions.py", &missing).env("PYPROC_WORKERS", "many").run().exits(2);
+    assert!(ended.stderr.contains("PYPROC_WORKERS"), "{}", ended.stderr);
+}
+
+fn python_version() -> String {
+    let code = "import platform; print(platform.python_version())";
+    let output = std::process::Command::new("python3").args(["-c", code]).output();
+    let output = output.expect("the tests need a Python").stdout;
+    String::from_utf8(output).expect("a version is text").trim().to_owned()
+}

@@ -1,0 +1,258 @@
+//! Runs the binary and sees to it that it leaves nothing behind. The main structure is [`Pyproc`].
+
+use std::fs;
+use std::io::{Read, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long any one thing may take.
+const CAP: Duration = Duration::from_secs(60);
+
+/// Which runs this process has made: the mark of the next one.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// A command line that is to be run.
+pub(crate) struct Pyproc {
+    command: Command,
+    stdin: Vec<u8>,
+    mark: String,
+}
+
+/// A run that has begun.
+pub(crate) struct Running {
+    child: Process,
+    stdout: Stream,
+    stderr: Stream,
+    mark: String,
+    /// Lets standard error be read, if it is not read from the start.
+    reads_stderr: Option<mpsc::Sender<()>>,
+}
+
+/// A process that does not outlive a test that fails.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended, as it should.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What comes from the run, while it comes.
+struct Stream {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+/// The path of a fixture.
+pub(crate) fn worker(name: &str) -> String {
+    format!("{}/../tests/workers/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// `pyproc COMMAND FIXTURE ARGS...`
+pub(crate) fn pyproc(command: &str, fixture: &str, args: &[&str]) -> Pyproc {
+    Pyproc::new().arg(command).arg(worker(fixture)).args(args)
+}
+
+impl Pyproc {
+    pub(crate) fn new() -> Self {
+        let mark = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pyproc"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYPROC_"))
+        {
+            command.env_remove(name);
+        }
+        // Workers, and what they start, inherit it.
+        command.env("TEST_RUN", &mark);
+        Self { command, stdin: Vec::new(), mark }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub(crate) fn env(self, name: &str, value: &str) -> Self {
+        self.env_os(name, value.as_ref())
+    }
+
+    pub(crate) fn env_os(mut self, name: &str, value: &std::ffi::OsStr) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn cwd(mut self, path: impl Into<PathBuf>) -> Self {
+        self.command.current_dir(path.into());
+        self
+    }
+
+    pub(crate) fn stdin(mut self, bytes: &[u8]) -> Self {
+        self.stdin = bytes.to_vec();
+        self
+    }
+
+    pub(crate) fn run(self) -> Ended {
+        self.start().end()
+    }
+
+    pub(crate) fn start(self) -> Running {
+        self.start_reading(None)
+    }
+
+    /// Starts a run whose standard error is a pipe that nobody reads, until
+    /// [`Running::read_stderr`].
+    pub(crate) fn start_unread(self) -> Running {
+        let (go, may_read) = mpsc::channel();
+        let running = self.start_reading(Some(may_read));
+        Running { reads_stderr: Some(go), ..running }
+    }
+
+    fn start_reading(mut self, may_read: Option<mpsc::Receiver<()>>) -> Running {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().expect("the binary was built");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // One that does not read its standard input has gone, or will go, without it.
+        let _ = stdin.write_all(&self.stdin);
+        drop(stdin);
+        let stdout = Stream::read(child.stdout.take().expect("it is piped"), None);
+        let stderr = Stream::read(child.stderr.take().expect("it is piped"), may_read);
+        Running { child: Process(child), stdout, stderr, mark: self.mark, reads_stderr: None }
+    }
+}
+
+impl Stream {
+    fn read(mut from: impl Read + Send + 'static, may_read: Option<mpsc::Receiver<()>>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            // A sender that is gone lets it read.
+            may_read.map(|may_read| may_read.recv());
+            let mut chunk = vec![0; 1 << 16];
+            while let Ok(read @ 1..) = from.read(&mut chunk) {
+                into.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..read]);
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn so_far(&self) -> Vec<u8> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn all(self) -> Vec<u8> {
+        self.reader.join().expect("the reader does not panic");
+        std::mem::take(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Running {
+    /// Waits until this is on standard error.
+    pub(crate) fn says(&mut self, text: &str) -> String {
+        has_written(&mut self.child.0, &self.stderr, text)
+    }
+
+    /// Waits until a line with this is on standard output.
+    pub(crate) fn prints(&mut self, text: &str) -> String {
+        has_written(&mut self.child.0, &self.stdout, text)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw).expect("it is a process id");
+        kill_process(pid, signal).expect("it runs");
+    }
+
+    /// Reads the standard error of a run that was started without that.
+    pub(crate) fn read_stderr(&mut self) {
+        self.reads_stderr = None;
+    }
+
+    /// Waits for the end of the run, and of all that it started.
+    pub(crate) fn end(mut self) -> Ended {
+        let status = until("the command to end", || self.child.0.try_wait().expect("it is our child"));
+        self.read_stderr();
+        until("what it started to end", || marked(&self.mark).is_empty().then_some(()));
+        let stderr = String::from_utf8_lossy(&self.stderr.all()).into_owned();
+        Ended { code: status.code(), stdout: self.stdout.all(), stderr }
+    }
+}
+
+#[track_caller]
+fn has_written(child: &mut Child, stream: &Stream, text: &str) -> String {
+    until(&format!("it to write {text:?}"), || {
+        let said = String::from_utf8_lossy(&stream.so_far()).into_owned();
+        assert!(
+            said.contains(text) || child.try_wait().is_ok_and(|ended| ended.is_none()),
+            "it has ended and said: {said}"
+        );
+        said.contains(text).then_some(said)
+    })
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        self
+    }
+
+    /// What is on standard output, as text.
+    #[track_caller]
+    pub(crate) fn prints(self, expected: &str) -> Self {
+        assert_eq!(String::from_utf8_lossy(&self.stdout), expected, "{}", self.stderr);
+        self
+    }
+
+    /// Standard error has each of these once, and nothing is on standard output.
+    #[track_caller]
+    pub(crate) fn tells_once(self, expected: &[&str]) -> Self {
+        for text in expected {
+            assert_eq!(self.stderr.matches(text).count(), 1, "{text:?} in: {}", self.stderr);
+        }
+        self.prints("")
+    }
+}
+
+/// Waits for an event.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut event: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = event() {
+            return value;
+        }
+        assert!(begun.elapsed() < CAP, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The processes of a run that live. A zombie that waits for init has no environment.
+fn marked(mark: &str) -> Vec<PathBuf> {
+    let entry = format!("TEST_RUN={mark}");
+    let of_run = |path: &PathBuf| {
+        let environ = fs::read(path.join("environ")).unwrap_or_default();
+        environ.split(|&byte| byte == 0).any(|variable| variable == entry.as_bytes())
+    };
+    let processes = fs::read_dir("/proc").expect("it is always there");
+    processes.flatten().map(|process| process.path()).filter(of_run).collect()
+}

@@ -1,0 +1,208 @@
+//! `pyproc serve`: a standard error that nobody reads, and code that changes in ways that editors,
+//! checkouts and mounts have.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::harness::{Pyproc, Running, until, worker};
+
+/// How long an answer may take.
+const CAP: Duration = Duration::from_secs(60);
+
+/// Where a gateway listens.
+struct Address(String);
+
+/// A command line with any free port.
+fn serve(script: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Pyproc {
+    Pyproc::new().arg("serve").arg(script).args(&["--listen", "127.0.0.1:0", "--workers", "1"]).args(args)
+}
+
+fn listening(running: &mut Running) -> Address {
+    let line = running.prints("listening on http://");
+    Address(line.trim().trim_start_matches("listening on http://").to_owned())
+}
+
+impl Address {
+    /// The status line and the body of the answer.
+    fn ask(&self, method: &str, path: &str, body: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(&self.0).expect("it listens");
+        stream.set_read_timeout(Some(CAP)).expect("it is not 0");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.0);
+        let rest = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(format!("{head}{rest}").as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("it is HTTP");
+        (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+    }
+
+    fn call(&self, function: &str) -> String {
+        self.ask("POST", &format!("/call/{function}"), "null").1
+    }
+
+    /// Waits until the function gives this.
+    #[track_caller]
+    fn gives(&self, function: &str, expected: &str) {
+        until(&format!("{function} to give {expected}"), || (self.call(function) == expected).then_some(()));
+    }
+}
+
+#[test]
+fn standard_error_that_nobody_reads_stops_neither_calls_nor_the_end() {
+    let mut running = serve(worker("prints_without_end.py"), &[]).start_unread();
+    let address = listening(&mut running);
+    // Far more than the pipe and the queue hold is printed meanwhile.
+    for _ in 0..50 {
+        assert_eq!(address.ask("GET", "/live", "").0, "HTTP/1.1 200 OK");
+        assert_eq!(address.call("answer"), "42");
+    }
+    running.signal(Signal::TERM);
+    running.end().exits(0);
+}
+
+#[test]
+fn output_that_is_dropped_is_counted_when_standard_error_is_read_again() {
+    let mut running = serve(worker("functions.py"), &["--log", "info"]).start_unread();
+    let address = listening(&mut running);
+    let text = format!("{:?}", "z".repeat(7000));
+    // Ten megabytes: the queue is full after a while, and no call waits for it.
+    for _ in 0..700 {
+        assert_eq!(address.ask("POST", "/call/say", &text).1, "null");
+    }
+    running.read_stderr();
+    running.says(" lines of output were dropped");
+    running.signal(Signal::TERM);
+    let ended = running.end().exits(0);
+    assert!(ended.stderr.contains("SIGTERM: waiting up to"), "{}", ended.stderr.len());
+}
+
+#[test]
+fn call_ends_with_its_result_though_nobody_reads_standard_error() {
+    let mut running = Pyproc::new().arg("call").arg(worker("prints_100_mb.py")).arg("answer").start_unread();
+    assert_eq!(running.prints("42\n"), "42\n");
+    running.end().exits(0);
+}
+
+fn code(version: impl std::fmt::Display) -> String {
+    format!("from pyproc_worker import expose\n@expose\ndef version():\n    return {version}\n")
+}
+
+fn write(path: impl AsRef<Path>, text: &str) {
+    fs::write(path, text).expect("the directory is ours");
+}
+
+fn end(mut running: Running, expected: &[&str]) {
+    for text in expected {
+        running.says(text);
+    }
+    running.signal(Signal::TERM);
+    running.end().exits(0);
+}
+
+/// A gateway that reloads, at version 1.
+fn reloading(script: &Path, args: &[&str]) -> (Running, Address) {
+    let mut running = serve(script, &[&["--reload"], args].concat()).start();
+    let address = listening(&mut running);
+    running.says("watching the Python files in");
+    assert_eq!(address.call("version"), "1");
+    (running, address)
+}
+
+#[test]
+fn reload_goes_on_when_the_directory_is_replaced() {
+    let root = TempDir::new().expect("there is room");
+    let at = |name: &str| root.path().join(name);
+    fs::create_dir(at("app")).expect("there is room");
+    write(at("app/worker.py"), &code(1));
+    let (running, address) = reloading(&at("app/worker.py"), &[]);
+    for (directory, version) in [("new", "22"), ("newer", "333")] {
+        fs::create_dir(at(directory)).expect("there is room");
+        write(at(directory).join("worker.py"), &code(version));
+        fs::rename(at("app"), at(&format!("before {directory}"))).expect("it is there");
+        fs::rename(at(directory), at("app")).expect("it is there");
+        address.gives("version", version);
+        // The new directory is watched as the old one was.
+        let edited = format!("{version}{version}");
+        write(at("app/worker.py"), &code(&edited));
+        address.gives("version", &edited);
+    }
+    fs::remove_dir_all(at("app")).expect("it is there");
+    fs::create_dir(at("app")).expect("there is room");
+    write(at("app/worker.py"), &code("'made again'"));
+    address.gives("version", "\"made again\"");
+    end(running, &["reloaded"]);
+}
+
+#[test]
+fn reload_sees_a_package_that_is_moved_into_place() {
+    let root = TempDir::new().expect("there is room");
+    let at = |name: &str| root.path().join(name);
+    fs::create_dir_all(at("app/package")).expect("there is room");
+    let worker = "import package\nfrom pyproc_worker import expose\n@expose\ndef version():\n    return package.VERSION\n";
+    write(at("app/worker.py"), worker);
+    write(at("app/package/__init__.py"), "VERSION = 1\n");
+    let (running, address) = reloading(&at("app/worker.py"), &[]);
+    fs::create_dir(at("new")).expect("there is room");
+    write(at("new/__init__.py"), "VERSION = 22\n");
+    fs::rename(at("app/package"), at("old")).expect("it is there");
+    fs::rename(at("new"), at("app/package")).expect("it is there");
+    address.gives("version", "22");
+    write(at("app/package/__init__.py"), "VERSION = 333\n");
+    address.gives("version", "333");
+    end(running, &[]);
+}
+
+#[test]
+fn reload_sees_the_target_of_a_script_that_is_a_link() {
+    let root = TempDir::new().expect("there is room");
+    let at = |name: &str| root.path().join(name);
+    fs::create_dir(at("app")).expect("there is room");
+    fs::create_dir(at("releases")).expect("there is room");
+    write(at("releases/worker.py"), &code(1));
+    symlink("../releases/worker.py", at("app/worker.py")).expect("there is room");
+    let (running, address) = reloading(&at("app/worker.py"), &[]);
+    write(at("releases/worker.py"), &code(22));
+    address.gives("version", "22");
+    end(running, &[]);
+}
+
+#[test]
+fn reload_sees_a_config_map_that_is_swapped() {
+    let root = TempDir::new().expect("there is room");
+    let at = |name: &str| root.path().join(name);
+    for (directory, version) in [("..1", "1"), ("..2", "22"), ("..3", "333")] {
+        fs::create_dir(at(directory)).expect("there is room");
+        write(at(directory).join("worker.py"), &code(version));
+    }
+    symlink("..1", at("..data")).expect("there is room");
+    symlink("..data/worker.py", at("worker.py")).expect("there is room");
+    let (running, address) = reloading(&at("worker.py"), &[]);
+    for (directory, version) in [("..2", "22"), ("..3", "333")] {
+        symlink(directory, at("..data_tmp")).expect("there is room");
+        fs::rename(at("..data_tmp"), at("..data")).expect("it is there");
+        address.gives("version", version);
+    }
+    end(running, &[]);
+}
+
+#[test]
+fn change_supersedes_a_reload_that_hangs() {
+    let root = TempDir::new().expect("there is room");
+    let script = root.path().join("worker.py");
+    write(&script, &code(1));
+    // Whoever waits for the start to fail waits in vain.
+    let (mut running, address) = reloading(&script, &["--start-timeout", "3600000"]);
+    write(&script, "print('this hangs', flush=True)\nwhile True:\n    pass\n");
+    running.says("this hangs");
+    assert_eq!(address.call("version"), "1");
+    write(&script, &code(22));
+    address.gives("version", "22");
+    end(running, &["a Python file has changed again: reloading once more", "reloaded"]);
+}

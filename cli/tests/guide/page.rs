@@ -1,0 +1,239 @@
+//! Does what a page shows, in a directory of its own. The main structure is [`Walk`].
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use actix_pyproc::PoolConfig;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::markdown::{Block, blocks, read};
+use crate::shell::{self, CAP, Running, until};
+use crate::transcript::matches;
+
+/// Where pages have the gateway listen. Here it listens on a port that is free.
+const ADDRESS: &str = "127.0.0.1:8000";
+
+/// A page that is being walked through, from the top to the bottom.
+pub(crate) struct Walk {
+    /// The path of the page, for messages.
+    page: String,
+    /// All that was started, with what it has left behind. It ends before its directory goes.
+    runs: Vec<Running>,
+    directory: TempDir,
+    /// What the commands write; it is no part of what they see.
+    outputs: TempDir,
+    /// Which of them serve, and where the last one does.
+    servers: Vec<usize>,
+    address: Option<String>,
+    /// The exit code of the last command.
+    code: i32,
+}
+
+impl Walk {
+    pub(crate) fn new(page: &str) -> Self {
+        let directory = || tempfile::tempdir().expect("there is room for temporary files");
+        Self {
+            page: page.to_owned(),
+            runs: Vec::new(),
+            directory: directory(),
+            outputs: directory(),
+            servers: Vec::new(),
+            address: None,
+            code: 0,
+        }
+    }
+
+    /// Where the commands run.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Does what each block of the page shows, but for those that `skip` names; panics if a block
+    /// is not true.
+    ///
+    /// | language | what is done |
+    /// | --- | --- |
+    /// | `python` | written to the file that the caption names; `pyproc check` must take a worker |
+    /// | `sh` | run by bash, which stops at the first command that fails |
+    /// | `console` | the command after each `$ ` is run, and prints what stands below it |
+    /// | `toml` | a configuration of a pool, or `[dependencies]` on this crate; written to a file if the caption names one |
+    /// | `rust` | nothing: it is a doctest |
+    /// | `text` | nothing: it cannot be run |
+    /// | `ini`, `dockerfile`, `yaml` | compared with the file of the repository that the caption names |
+    ///
+    /// A block of any language whose caption names a file below `examples/` is that file.
+    pub(crate) fn walk(mut self, skip: impl Fn(&Block) -> bool) {
+        let page = read(&self.page);
+        for block in blocks(&page).iter().filter(|block| !skip(block)) {
+            self.block(block);
+        }
+        self.end();
+    }
+
+    fn block(&mut self, block: &Block) {
+        let place = format!("{}:{}", self.page, block.line);
+        if let Some(example) = block.file().filter(|name| name.starts_with("examples/")) {
+            assert_eq!(block.text, read(example), "{place} is not {example}");
+        }
+        match (block.language.as_str(), block.file()) {
+            ("python", Some(name)) => self.python(&place, name, &block.text),
+            ("python", None) => {
+                panic!("{place}: the line before the block must begin with the name of the file")
+            }
+            ("sh", _) => self.sh(&place, &block.text),
+            ("console", _) => self.console(&place, &block.text),
+            ("toml", name) => self.toml(&place, name, &block.text),
+            ("rust", _) => assert!(!block.info.contains("ignore"), "{place}: it is not even compiled"),
+            ("text", _) => {}
+            ("ini" | "dockerfile" | "yaml", Some(name)) if name.starts_with("examples/") => {}
+            (language, _) => panic!("{place}: nothing checks a block of {language:?} here"),
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.directory().join(name);
+        fs::create_dir_all(path.parent().expect("it is in the directory")).expect("it can be created");
+        fs::write(path, text).expect("there is room for temporary files");
+    }
+
+    fn python(&mut self, place: &str, name: &str, text: &str) {
+        self.write(name, text);
+        if text.contains("pyproc_worker") {
+            let (code, output) = self.run(&format!("pyproc check {name}"));
+            assert_eq!(code, 0, "{place}: {output}");
+        }
+    }
+
+    fn toml(&self, place: &str, name: Option<&str>, text: &str) {
+        if text.starts_with("[dependencies]") {
+            return dependencies(place, text);
+        }
+        let config = PoolConfig::from_toml_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
+        config.validate().unwrap_or_else(|error| panic!("{place}: {error}"));
+        if let Some(name) = name {
+            self.write(name, text);
+        }
+    }
+
+    fn sh(&mut self, place: &str, text: &str) {
+        let (code, output) = self.run(&format!("set -e\n{text}"));
+        assert_eq!(code, 0, "{place}:\n{text}{output}");
+    }
+
+    fn console(&mut self, place: &str, text: &str) {
+        let commands = commands(text);
+        assert!(!commands.is_empty(), "{place}: no line begins with a prompt");
+        for (at, (command, expected)) in commands.iter().enumerate() {
+            let place = format!("{place}: {command}");
+            if command.starts_with("pyproc serve ") {
+                self.serve(&place, command, expected);
+                continue;
+            }
+            self.code = self.told(&place, command, expected);
+            let asked = commands.get(at + 1).is_some_and(|(next, _)| next.contains("$?"));
+            let fails = asked || expected.lines().any(|line| line.starts_with("error: "));
+            assert!(
+                self.code == 0 || fails,
+                "{place}: it fails with {}, and the page does not say so",
+                self.code
+            );
+        }
+    }
+
+    /// Runs a command that prints what is expected; gives its exit code. One that only looks is run
+    /// again until it sees what is expected: people take longer to type than workers to start.
+    fn told(&mut self, place: &str, command: &str, expected: &str) -> i32 {
+        let figures = ["pyproc bench ", "pyproc chaos "].iter().any(|begin| command.starts_with(begin));
+        let looks = command.starts_with("curl -s http");
+        let begun = Instant::now();
+        loop {
+            let (code, output) = self.run(&format!("(exit {})\n{command}", self.code));
+            if matches(expected, &output, figures) {
+                return code;
+            }
+            assert!(
+                looks && begun.elapsed() < CAP,
+                "{place}\nis to print\n{expected}and prints, with exit code {code},\n{output}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts a gateway, which serves to the end of the page.
+    fn serve(&mut self, place: &str, command: &str, expected: &str) {
+        let run = self.start(&format!("exec {command} --listen 127.0.0.1:0"));
+        let server = &self.runs[run];
+        let address = until(&format!("{place} to print\n{expected}"), || {
+            let output = server.output();
+            assert!(server.try_code().is_none(), "{place}: it has ended: {output}");
+            let (_, address) = output.split_once("listening on http://")?;
+            let address = address.split_once('\n')?.0.to_owned();
+            matches(expected, &output, false).then_some(address)
+        });
+        self.address = Some(address);
+        self.servers.push(run);
+    }
+
+    /// Runs a script to its end; gives its exit code and what it printed. What it has left in the
+    /// background goes on.
+    fn run(&mut self, script: &str) -> (i32, String) {
+        let run = self.start(script);
+        (self.runs[run].code(), self.runs[run].output())
+    }
+
+    fn start(&mut self, script: &str) -> usize {
+        let script = match &self.address {
+            Some(address) => script.replace(ADDRESS, address),
+            None => script.to_owned(),
+        };
+        let output = self.outputs.path().join(self.runs.len().to_string());
+        self.runs.push(shell::start(&script, self.directory.path(), output));
+        self.runs.len() - 1
+    }
+
+    /// Ends the gateways as their users do.
+    fn end(self) {
+        for server in self.servers.iter().map(|&run| &self.runs[run]) {
+            server.signal(Signal::TERM);
+            assert_eq!(server.code(), 0, "{}: {}", self.page, server.output());
+        }
+    }
+}
+
+/// The commands of a block, each with what is to be printed. A line that ends with a backslash goes
+/// on.
+fn commands(text: &str) -> Vec<(String, String)> {
+    let mut commands: Vec<(String, String)> = Vec::new();
+    for line in text.lines() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            commands.push((command.to_owned(), String::new()));
+            continue;
+        }
+        let (command, expected) = commands.last_mut().expect("a block of commands begins with `$ `");
+        let into = if command.ends_with('\\') { command } else { expected };
+        into.push_str(line);
+        into.push('\n');
+    }
+    commands
+}
+
+/// Dependencies on this crate are on this version, and on features that it has.
+fn dependencies(place: &str, text: &str) {
+    let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).expect("cargo reads it");
+    let features = manifest["features"].as_table().expect("there are features");
+    let block: toml::Table = toml::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let mut found = 0;
+    for dependency in block.values().filter_map(|section| section.get("actix-pyproc")) {
+        found += 1;
+        let version = dependency.get("version").unwrap_or(dependency).as_str().expect("it has a version");
+        let own = env!("CARGO_PKG_VERSION");
+        assert!(own == version || own.starts_with(&format!("{version}.")), "{place}: {version} is not {own}");
+        let wanted = dependency.get("features").and_then(toml::Value::as_array);
+        for feature in wanted.into_iter().flatten().filter_map(toml::Value::as_str) {
+            assert!(features.contains_key(feature), "{place}: there is no feature {feature}");
+        }
+    }
+    assert!(found > 0, "{place}: nothing depends on this crate");
+}
