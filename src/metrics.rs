@@ -48,14 +48,14 @@ fn calls(status: &PoolStatus) -> Vec<Family<'_>> {
         outcomes.push((labels("abandoned"), row.abandoned));
         for (kind, count) in &row.errors {
             outcomes.push((labels(kind), *count));
-            *told.entry(*kind).or_insert(0) += count;
+            *told.entry(kind).or_insert(0) += count;
         }
     }
     // Names that do not exist are not told, lest a client makes as many time series as it likes.
     for (kind, count) in &status.errors {
         let untold = count - told.get(kind).copied().unwrap_or(0).min(*count);
         if untold > 0 {
-            outcomes.push((vec![("function", "".into()), ("outcome", Cow::Borrowed(*kind))], untold));
+            outcomes.push((vec![("function", "".into()), ("outcome", Cow::Borrowed(kind.as_ref()))], untold));
         }
     }
     let by_function = |of: fn(&crate::FunctionRow) -> &Distribution| {

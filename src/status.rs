@@ -1,8 +1,11 @@
 //! What a pool says of itself. The main structure is [`PoolStatus`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use actix_pyproc_actors::router::{ClassStatus, Distribution, LatencyStatus, RouterStatus};
+use actix_pyproc_actors::id::WorkerKey;
+use actix_pyproc_actors::router::core::Availability;
+use actix_pyproc_actors::router::{Distribution, FunctionStatus, LatencyStatus, RouterStatus};
 use actix_pyproc_actors::supervisor::SlotStatus;
 use actix_pyproc_actors::supervisor::core::SlotState;
 use serde::Serialize;
@@ -29,7 +32,7 @@ pub struct PoolStatus {
     /// Calls that returned.
     pub ok: u64,
     /// Calls that did not, by the kind of their error.
-    pub errors: BTreeMap<&'static str, u64>,
+    pub errors: BTreeMap<Cow<'static, str>, u64>,
     /// Calls whose caller went away before the answer.
     pub abandoned: u64,
     /// How often a call that had not started was given to another worker.
@@ -66,7 +69,7 @@ pub struct FunctionRow {
     /// Calls that returned.
     pub ok: u64,
     /// Calls that did not, by the kind of their error.
-    pub errors: BTreeMap<&'static str, u64>,
+    pub errors: BTreeMap<Cow<'static, str>, u64>,
     /// Calls whose caller went away before the answer.
     pub abandoned: u64,
     /// From admission to answer, of calls that returned.
@@ -120,10 +123,10 @@ impl PoolStatus {
         history: History,
         names: Vec<String>,
     ) -> Self {
-        let classes = std::mem::take(&mut calls.classes);
-        let mut functions: Vec<FunctionRow> = (names.into_iter().zip(classes))
-            .filter(|(_, class)| *class != ClassStatus::default())
-            .map(|(name, class)| FunctionRow::new(name, class))
+        let functions = std::mem::take(&mut calls.functions);
+        let mut functions: Vec<FunctionRow> = (names.into_iter().zip(functions))
+            .filter(|(_, function)| function.was_called())
+            .map(|(name, function)| FunctionRow::new(name, function))
             .collect();
         functions.sort_by(|one, other| one.function.cmp(&other.function));
         let slots: Vec<SlotRow> = slots.into_iter().map(|slot| SlotRow::new(&calls, slot)).collect();
@@ -132,20 +135,20 @@ impl PoolStatus {
             restarts: slots.iter().map(|slot| slot.restarts).sum(),
             kills: slots.iter().map(|slot| slot.kills).sum(),
             slots,
-            admission: match calls.admission {
-                "unavailable" if history.half_open => "half_open",
-                // A pool that is gone has shut down.
-                "" => "shutting_down",
-                admission => admission,
+            admission: match calls.availability {
+                Availability::Open => "open",
+                Availability::Unavailable { .. } if history.half_open => "half_open",
+                Availability::Unavailable { .. } => "unavailable",
+                Availability::ShuttingDown | Availability::Over => "shutting_down",
             },
             queued: calls.queued,
             in_flight: calls.in_flight,
-            ok: calls.ok,
-            errors: calls.errors,
-            abandoned: calls.abandoned,
+            ok: calls.calls.ok,
+            errors: calls.calls.errors,
+            abandoned: calls.calls.abandoned,
             requeued: calls.requeued,
-            latency: calls.latency,
-            queue_wait: calls.queue_wait,
+            latency: calls.calls.latency,
+            queue_wait: calls.calls.queue_wait,
             functions,
             starts: history.starts,
             start_failures: history.start_failures,
@@ -157,29 +160,29 @@ impl PoolStatus {
 }
 
 impl FunctionRow {
-    fn new(function: String, class: ClassStatus) -> Self {
+    fn new(name: String, function: FunctionStatus) -> Self {
+        let FunctionStatus { calls, latencies, queue_waits, .. } = function;
         Self {
-            function,
-            ok: class.ok,
-            errors: class.errors,
-            abandoned: class.abandoned,
-            latency: LatencyStatus::from(&class.latency),
-            queue_wait: LatencyStatus::from(&class.queue_wait),
-            latencies: class.latency,
-            queue_waits: class.queue_wait,
+            function: name,
+            ok: calls.ok,
+            errors: calls.errors,
+            abandoned: calls.abandoned,
+            latency: calls.latency,
+            queue_wait: calls.queue_wait,
+            latencies,
+            queue_waits,
         }
     }
 }
 
 impl SlotRow {
     fn new(calls: &RouterStatus, slot: SlotStatus<PythonBackend>) -> Self {
-        let generation = slot.generation.map(|generation| generation.0);
-        let worker = (calls.workers.iter())
-            .find(|worker| worker.slot == slot.slot.0 && Some(worker.generation) == generation);
+        let key = slot.generation.map(|generation| WorkerKey { slot: slot.slot, generation });
+        let worker = calls.workers.iter().find(|worker| Some(worker.key) == key);
         Self {
             slot: slot.slot.0,
             state: state_name(slot.state),
-            generation,
+            generation: slot.generation.map(|generation| generation.0),
             pid: slot.pid,
             uptime_ms: slot.uptime.map(|uptime| u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX)),
             rss_bytes: slot.pid.and_then(rss),

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The place of a worker in the pool, from 0 to `workers - 1`. It keeps its number when its process
 /// is replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SlotId(pub u32);
 
 impl fmt::Display for SlotId {
@@ -14,13 +16,22 @@ impl fmt::Display for SlotId {
 }
 
 /// Which process of a slot is meant: each launch in a pool has the next number, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Names one process of the pool, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WorkerKey {
+    /// Its slot.
+    pub slot: SlotId,
+    /// Which process of that slot.
+    pub generation: Generation,
 }
 
 /// Names one call on one worker: an index into the worker's in-flight table and a sequence number.

@@ -21,7 +21,7 @@ pub mod worker;
 pub use crate::backend::{
     Backend, Class, KillReason, Link, LinkEvent, Outcome, Panic, Phase, Request, Unsent,
 };
-pub use crate::id::{CallId, ClassId, Generation, SlotId};
+pub use crate::id::{CallId, ClassId, Generation, SlotId, WorkerKey};
 pub use crate::router::Router;
 pub use crate::supervisor::{RetireReason, Supervisor, WorkerEvent};
 pub use crate::worker::{Desks, Worker};

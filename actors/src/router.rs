@@ -18,4 +18,4 @@ pub(crate) use self::actor::{
     Answer, Done, NotReplaced, Release, WorkerDown, WorkerDraining, WorkerKilled, WorkerUp,
 };
 pub use self::distribution::Distribution;
-pub use self::stats::{ClassStatus, LatencyStatus, RouterStatus, WorkerStatus};
+pub use self::stats::{CallTally, FunctionStatus, LatencyStatus, RouterStatus, WorkerStatus};

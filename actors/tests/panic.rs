@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "the helpers of the other test crates")]
 mod common;
 
+use actix_pyproc_actors::router::core::Availability;
 use actix_pyproc_actors::supervisor::{ReplaceSlot, Shutdown};
 use actix_pyproc_actors::testing::{
     Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
@@ -56,7 +57,8 @@ async fn assert_broken(
     assert_eq!(pool.script.alive(), 0);
     assert!((2..9).chain(100..103).all(|seq| runs(pool, seq) == 0));
     let status = status(pool).await;
-    assert_eq!((status.queued, status.in_flight, status.admission), (0, 0, "unavailable"));
+    assert_eq!((status.queued, status.in_flight), (0, 0));
+    assert!(matches!(status.availability, Availability::Unavailable { .. }), "{status:?}");
     let named = |event: &Event| matches!(event, WorkerEvent::Panicked { actor: of, message } if *of == actor && &**message == "scripted");
     assert_eq!(heard.borrow().iter().filter(|(_, event)| named(event)).count(), 1, "{:?}", heard.borrow());
     soon(pool.shutdown(SECOND)).await;

@@ -57,7 +57,7 @@ async fn many_callers_each_get_their_own_reply_and_each_call_runs_once() {
         replies(spawn_all(&pool, calls), 0).await;
         assert_each_ran_once(&pool, 0..callers);
         let status = status(&pool).await;
-        assert_eq!((status.ok, status.queued, status.in_flight), (callers, 0, 0));
+        assert_eq!((status.calls.ok, status.queued, status.in_flight), (callers, 0, 0));
     }
 }
 
@@ -366,7 +366,7 @@ async fn a_dropped_future_takes_its_call_out_of_the_queue() {
     answer(long).await.0.expect("it succeeds");
     sleep(MS * 100).await;
     assert_eq!(runs(&pool, 1), 0);
-    assert_eq!(status(&pool).await.abandoned, 1);
+    assert_eq!(status(&pool).await.calls.abandoned, 1);
 }
 
 #[actix::test]
@@ -380,7 +380,7 @@ async fn a_dropped_future_interrupts_its_call() {
     let end = execution(&pool, 0).end.expect("it was interrupted");
     assert!(end - dropped <= MS * 7, "{:?}", end - dropped);
     let status = status(&pool).await;
-    assert_eq!((status.abandoned, status.in_flight), (1, 0));
+    assert_eq!((status.calls.abandoned, status.in_flight), (1, 0));
 }
 
 #[actix::test]
@@ -392,7 +392,7 @@ async fn a_call_that_wants_no_answer_runs() {
     sleep(MS * 100).await;
     assert_each_ran_once(&pool, 0..2);
     let status = status(&pool).await;
-    assert_eq!((status.ok, status.abandoned, status.in_flight), (1, 0, 0));
+    assert_eq!((status.calls.ok, status.calls.abandoned, status.in_flight), (1, 0, 0));
 }
 
 #[actix::test]
@@ -407,7 +407,7 @@ async fn duplicate_late_and_unknown_replies_answer_no_other_call() {
     pool.script.inject_reply(0, actix_pyproc_actors::CallId::new(900, 3));
     sleep(MS).await;
     let status_now = status(&pool).await;
-    assert_eq!((status_now.in_flight, status_now.ok), (1, 1));
+    assert_eq!((status_now.in_flight, status_now.calls.ok), (1, 1));
     replies(vec![running], 1).await;
     assert_eq!(status(&pool).await.workers[0].calls, 2);
 }
@@ -555,7 +555,7 @@ async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
     let (result, at) = answer(timed).await;
     assert_eq!(result.expect_err("it ends with an error"), ScriptedError::DeadlineExceeded { started: true });
     assert_at(at, start + MS * 100);
-    assert_eq!(status(&pool).await.abandoned, 1);
+    assert_eq!(status(&pool).await.calls.abandoned, 1);
     let (result, at) = answer(patient).await;
     let lost = ScriptedError::WorkerLost { exit: ScriptedExit::Signalled };
     assert_eq!(result.expect_err("it ends with an error"), lost);

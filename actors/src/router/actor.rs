@@ -12,11 +12,11 @@ use actix::fut::ActorFuture;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
 use tokio::sync::oneshot;
 
-use super::core::{Availability, Core, Entry, Limits, Refusal, Swept, WorkerKey};
+use super::core::{Availability, Core, Entry, Limits, Refusal, Swept};
 use super::stats::{RouterStatus, Stats, WorkerStatus};
 use crate::alarm::{Alarm, now};
 use crate::backend::{Backend, Class, KillReason, Outcome, Panic, Request};
-use crate::id::{ClassId, SlotId};
+use crate::id::{ClassId, SlotId, WorkerKey};
 use crate::job::{Admitted, Job, ReplySender};
 use crate::panic::{self, caught};
 use crate::worker::{Assigned, Desks, Dismiss, KillWorker, News, SharedDesk, Worker};
@@ -640,8 +640,7 @@ impl<B: Backend> Handler<GetStatus> for Router<B> {
     fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
         self.step(|this| this.hear(now()));
         let workers = self.workers.iter().map(|worker| WorkerStatus {
-            slot: worker.key.slot.0,
-            generation: worker.key.generation.0,
+            key: worker.key,
             in_flight: self.core.in_flight_of(worker.key),
             calls: worker.calls,
         });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::estimate::Estimates;
 use super::select::{Candidate, Select, pinned};
 use crate::backend::Class;
-use crate::id::{ClassId, Generation, SlotId};
+use crate::id::{ClassId, SlotId, WorkerKey};
 
 /// How often what waits is looked over for callers that are gone.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -30,28 +30,20 @@ pub struct Limits {
     pub select: Select,
 }
 
-/// One process, while the router knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerKey {
-    /// Its slot.
-    pub slot: SlotId,
-    /// Which process of that slot.
-    pub generation: Generation,
-}
-
-/// Whether calls are let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether the router admits calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Availability {
-    /// Yes.
+    /// It does.
     Open,
-    /// No worker serves; the next start is tried then.
+    /// It rejects calls: no worker serves.
     Unavailable {
         /// When the next start is tried.
         retry_at: Instant,
     },
-    /// The pool drains: what is in goes on.
+    /// It rejects new calls; those that were admitted continue.
     ShuttingDown,
-    /// The pool stops: nothing goes to a worker any more.
+    /// It rejects calls, and sends nothing to a worker any more.
+    #[default]
     Over,
 }
 

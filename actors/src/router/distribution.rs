@@ -1,136 +1,105 @@
-//! How durations are spread, in little memory. The main structure in this module is
-//! [`Distribution`].
+//! How durations are spread. The main structure in this module is [`Distribution`].
 
 use std::time::Duration;
 
-use serde::Serialize;
+use hdrhistogram::Histogram;
 
-/// Each doubling is cut into this many buckets, so a quantile is off by 12 % at most.
-const PER_OCTAVE: u64 = 4;
-/// The last bucket begins at about 34 minutes, and takes all that is longer.
-const BUCKETS: usize = 120;
+/// Longer durations count as one hour, in microseconds.
+const LONGEST_US: u64 = 3_600_000_000;
 
-/// Durations in microseconds, counted in buckets that grow with them. It costs 1 KiB, so there can
-/// be one per function.
+/// Durations in microseconds, counted in the buckets of an HDR histogram.
 ///
-/// Two that were taken at different times can be subtracted: what lies between is the distribution
-/// of that time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Two states of one distribution can be subtracted: the difference is the distribution of the time
+/// between them.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
-    counts: Box<[u64]>,
+    counts: Histogram<u64>,
     sum_us: u64,
     max_us: u64,
 }
 
 impl Default for Distribution {
+    /// Buckets of 6 %, which cost 4 KiB, so that every function can have one.
     fn default() -> Self {
-        Self { counts: vec![0; BUCKETS].into(), sum_us: 0, max_us: 0 }
+        Self::with_digits(1)
     }
 }
 
 impl Distribution {
+    /// Quantiles are exact to this many significant digits.
+    pub(crate) fn with_digits(digits: u8) -> Self {
+        let counts = Histogram::new_with_bounds(1, LONGEST_US, digits).expect("the bounds are valid");
+        Self { counts, sum_us: 0, max_us: 0 }
+    }
+
     pub(crate) fn record(&mut self, duration: Duration) {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.counts[bucket(us)] += 1;
+        self.counts.saturating_record(us);
         self.sum_us = self.sum_us.saturating_add(us);
         self.max_us = self.max_us.max(us);
     }
 
-    /// How many were measured.
+    /// How many durations were recorded.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.len()
     }
 
-    /// All of them together, in microseconds.
+    /// Their sum, in microseconds.
     #[must_use]
     pub const fn sum_us(&self) -> u64 {
         self.sum_us
     }
 
-    /// The largest, in microseconds.
+    /// The longest, in microseconds.
     #[must_use]
     pub const fn max_us(&self) -> u64 {
         self.max_us
     }
 
-    /// The buckets that are not empty: a duration in the middle of each, in microseconds, and how
-    /// many there are.
+    /// The buckets that are not empty: the duration in the middle of each, in microseconds, and how
+    /// many durations it holds.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let middle = |index| lower(index).midpoint(lower(index + 1));
-        (self.counts.iter().enumerate())
-            .filter(|(_, count)| **count > 0)
-            .map(move |(index, count)| (middle(index).min(self.max_us), *count))
+        self.counts.iter_recorded().map(|bucket| {
+            let middle = self.counts.median_equivalent(bucket.value_iterated_to());
+            (middle.min(self.max_us), bucket.count_since_last_iteration())
+        })
     }
 
-    /// How many are shorter than `2^exponent` microseconds; exact.
+    /// How many are shorter than `2^exponent` microseconds; exact, because buckets end at powers of
+    /// two.
     #[must_use]
     pub fn below_power(&self, exponent: u32) -> u64 {
-        let end = bucket(1 << exponent.min(63));
-        self.counts[..end].iter().sum()
+        match (1_u64 << exponent.min(63)) - 1 {
+            last if last < LONGEST_US => self.counts.count_between(0, last),
+            _ => self.count(),
+        }
     }
 
     /// The duration that this share of them does not exceed, in microseconds; 0 if there are none.
     #[must_use]
     pub fn quantile_us(&self, share: f64) -> u64 {
-        let count = self.count();
-        // The least rank that covers the share; counts are far below 2^52.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "0 to count"
-        )]
-        let rank = ((count as f64 * share).ceil() as u64).clamp(1, count.max(1));
-        let mut seen = 0;
-        for (index, &inside) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            if seen + inside >= rank {
-                let (from, last) = (lower(index), lower(index + 1) - 1);
-                return (from + (last - from) * (rank - seen) / inside).min(self.max_us);
-            }
-            seen += inside;
-        }
-        0
+        self.counts.value_at_quantile(share).min(self.max_us)
     }
 
-    /// What came after `earlier`, an older state of the same. Its maximum is that of the last
-    /// bucket with something in it.
+    /// What was recorded since `earlier`, an older state of this distribution. Its maximum is the
+    /// end of its last bucket.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let counts: Box<[u64]> =
-            self.counts.iter().zip(&earlier.counts).map(|(now, then)| now.saturating_sub(*then)).collect();
-        let top = counts.iter().rposition(|count| *count > 0);
-        let max_us = top.map_or(0, |index| lower(index + 1).min(self.max_us));
+        let mut counts = self.counts.clone();
+        if counts.subtract(&earlier.counts).is_err() {
+            // `earlier` is not an older state of this one: the pool was replaced.
+            return self.clone();
+        }
+        let max_us = if counts.is_empty() { 0 } else { counts.max().min(self.max_us) };
         Self { counts, sum_us: self.sum_us.saturating_sub(earlier.sum_us), max_us }
     }
 
-    /// Adds what another one counted.
+    /// Adds the durations of `other`.
     pub fn merge(&mut self, other: &Self) {
-        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.counts.add(&other.counts).expect("all distributions have the same bounds");
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
         self.max_us = self.max_us.max(other.max_us);
-    }
-}
-
-/// Below four each duration has its own bucket; from there on the two bits after the leading one
-/// choose it.
-fn bucket(us: u64) -> usize {
-    let index = match us {
-        0..PER_OCTAVE => us,
-        _ => {
-            let octave = u64::from(us.ilog2() - 1);
-            octave * PER_OCTAVE + ((us >> (octave - 1)) & (PER_OCTAVE - 1))
-        }
-    };
-    usize::try_from(index).map_or(BUCKETS - 1, |index| index.min(BUCKETS - 1))
-}
-
-/// Where a bucket begins.
-fn lower(index: usize) -> u64 {
-    let index = index as u64;
-    match index {
-        0..PER_OCTAVE => index,
-        _ => (PER_OCTAVE + index % PER_OCTAVE) << (index / PER_OCTAVE - 1),
     }
 }
 
@@ -138,22 +107,12 @@ fn lower(index: usize) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{BUCKETS, Distribution, bucket, lower};
+    use super::Distribution;
 
     fn of(durations: impl IntoIterator<Item = u64>) -> Distribution {
         let mut distribution = Distribution::default();
         durations.into_iter().for_each(|us| distribution.record(Duration::from_micros(us)));
         distribution
-    }
-
-    #[test]
-    fn each_bucket_begins_where_the_one_before_ends() {
-        for index in 0..BUCKETS - 1 {
-            assert_eq!(bucket(lower(index)), index);
-            assert_eq!(bucket(lower(index + 1) - 1), index);
-            assert!(lower(index) < lower(index + 1));
-        }
-        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
     }
 
     #[test]
@@ -170,6 +129,13 @@ mod tests {
         }
         assert_eq!(Distribution::default().quantile_us(0.5), 0);
         assert_eq!(of([7]).quantile_us(0.99), 7);
+    }
+
+    #[test]
+    fn durations_beyond_an_hour_are_counted_and_their_maximum_is_exact() {
+        let distribution = of([1, 7_200_000_000]);
+        assert_eq!((distribution.count(), distribution.max_us()), (2, 7_200_000_000));
+        assert_eq!((distribution.below_power(31), distribution.below_power(40)), (1, 2));
     }
 
     #[test]

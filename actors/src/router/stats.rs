@@ -1,35 +1,25 @@
-//! What the router has counted. The main structure in this module is [`Stats`].
+//! What the router counts. The main structures in this module are [`Stats`] and [`CallTally`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::core::Availability;
 use super::distribution::Distribution;
-use crate::id::ClassId;
+use crate::id::{ClassId, WorkerKey};
 
-/// Three significant digits, up to an hour in microseconds.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are right")
-}
-
-/// Counters since the pool's start.
+/// Counters since the start of the pool.
 pub(crate) struct Stats {
-    ok: u64,
-    errors: Vec<(&'static str, u64)>,
-    abandoned: u64,
+    total: Counters,
+    /// By the number of the function, so that a call needs no lookup.
+    functions: Vec<Counters>,
     requeued: u64,
-    latency: Histogram<u64>,
-    wait: Histogram<u64>,
-    /// By the number of the class, so that a call needs no look-up.
-    classes: Vec<ClassStats>,
 }
 
-/// What became of the calls of one class.
-#[derive(Default)]
-struct ClassStats {
+/// How calls ended.
+struct Counters {
     ok: u64,
     errors: Vec<(&'static str, u64)>,
     abandoned: u64,
@@ -39,55 +29,44 @@ struct ClassStats {
 
 impl Stats {
     pub(crate) fn new() -> Self {
-        Self {
-            ok: 0,
-            errors: Vec::new(),
-            abandoned: 0,
-            requeued: 0,
-            latency: histogram(),
-            wait: histogram(),
-            classes: Vec::new(),
-        }
+        Self { total: Counters::new(Distribution::with_digits(3)), functions: Vec::new(), requeued: 0 }
     }
 
-    fn class(&mut self, class: ClassId) -> &mut ClassStats {
-        let index = class.0 as usize;
-        if index >= self.classes.len() {
-            self.classes.resize_with(index + 1, ClassStats::default);
+    fn function(&mut self, function: ClassId) -> &mut Counters {
+        let index = function.0 as usize;
+        if index >= self.functions.len() {
+            self.functions.resize_with(index + 1, || Counters::new(Distribution::default()));
         }
-        &mut self.classes[index]
+        &mut self.functions[index]
     }
 
-    /// A call had an answer: `None` for a reply, else the error's kind.
-    pub(crate) fn answered(&mut self, class: ClassId, error: Option<&'static str>, latency: Duration) {
+    /// A call was answered: `error` is `None` for a reply, else the kind of the error.
+    pub(crate) fn answered(&mut self, function: ClassId, error: Option<&'static str>, latency: Duration) {
         match error {
             None => {
-                self.ok += 1;
-                self.latency.saturating_record(micros(latency));
-                let class = self.class(class);
-                class.ok += 1;
-                class.latency.record(latency);
+                self.total.returned(latency);
+                self.function(function).returned(latency);
             }
-            Some(kind) => self.failed(Some(class), kind),
+            Some(kind) => self.failed(Some(function), kind),
         }
     }
 
-    /// A call ended with an error; one of a function that does not exist has no class.
-    pub(crate) fn failed(&mut self, class: Option<ClassId>, kind: &'static str) {
-        count(&mut self.errors, kind);
-        if let Some(class) = class {
-            count(&mut self.class(class).errors, kind);
+    /// A call ended with an error. A function that does not exist has no number.
+    pub(crate) fn failed(&mut self, function: Option<ClassId>, kind: &'static str) {
+        self.total.failed(kind);
+        if let Some(function) = function {
+            self.function(function).failed(kind);
         }
     }
 
-    pub(crate) fn waited(&mut self, class: ClassId, wait: Duration) {
-        self.wait.saturating_record(micros(wait));
-        self.class(class).wait.record(wait);
+    pub(crate) fn waited(&mut self, function: ClassId, wait: Duration) {
+        self.total.wait.record(wait);
+        self.function(function).wait.record(wait);
     }
 
-    pub(crate) fn abandoned(&mut self, class: ClassId) {
-        self.abandoned += 1;
-        self.class(class).abandoned += 1;
+    pub(crate) fn abandoned(&mut self, function: ClassId) {
+        self.total.abandoned += 1;
+        self.function(function).abandoned += 1;
     }
 
     pub(crate) fn requeued(&mut self, calls: usize) {
@@ -101,95 +80,66 @@ impl Stats {
         workers: Vec<WorkerStatus>,
     ) -> RouterStatus {
         RouterStatus {
-            admission: admission(availability),
+            availability,
             queued,
             in_flight: workers.iter().map(|worker| worker.in_flight as usize).sum(),
-            ok: self.ok,
-            errors: self.errors.iter().copied().collect(),
-            abandoned: self.abandoned,
+            calls: self.total.tally(),
             requeued: self.requeued,
-            latency: LatencyStatus::of(&self.latency),
-            queue_wait: LatencyStatus::of(&self.wait),
             workers,
-            classes: self.classes.iter().map(ClassStats::status).collect(),
+            functions: self.functions.iter().map(FunctionStatus::of).collect(),
         }
     }
 }
 
-impl ClassStats {
-    fn status(&self) -> ClassStatus {
-        ClassStatus {
+impl Counters {
+    fn new(empty: Distribution) -> Self {
+        Self { ok: 0, errors: Vec::new(), abandoned: 0, latency: empty.clone(), wait: empty }
+    }
+
+    fn returned(&mut self, latency: Duration) {
+        self.ok += 1;
+        self.latency.record(latency);
+    }
+
+    fn failed(&mut self, kind: &'static str) {
+        match self.errors.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => self.errors.push((kind, 1)),
+        }
+    }
+
+    fn tally(&self) -> CallTally {
+        CallTally {
             ok: self.ok,
-            errors: self.errors.iter().copied().collect(),
+            errors: self.errors.iter().map(|(kind, count)| (Cow::Borrowed(*kind), *count)).collect(),
             abandoned: self.abandoned,
-            latency: self.latency.clone(),
-            queue_wait: self.wait.clone(),
+            latency: LatencyStatus::from(&self.latency),
+            queue_wait: LatencyStatus::from(&self.wait),
         }
     }
 }
 
-fn count(errors: &mut Vec<(&'static str, u64)>, kind: &'static str) {
-    match errors.iter_mut().find(|(known, _)| *known == kind) {
-        Some((_, count)) => *count += 1,
-        None => errors.push((kind, 1)),
-    }
-}
-
-const fn admission(availability: Availability) -> &'static str {
-    match availability {
-        Availability::Open => "open",
-        Availability::Unavailable { .. } => "unavailable",
-        Availability::ShuttingDown | Availability::Over => "shutting_down",
-    }
-}
-
-/// What the router knows, since the pool's start.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RouterStatus {
-    /// Whether calls are let in: `open`, `unavailable` or `shutting_down`; empty if the router is
-    /// gone.
-    pub admission: &'static str,
-    /// Calls that wait for a worker.
-    pub queued: usize,
-    /// Calls that are with workers.
-    pub in_flight: usize,
+/// How calls ended, and how long they took, since the start of the pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CallTally {
     /// Calls that returned.
     pub ok: u64,
-    /// Calls that did not, by the kind of their error.
-    pub errors: BTreeMap<&'static str, u64>,
-    /// Calls whose caller went away before the answer.
+    /// Calls that ended with an error, by the kind of the error.
+    pub errors: BTreeMap<Cow<'static, str>, u64>,
+    /// Calls whose caller dropped the future before the answer.
     pub abandoned: u64,
-    /// How often a call that had not started was given to another worker.
-    pub requeued: u64,
     /// From admission to answer, of calls that returned.
     pub latency: LatencyStatus,
-    /// From admission to the hand-over to a worker.
+    /// From admission to the dispatch to a worker.
     pub queue_wait: LatencyStatus,
-    /// A row per worker that serves or drains.
-    pub workers: Vec<WorkerStatus>,
-    /// What became of the calls of each class, by its number.
-    pub classes: Vec<ClassStatus>,
 }
 
-/// What became of the calls of one class.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ClassStatus {
-    /// Calls that returned.
-    pub ok: u64,
-    /// Calls that did not, by the kind of their error.
-    pub errors: BTreeMap<&'static str, u64>,
-    /// Calls whose caller went away before the answer.
-    pub abandoned: u64,
-    /// From admission to answer, of calls that returned.
-    pub latency: Distribution,
-    /// From admission to the hand-over to a worker.
-    pub queue_wait: Distribution,
-}
-
-/// Quantiles in microseconds, exact to three digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// Quantiles in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LatencyStatus {
-    /// How many were measured.
+    /// How many calls were measured.
     pub count: u64,
     /// The median.
     pub p50_us: u64,
@@ -199,18 +149,6 @@ pub struct LatencyStatus {
     pub p99_us: u64,
     /// The largest.
     pub max_us: u64,
-}
-
-impl LatencyStatus {
-    fn of(histogram: &Histogram<u64>) -> Self {
-        Self {
-            count: histogram.len(),
-            p50_us: histogram.value_at_quantile(0.50),
-            p95_us: histogram.value_at_quantile(0.95),
-            p99_us: histogram.value_at_quantile(0.99),
-            max_us: histogram.max(),
-        }
-    }
 }
 
 impl From<&Distribution> for LatencyStatus {
@@ -225,19 +163,62 @@ impl From<&Distribution> for LatencyStatus {
     }
 }
 
-/// One worker, as the router sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct WorkerStatus {
-    /// Its slot.
-    pub slot: u32,
-    /// Which process of the slot.
-    pub generation: u32,
-    /// The calls it has.
-    pub in_flight: u32,
-    /// The calls it has ended.
-    pub calls: u64,
+/// What the router knows. The default is the status of a router that has stopped.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RouterStatus {
+    /// Whether it admits calls.
+    pub availability: Availability,
+    /// Calls that wait for a worker.
+    pub queued: usize,
+    /// Calls that workers have.
+    pub in_flight: usize,
+    /// All calls; its quantiles are exact to three digits.
+    pub calls: CallTally,
+    /// How often a call that had not started was put back in the queue.
+    pub requeued: u64,
+    /// A row per worker that serves or drains.
+    pub workers: Vec<WorkerStatus>,
+    /// The calls of each function, by its number.
+    pub functions: Vec<FunctionStatus>,
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+/// The calls of one function.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct FunctionStatus {
+    /// How they ended; quantiles are exact to 6 %.
+    pub calls: CallTally,
+    /// What [`CallTally::latency`] is made from.
+    pub latencies: Distribution,
+    /// What [`CallTally::queue_wait`] is made from.
+    pub queue_waits: Distribution,
+}
+
+impl FunctionStatus {
+    fn of(counters: &Counters) -> Self {
+        Self {
+            calls: counters.tally(),
+            latencies: counters.latency.clone(),
+            queue_waits: counters.wait.clone(),
+        }
+    }
+
+    /// Whether the function was called at all.
+    #[must_use]
+    pub fn was_called(&self) -> bool {
+        self.calls != CallTally::default()
+    }
+}
+
+/// One worker, as the router sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// Which process.
+    pub key: WorkerKey,
+    /// The calls it has.
+    pub in_flight: u32,
+    /// The calls that have ended in it.
+    pub calls: u64,
 }

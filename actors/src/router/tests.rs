@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::core::{Availability, Core, Dispatch, Entry, Limits, Refusal, Swept, WorkerKey};
+use super::core::{Availability, Core, Dispatch, Entry, Limits, Refusal, Swept};
 use super::select::Select;
 use crate::backend::Class;
-use crate::id::{ClassId, Generation, SlotId};
+use crate::id::{ClassId, Generation, SlotId, WorkerKey};
 
 const MS: Duration = Duration::from_millis(1);
 const BUDGET: u32 = 1_000_000;

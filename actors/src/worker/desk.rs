@@ -16,10 +16,9 @@ use actix::Addr;
 use super::core::{Action, Core, End, Ended, Part, Patience, TICK};
 use crate::alarm::{Alarm, now};
 use crate::backend::{Backend, Class, KillReason, Link, LinkEvent, Outcome, Phase, Request, Unsent};
-use crate::id::{CallId, ClassId};
+use crate::id::{CallId, ClassId, WorkerKey};
 use crate::job::Job;
 use crate::panic::{Breakdown, caught};
-use crate::router::core::WorkerKey;
 use crate::router::{Answer, Done, Release, Router, WorkerDown, WorkerKilled};
 use crate::supervisor::{RetireReason, RetireWanted, Supervisor, WorkerExited};
 
