@@ -6,8 +6,9 @@ mod support;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use support::leaks::{alone, lives};
-use support::{lines, root, until};
+use support::leaks::alone;
+use support::processes::lives;
+use support::{fixture, lines, until};
 
 #[test]
 fn a_host_that_is_killed_takes_its_workers_and_what_they_have_started_whatever_they_do() {
@@ -15,11 +16,10 @@ fn a_host_that_is_killed_takes_its_workers_and_what_they_have_started_whatever_t
         alone(async {
             let dir = tempfile::TempDir::new().expect("there is room for a file");
             let log = dir.path().join("pids");
-            let script = root().join("tests/faults/breeds.py");
             let argument = json!({"log": log, "how": how}).to_string();
             let mut host = Command::new(env!("CARGO_BIN_EXE_pyproc"))
                 .arg("call")
-                .arg(script)
+                .arg(fixture("breeds.py"))
                 .args(["work", &argument, "--timeout", "600000"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())

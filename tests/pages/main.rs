@@ -1,6 +1,7 @@
 //! Links between pages lead somewhere: in the repository, in rustdoc and in the book.
 
 mod links;
+mod semantics;
 
 use std::path::Path;
 

@@ -2,9 +2,6 @@
 //! a worker file for each fault that code can have; those that are injected have a table of their
 //! own.
 
-mod support;
-
-use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_pyproc::{
@@ -12,13 +9,14 @@ use actix_pyproc::{
 };
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
-use support::leaks::{alone, members};
-use support::{Events, capped, lines, pids, start, until};
 use tempfile::TempDir;
 
+use crate::support::leaks::alone;
+use crate::support::processes::members;
+use crate::support::{Events, capped, fixture, lines, pids, spawn, start, until};
+
 fn worker(name: &str) -> PoolConfig {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "faults", name].iter().collect();
-    let mut config = PoolConfig::new(path).workers(2).kill_grace(Duration::from_millis(200));
+    let mut config = PoolConfig::new(fixture(name)).workers(2).kill_grace(Duration::from_millis(200));
     config.restart.initial = Duration::from_millis(10);
     config.restart.max_restarts = 1000;
     config.stop_grace = Duration::from_millis(200);
@@ -139,8 +137,7 @@ fn call_fault(
     if idempotent {
         call = call.idempotent();
     }
-    let pool = pool.clone();
-    actix_rt::spawn(async move { pool.request(call).await?.json() })
+    spawn(pool, call)
 }
 
 async fn is_as_the_table_says(row: &Row) {
@@ -231,10 +228,7 @@ async fn meets(
     if matches!(row.kind, FaultKind::SlowStart(_) | FaultKind::StartFailure) {
         strike(FaultKind::Exit).await;
     }
-    let call = {
-        let pool = pool.clone();
-        actix_rt::spawn(async move { pool.request(call).await?.json() })
-    };
+    let call = spawn(pool, call);
     if row.when == When::During {
         until("the call runs", || !lines(log).is_empty()).await;
         strike(row.kind).await;

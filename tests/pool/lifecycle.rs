@@ -1,13 +1,12 @@
 //! The pool as its users hold it: where it can be started and called from, how it survives, changes
 //! and ends.
 
-mod support;
-
 use std::time::Duration;
 
 use actix_pyproc::{ActorThread, Call, CallError, Pool, PoolConfig, WorkerEvent};
 use serde_json::{Value, json};
-use support::{Events, capped, exists, lines, pids, signal, slots, start, until, worker};
+
+use crate::support::{Events, capped, exists, lines, pids, signal, slots, start, until, worker};
 
 fn contract() -> PoolConfig {
     worker("contract.py")

@@ -2,13 +2,12 @@
 //! code that a real worker runs; afterwards the pool serves, by the same worker or by another, ends
 //! in time, and leaves nothing.
 
-mod support;
-
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
-use support::leaks::alone;
-use support::{capped, start};
+
+use crate::support::leaks::alone;
+use crate::support::{capped, start, worker};
 
 /// What the worker does, and the code of it, which `tests/workers/walls.py` runs.
 const TABLE: &[(&str, &str)] = &[
@@ -94,7 +93,7 @@ const PIPES: &[(&str, &str)] = &[
 ];
 
 fn config() -> PoolConfig {
-    let mut config = support::worker("walls.py").kill_grace(Duration::from_millis(100));
+    let mut config = worker("walls.py").kill_grace(Duration::from_millis(100));
     config.restart.initial = Duration::from_millis(10);
     config.restart.max_restarts = 1000;
     config.stop_grace = Duration::from_millis(200);

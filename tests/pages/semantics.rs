@@ -1,19 +1,19 @@
 //! Each sentence of `docs/semantics.md` names a test, and each test that it or `docs/gateway.md`
 //! names exists.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::links::{read, root};
 
 /// The file that a test named `prefix::name` is in.
 fn file(prefix: &str) -> PathBuf {
-    let root = Path::new(ROOT);
     match prefix.split_once('/') {
-        Some(("actors", name)) => root.join("actors/tests").join(format!("{name}.rs")),
-        Some(("python", name)) => root.join("python_workers/tests").join(format!("{name}.py")),
+        Some(("actors", name)) => root().join("actors/tests").join(format!("{name}.rs")),
+        Some(("cli", name)) => root().join("cli/tests").join(format!("{name}.rs")),
+        Some(("python", name)) => root().join("python_workers/tests").join(format!("{name}.py")),
         _ => {
-            let test = root.join("tests").join(format!("{prefix}.rs"));
-            if test.exists() { test } else { root.join("src").join(format!("{prefix}.rs")) }
+            let test = root().join("tests").join(format!("{prefix}.rs"));
+            if test.exists() { test } else { root().join("src").join(format!("{prefix}.rs")) }
         }
     }
 }
@@ -35,7 +35,7 @@ fn exists((prefix, name): (&str, &str)) {
 
 #[test]
 fn every_rule_of_the_gateway_names_a_test_that_exists() {
-    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/gateway.md")).expect("it is there");
+    let page = read("docs/gateway.md");
     let rules = page.split("## Who may ask").nth(1).and_then(|rest| rest.split("\n## ").next());
     let rules = rules.expect("there is a section of rules");
     let rows = rules
@@ -49,7 +49,7 @@ fn every_rule_of_the_gateway_names_a_test_that_exists() {
 
 #[test]
 fn every_line_of_the_threat_model_names_a_test_that_exists() {
-    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/threat-model.md")).expect("it is there");
+    let page = read("docs/threat-model.md");
     let rows = page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| shown by |"));
     let rows: Vec<_> = rows.filter(|line| !line.starts_with("| --")).collect();
     assert!(rows.len() >= 20, "{} lines", rows.len());
@@ -61,7 +61,7 @@ fn every_line_of_the_threat_model_names_a_test_that_exists() {
 
 #[test]
 fn every_sentence_of_the_contract_names_a_test_that_exists() {
-    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/semantics.md")).expect("it is there");
+    let page = read("docs/semantics.md");
     let (mut claims, mut tests) = (0, 0);
     // A list item that is wrapped is one claim.
     for line in page.replace("\n  ", " ").lines() {

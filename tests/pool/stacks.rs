@@ -1,17 +1,15 @@
 //! Where a stuck worker was: in the event, in the log, and in the errors of those who lost their
 //! calls to it.
 
-mod support;
-
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_pyproc::{Call, CallError, PoolConfig, WorkerEvent};
-use support::{Events, capped, start, until};
+use actix_pyproc::{Call, CallError, WorkerEvent};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use crate::support::{Events, capped, start, until, worker};
 
 /// The warnings of the pool, as text.
 #[derive(Clone, Default)]
@@ -41,9 +39,8 @@ async fn stacks_of_a_stuck_worker_are_in_the_event_the_log_and_the_errors_of_its
     let warnings = Warnings::default();
     let subscriber = tracing_subscriber::registry().with(warnings.clone());
     let _guard = tracing::subscriber::set_default(subscriber);
-    let path: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "tests", "faults", "stuck_beside_others.py"].iter().collect();
-    let pool = start(PoolConfig::new(path).workers(1).kill_grace(Duration::from_millis(200))).await;
+    let config = worker("stuck_beside_others.py").kill_grace(Duration::from_millis(200));
+    let pool = start(config).await;
     let mut events = Events::of(&pool).await;
     let dir = tempfile::TempDir::new().expect("there is room for a file");
     let begun = dir.path().join("begun");

@@ -1,17 +1,17 @@
 //! Hosts in unusual circumstances: they block or ignore signals, or see another PID namespace in
 //! `/proc`. Each test runs itself as such a host.
 
-mod process;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, ExitStatus, Pool, StartError};
 use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
-use process::{Driver, capped, gone, is_alive, start_error, worker};
 
-const HOST: &str = "PROCESS_HOST";
+use crate::driver::{Driver, start_error, worker};
+use crate::host::{passes_by_way_of, role};
+use crate::support::capped;
+use crate::support::processes::{gone, is_alive};
 
 /// Blocks all signals and ignores some, and becomes the program that it is given.
 const NO_SIGNALS: &str = "import os, signal, sys
@@ -20,28 +20,11 @@ for number in (signal.SIGURG, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, sign
     signal.signal(number, signal.SIG_IGN)
 os.execv(sys.argv[1], sys.argv[1:])";
 
-/// Runs a test of this file by way of another program; `None` if this process is run in that way.
-fn by_way_of(program: &[&str], test: &str) -> Option<Command> {
-    if std::env::var_os(HOST).is_some() {
-        return None;
-    }
-    let mut command = Command::new(program[0]);
-    command.args(&program[1..]).arg(std::env::current_exe().expect("it has a path"));
-    command.args(["--exact", test, "--nocapture"]).env(HOST, "1");
-    Some(command)
-}
-
-fn succeeds(mut command: Command) {
-    let output = command.output().expect("the program is there");
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(output.status.success(), "{}\n{}", output.status, said.concat());
-}
-
 #[actix_rt::test]
 async fn workers_of_a_host_that_blocks_and_ignores_signals_have_them_all() {
     let name = "workers_of_a_host_that_blocks_and_ignores_signals_have_them_all";
-    if let Some(command) = by_way_of(&["python3", "-c", NO_SIGNALS], name) {
-        return succeeds(command);
+    if role().is_none() {
+        return passes_by_way_of(&["python3", "-c", NO_SIGNALS], module_path!(), name);
     }
     let pool = Pool::start(worker("hard_to_end.py").workers(1)).await.expect("the pool starts");
     let [blocked, ignored]: [u64; 2] = pool.call("signals", &()).await.expect("it returns");
@@ -67,8 +50,8 @@ async fn workers_of_a_host_that_blocks_and_ignores_signals_have_them_all() {
 #[actix_rt::test]
 async fn host_that_ignores_sigchld_loses_the_exit_status_and_nothing_else() {
     let name = "host_that_ignores_sigchld_loses_the_exit_status_and_nothing_else";
-    if let Some(command) = by_way_of(&["python3", "-c", NO_SIGNALS], name) {
-        return succeeds(command);
+    if role().is_none() {
+        return passes_by_way_of(&["python3", "-c", NO_SIGNALS], module_path!(), name);
     }
     let mut driver = Driver::basic().await;
     let reply = driver.call(Call::raw_json("grandchild", "false")).await.expect("it returns");
@@ -95,12 +78,10 @@ async fn host_that_ignores_sigchld_loses_the_exit_status_and_nothing_else() {
 #[actix_rt::test]
 async fn host_that_sees_another_pid_namespace_in_proc_watches_its_own_workers() {
     let name = "host_that_sees_another_pid_namespace_in_proc_watches_its_own_workers";
-    let unshare = ["unshare", "--pid", "--fork"];
-    if let Some(command) = by_way_of(&unshare, name) {
-        // Where no namespace can be made, the test runs on the host's own.
-        if Command::new("unshare").args(["--pid", "--fork", "true"]).status().is_ok_and(|it| it.success()) {
-            succeeds(command);
-        }
+    // Where the system allows no new namespace, the test runs in that of its host only.
+    let allowed = || Command::new("unshare").args(["--pid", "--fork", "true"]).status();
+    if role().is_none() && allowed().is_ok_and(|status| status.success()) {
+        passes_by_way_of(&["unshare", "--pid", "--fork"], module_path!(), name);
     }
     let mut driver = Driver::basic().await;
     assert!(driver.link.rss().expect("it lives") > 1 << 20);

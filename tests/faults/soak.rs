@@ -1,8 +1,6 @@
 //! Workers are killed at random under load, and the books are balanced at the end.
 //! `PYPROC_SOAK_SECONDS` makes it longer.
 
-mod support;
-
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, CallError, FaultInjector, FaultKind, Pool, PoolConfig, StopFaults};
 use serde_json::json;
-use support::leaks::{alone, members};
-use support::{capped, lines, pids, start};
+
+use crate::support::leaks::alone;
+use crate::support::processes::members;
+use crate::support::{capped, fixture, lines, pids, start};
 
 const CALLERS: usize = 64;
 const WORKERS: usize = 3;
@@ -22,8 +22,7 @@ const IDEMPOTENT: u64 = 4;
 const SHORT: u64 = 7;
 
 fn config() -> PoolConfig {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "faults", "notes.py"].iter().collect();
-    let mut config = PoolConfig::new(path).workers(WORKERS).max_attempts(MAX_ATTEMPTS);
+    let mut config = PoolConfig::new(fixture("notes.py")).workers(WORKERS).max_attempts(MAX_ATTEMPTS);
     config.kill_grace = Duration::from_millis(300);
     config.restart.initial = Duration::from_millis(20);
     config.restart.max = Duration::from_millis(50);

@@ -1,13 +1,12 @@
 //! Typed calls on real Python: what fits works, what does not is told when the pool starts.
 
-mod support;
-
 use std::time::Duration;
 
 use actix_pyproc::{CallError, Pool, PoolConfig, StartError, functions};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use support::{capped, exists, pids, start, worker};
+
+use crate::support::{capped, exists, pids, start, worker};
 
 #[derive(Serialize, Deserialize)]
 struct Input {

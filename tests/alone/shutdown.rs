@@ -1,20 +1,18 @@
 //! The end of a pool, and of its host: every call has its answer, and nothing is left.
 
-mod support;
-
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 use serde_json::{Value, json};
-use support::leaks::{alone, lives, members};
-use support::{capped, lines, pids, start, until};
+
+use crate::support::leaks::alone;
+use crate::support::processes::{lives, members, signal};
+use crate::support::{capped, fixture, lines, pids, start, until};
 
 fn worker(name: &str) -> PoolConfig {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "faults", name].iter().collect();
-    let mut config = PoolConfig::new(path).workers(3).kill_grace(Duration::from_millis(200));
+    let mut config = PoolConfig::new(fixture(name)).workers(3).kill_grace(Duration::from_millis(200));
     config.stop_grace = Duration::from_millis(200);
     config
 }
@@ -107,7 +105,7 @@ fn a_pool_that_is_shut_down_while_workers_die_and_start_leaves_nothing() {
             config.restart.max = Duration::from_millis(10);
             let pool = start(config).await;
             for pid in pids(&pool).await {
-                support::signal(pid, "KILL");
+                signal(pid, "KILL");
             }
             tokio::time::sleep(Duration::from_millis(round * 10)).await;
             let calls: Vec<_> = (0..20)

@@ -1,14 +1,13 @@
 //! Calls over the socket of a real worker.
 
-mod process;
-
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, CallError, Codec};
 use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent, Phase};
 use bytes::Bytes;
-use process::{Driver, worker};
 use serde_json::json;
+
+use crate::driver::{Driver, worker};
 
 #[actix_rt::test]
 async fn value_of_each_codec_comes_back() {

@@ -1,13 +1,13 @@
 //! How workers end, and what is told of it.
 
-mod process;
-
-use std::io::BufRead as _;
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, ExitCause, ExitStatus};
 use actix_pyproc_actors::backend::{KillReason, Link as _, LinkEvent, Phase};
-use process::{Driver, gone, is_alive, worker};
+
+use crate::driver::{Driver, worker};
+use crate::host::{Host, role, tell};
+use crate::support::processes::{gone, is_alive, signal};
 
 const KILLED: ExitStatus = ExitStatus::Signal { number: 9, core_dumped: false };
 
@@ -51,9 +51,7 @@ async fn phases_after_a_sigkill_tell_what_had_started() {
     let running = driver.send(&Call::raw_json("sleep", "30"));
     let waiting = [driver.send(&Call::raw_json("echo", "2")), driver.send(&Call::raw_json("echo", "3"))];
     driver.until(running, Phase::Running).await;
-    let pid = i32::try_from(driver.link.pid()).expect("a process id is an i32");
-    let pid = rustix::process::Pid::from_raw(pid).expect("it is not 0");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is ours");
+    signal(driver.link.pid(), "KILL");
     // The reply that was on its way still comes; whether it was depends on when Python flushed.
     let lost = loop {
         match driver.event().await {
@@ -179,15 +177,14 @@ async fn what_a_worker_started_dies_with_it() {
 async fn death_is_told_although_a_daemon_holds_the_pipes_open() {
     let mut driver = Driver::basic().await;
     let reply = driver.call(Call::raw_json("grandchild", "true")).await.expect("it returns");
-    let daemon: i32 = reply.json().expect("it is a process id");
+    let daemon: u32 = reply.json().expect("it is a process id");
     let begun = Instant::now();
     driver.send(&Call::raw_json("leave", "3"));
     let exit = driver.lost().await;
     assert_eq!((exit.status, &exit.stderr_tail[..]), (ExitStatus::Code(3), &["leaving".to_owned()][..]));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    let daemon = rustix::process::Pid::from_raw(daemon).expect("it is not 0");
-    rustix::process::kill_process(daemon, rustix::process::Signal::KILL)
-        .expect("it left the group, so it lives");
+    // It has left the group of the worker, so it lives.
+    signal(daemon, "KILL");
 }
 
 #[actix_rt::test]
@@ -203,28 +200,17 @@ async fn dropped_link_kills_the_worker_and_reaps_it() {
 
 #[actix_rt::test]
 async fn worker_that_does_not_look_at_its_socket_dies_when_its_host_is_killed() {
-    const HOST: &str = "PROCESS_END_IS_HOST";
-    if std::env::var_os(HOST).is_some() {
+    let name = "worker_that_does_not_look_at_its_socket_dies_when_its_host_is_killed";
+    if role().is_some() {
         let mut driver = Driver::basic().await;
         let id = driver.send(&Call::raw_json("spin", "60"));
         driver.until(id, Phase::Running).await;
-        println!("\nworker {}", driver.link.pid());
-        std::future::pending::<()>().await;
+        tell(&[driver.link.pid()]).await;
     }
-    // This test, in a process of its own, is the host.
-    let name = "worker_that_does_not_look_at_its_socket_dies_when_its_host_is_killed";
-    let mut host = std::process::Command::new(std::env::current_exe().expect("it has a path"))
-        .args(["--exact", name, "--nocapture"])
-        .env(HOST, "1")
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("it can be started again");
-    let lines = std::io::BufReader::new(host.stdout.take().expect("it is piped")).lines();
-    let mut pids = lines.filter_map(|line| line.ok()?.strip_prefix("worker ")?.parse::<u32>().ok());
-    let pid = pids.next().expect("the host starts a worker");
+    let (host, pids) = Host::start(module_path!(), name, "host");
+    let pid = pids[0];
     assert!(is_alive(pid));
-    host.kill().expect("it is ours");
-    host.wait().expect("it is ours");
+    host.kill();
     gone(pid).await;
 }
 

@@ -1,14 +1,15 @@
 //! The outcome contract, row by row, on real Python: what each caller gets, and whether the
 //! function ran.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, CallError, ExitStatus, Pool, PoolConfig};
 use serde_json::{Value, json};
-use support::{Events, capped, lines, pids, signal, start, until, worker};
 use tempfile::TempDir;
+
+use crate::support::{
+    Events, capped, ended, exists, json_call, lines, pids, signal, spawn, start, until, worker,
+};
 
 fn contract() -> PoolConfig {
     worker("contract.py")
@@ -20,20 +21,6 @@ fn scratch() -> TempDir {
 
 async fn call(pool: &Pool, function: &'static str, argument: Value) -> Result<Value, CallError> {
     capped(function, pool.call(function, &argument)).await
-}
-
-/// A call that has been sent, and runs once its file is there.
-fn spawn(pool: &Pool, call: Call) -> actix_rt::task::JoinHandle<Result<Value, CallError>> {
-    let pool = pool.clone();
-    actix_rt::spawn(async move { pool.request(call).await?.json() })
-}
-
-fn json_call(function: &'static str, argument: Value) -> Call {
-    Call::json(function, &argument).expect("a value is JSON")
-}
-
-async fn ended<T>(call: actix_rt::task::JoinHandle<T>) -> T {
-    capped("a call", call).await.expect("the task lives")
 }
 
 #[actix_rt::test]
@@ -353,7 +340,7 @@ async fn a_pool_that_shuts_down_ends_what_runs_and_refuses_what_comes() {
     assert!(ended(running).await.is_ok());
     assert_eq!(ended(waiting).await.expect("it was in before"), json!("waiting"));
     ended(stopping).await;
-    assert!(!support::exists(pid));
+    assert!(!exists(pid));
     let error = call(&pool, "predict", json!({"value": 1})).await.expect_err("it is over");
     assert!(matches!(error, CallError::ShuttingDown), "{error:?}");
 }

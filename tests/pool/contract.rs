@@ -1,27 +1,13 @@
 //! Where the contract was broken once: what a caller hears when the pool, the code or the clock
 //! changes under the call.
 
-mod support;
-
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, ConfigError, Pool, PoolConfig, StartError, WorkerEvent};
 use serde_json::{Value, json};
-use support::{Events, capped, lines, signal, slots, start, until, worker};
 use tempfile::TempDir;
 
-fn json_call(function: &'static str, argument: Value) -> Call {
-    Call::json(function, &argument).expect("a value is JSON")
-}
-
-fn spawn(pool: &Pool, call: Call) -> actix_rt::task::JoinHandle<Result<Value, CallError>> {
-    let pool = pool.clone();
-    actix_rt::spawn(async move { pool.request(call).await?.json() })
-}
-
-async fn ended<T>(call: actix_rt::task::JoinHandle<T>) -> T {
-    capped("a call", call).await.expect("the task lives")
-}
+use crate::support::{Events, capped, ended, json_call, lines, signal, slots, spawn, start, until, worker};
 
 /// Calls a function of the new code without pause; from its first answer on every call must have
 /// one.

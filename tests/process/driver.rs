@@ -1,8 +1,7 @@
 //! Drives one worker process without the actors. The main structure is [`Driver`].
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::future::{Future, poll_fn};
-use std::path::PathBuf;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +10,7 @@ use actix_pyproc::{Call, CallError, Exit, PoolConfig, Reply, StartError};
 use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent, Phase};
 use actix_pyproc_actors::id::{CallId, Generation, SlotId};
 
-/// No event of these tests takes longer.
-const CAP: Duration = Duration::from_secs(20);
+use crate::support::{capped, fixture};
 
 pub(crate) type Event = LinkEvent<PythonBackend>;
 
@@ -23,16 +21,9 @@ pub(crate) struct Driver {
     next: u32,
 }
 
+/// The default configuration with a fixture.
 pub(crate) fn worker(name: &str) -> PoolConfig {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/process/workers", name].iter().collect();
-    PoolConfig::new(path)
-}
-
-pub(crate) async fn capped<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(CAP, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what} took longer than {CAP:?}"),
-    }
+    PoolConfig::new(fixture(name))
 }
 
 /// What `PythonBackend::new` or the first launch fails with.
@@ -114,33 +105,4 @@ impl Driver {
         })
         .await;
     }
-}
-
-/// Waits until no process has this number, or it is a zombie's of somebody else.
-pub(crate) async fn gone(pid: u32) {
-    capped("the end of a process", async {
-        while is_alive(pid) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
-}
-
-/// Whether a process has this number; a zombie counts if it is ours to reap.
-pub(crate) fn is_alive(pid: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let (_, rest) = stat.rsplit_once(')').expect("the name stands in parentheses");
-    let mut fields = rest.split_whitespace();
-    let (state, parent) = (fields.next(), fields.next());
-    state != Some("Z") || parent == Some(&std::process::id().to_string())
-}
-
-/// The numbers of the processes that this one has started and not reaped.
-pub(crate) fn children() -> Vec<u32> {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("there is a /proc");
-    let read = |task: std::io::Result<std::fs::DirEntry>| {
-        std::fs::read_to_string(task.ok()?.path().join("children")).ok()
-    };
-    let lists: Vec<String> = tasks.filter_map(read).collect();
-    lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|pid| pid.parse().ok()).collect()
 }

@@ -1,19 +1,18 @@
 //! What others see of a pool: a span per call, and the figures through the `metrics` facade.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use actix_pyproc::Call;
 use serde_json::json;
-use support::{start, worker};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Instrument as _, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::support::{start, worker};
 
 /// The fields of the spans of calls, in their order.
 #[derive(Clone, Default)]

@@ -1,27 +1,20 @@
 //! Thousands of deadlines that pass about when their calls end. No interrupt lands in another call
 //! or in the worker's own code.
 
-mod support;
-
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix_pyproc::{Call, CallError, Pool, PoolConfig, WorkerEvent};
+use actix_pyproc::{Call, CallError, Pool, WorkerEvent};
 use serde_json::{Value, json};
-use support::{Events, capped, pids, start};
+
+use crate::support::{Events, capped, pids, start, worker};
 
 /// How many calls have a deadline.
 const CALLS: u64 = 6000;
 /// As many make calls with a deadline as make calls without: all of them start at once, or nearly
 /// so.
 const CALLERS: u64 = 2;
-
-fn worker(name: &str) -> PoolConfig {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "faults", name].iter().collect();
-    PoolConfig::new(path).workers(2).kill_grace(Duration::from_secs(10)).call_timeout(None)
-}
 
 #[derive(Default)]
 struct Tally {
@@ -74,7 +67,8 @@ async fn neighbour(pool: Pool, stop: Rc<Cell<bool>>) -> u64 {
 }
 
 async fn no_interrupt_hits_another(file: &str) {
-    let pool = start(worker(file)).await;
+    let config = worker(file).workers(2).kill_grace(Duration::from_secs(10)).call_timeout(None);
+    let pool = start(config).await;
     let before = pids(&pool).await;
     let mut events = Events::of(&pool).await;
     let (seed, stop) = (fastrand::u64(..), Rc::new(Cell::new(false)));

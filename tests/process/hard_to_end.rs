@@ -1,22 +1,21 @@
 //! Workers that a signal to their process group does not reach, or that do not die of SIGKILL.
 
-mod process;
-
-use std::io::BufRead as _;
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, Pool};
 use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
-use process::{Driver, capped, gone, is_alive, worker};
+
+use crate::driver::{Driver, worker};
+use crate::host::{Host, role, tell};
+use crate::support::capped;
+use crate::support::processes::{gone, is_alive, signal};
 
 /// A process that is none of ours to reap, and is killed at the end of a test.
 struct Bystander(u32);
 
 impl Drop for Bystander {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.0).ok().and_then(rustix::process::Pid::from_raw);
-        let killed = rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::KILL);
-        assert!(killed.is_ok() || std::thread::panicking(), "it lives until now");
+        signal(self.0, "KILL");
     }
 }
 
@@ -51,30 +50,17 @@ async fn worker_that_left_its_process_group_is_killed_as_any_other() {
 
 #[actix_rt::test]
 async fn worker_that_left_its_process_group_dies_when_its_host_is_killed() {
-    const HOST: &str = "HARD_TO_END_IS_HOST";
     let name = "worker_that_left_its_process_group_dies_when_its_host_is_killed";
-    if let Some(session) = std::env::var_os(HOST) {
+    if let Some(session) = role() {
         let (driver, bystander) = escaped(session == "true").await;
-        println!("\npids {} {}", driver.link.pid(), bystander.0);
-        std::future::pending::<()>().await;
+        tell(&[driver.link.pid(), bystander.0]).await;
     }
     for session in ["false", "true"] {
-        // This test, in a process of its own, is the host.
-        let mut host = std::process::Command::new(std::env::current_exe().expect("it has a path"))
-            .args(["--exact", name, "--nocapture"])
-            .env(HOST, session)
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("it can be started again");
-        let mut lines = std::io::BufReader::new(host.stdout.take().expect("it is piped")).lines();
-        let pids = lines.find_map(|line| line.ok()?.strip_prefix("pids ").map(str::to_owned));
-        let pids = pids.expect("the host starts a worker");
-        let (worker, bystander) = pids.split_once(' ').expect("there are two");
-        let (worker, bystander) = (worker.parse().expect("a number"), bystander.parse().expect("a number"));
+        let (host, pids) = Host::start(module_path!(), name, session);
+        let [worker, bystander] = pids[..] else { panic!("{pids:?}") };
         let _bystander = Bystander(bystander);
         assert!(is_alive(worker));
-        host.kill().expect("it is ours");
-        host.wait().expect("it is ours");
+        host.kill();
         gone(worker).await;
     }
 }

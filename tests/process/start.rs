@@ -1,7 +1,5 @@
 //! How workers start, and how they do not.
 
-mod process;
-
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,11 +11,10 @@ use actix_pyproc::backend::PythonBackend;
 use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, FunctionKind, PoolConfig, StartError};
 use actix_pyproc_actors::backend::{Backend as _, Link as _};
 use actix_pyproc_actors::id::{Generation, SlotId};
-use process::{Driver, capped, children, gone, start_error, worker};
 
-fn basic() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests/process/workers/basic.py"].iter().collect()
-}
+use crate::driver::{Driver, start_error, worker};
+use crate::support::fixture;
+use crate::support::processes::gone;
 
 /// A program that stands in for an interpreter.
 fn fake_python(directory: &tempfile::TempDir, script: &str) -> PathBuf {
@@ -44,8 +41,7 @@ async fn worker_that_is_ready_tells_its_functions() {
 
 #[actix_rt::test]
 async fn module_is_run_from_the_working_directory() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/workers");
-    let mut driver = Driver::start(PoolConfig::module("basic").cwd(directory)).await;
+    let mut driver = Driver::start(PoolConfig::module("basic").cwd(fixture(""))).await;
     let reply = driver.call(Call::raw_json("echo", "7")).await.expect("it returns");
     assert_eq!(reply.json::<i32>().expect("it is a number"), 7);
 }
@@ -145,7 +141,7 @@ async fn paths_need_not_be_utf_8() {
     let odd = directory.path().join(std::ffi::OsString::from_vec(b"caf\xe9".to_vec()));
     std::fs::create_dir(&odd).expect("the directory is ours");
     let (script, python) = (odd.join("w\u{e9}rker.py"), odd.join("python"));
-    std::fs::copy(basic(), &script).expect("the disk has room");
+    std::fs::copy(fixture("basic.py"), &script).expect("the disk has room");
     let found =
         std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
     let found =
@@ -211,26 +207,4 @@ async fn interpreter_that_hangs_is_given_up_and_killed() {
     let config = worker("basic.py").python(python).start_timeout(Duration::from_millis(200));
     let error = start_error(config).await;
     assert!(error.to_string().contains("did not answer"), "{error}");
-}
-
-#[actix_rt::test]
-async fn dropped_launch_leaves_no_process() {
-    let config = Arc::new(worker("hangs_at_start.py"));
-    let backend = PythonBackend::new(config).await.expect("Python is there");
-    let before = children();
-    let mut launch = backend.launch(SlotId(0), Generation(1));
-    let started = capped("the fork", async {
-        loop {
-            // The launch is polled until its process is there, and then for a random while.
-            let turn = Duration::from_millis(1);
-            assert!(tokio::time::timeout(turn, &mut launch).await.is_err(), "it hangs");
-            let new = children().into_iter().find(|pid| !before.contains(pid));
-            if let Some(pid) = new {
-                return pid;
-            }
-        }
-    });
-    let pid = started.await;
-    drop(launch);
-    gone(pid).await;
 }

@@ -1,0 +1,11 @@
+//! The whole pool on real Python: what its callers get, and how it starts, changes and ends.
+
+mod contract;
+mod interrupts;
+mod lifecycle;
+mod observe;
+mod outcomes;
+mod stacks;
+#[path = "../support/mod.rs"]
+mod support;
+mod typed;
