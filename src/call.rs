@@ -1,4 +1,4 @@
-//! What callers send, and what they get. The main structure is [`Call`].
+//! The message of a call and its reply. The main structure is [`Call`].
 
 mod affinity;
 mod reply;
@@ -53,11 +53,11 @@ type Metadata = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 const NO_CLASS: u32 = u32::MAX;
 
 impl Call {
-    /// A call whose argument is JSON. What has no JSON for serde_json, such as a NaN, goes as
-    /// `null`.
+    /// Creates a call with a JSON argument. Values that JSON cannot express, such as NaN, become
+    /// `null`, as serde_json writes them.
     ///
     /// # Errors
-    /// [`CallError::Encode`] if the argument cannot be written as JSON.
+    /// [`CallError::Encode`] if the argument cannot be serialized to JSON.
     pub fn json(
         function: impl Into<Cow<'static, str>>,
         argument: &(impl Serialize + ?Sized),
@@ -65,10 +65,10 @@ impl Call {
         Ok(Self::new(function.into(), Codec::Json, to_json(argument).map_err(unencodable)?))
     }
 
-    /// A call whose argument, and result, is MessagePack.
+    /// Creates a call whose argument and result are MessagePack.
     ///
     /// # Errors
-    /// [`CallError::Encode`] if the argument cannot be written as MessagePack.
+    /// [`CallError::Encode`] if the argument cannot be serialized to MessagePack.
     pub fn msgpack(
         function: impl Into<Cow<'static, str>>,
         argument: &(impl Serialize + ?Sized),
@@ -76,18 +76,18 @@ impl Call {
         Ok(Self::new(function.into(), Codec::Msgpack, to_msgpack(argument).map_err(unencodable)?))
     }
 
-    /// A call whose argument is bytes as they are; they are not copied on their way to the socket.
+    /// Creates a call whose argument is raw bytes, which go to the socket without a copy.
     pub fn bytes(function: impl Into<Cow<'static, str>>, argument: impl Into<Bytes>) -> Self {
         Self::new(function.into(), Codec::Bytes, argument.into())
     }
 
-    /// A call whose argument is JSON text already. It is not checked here; the worker refuses what
-    /// is no JSON.
+    /// Creates a call whose argument is JSON text. The text is not checked here; the worker rejects
+    /// invalid JSON.
     pub fn raw_json(function: impl Into<Cow<'static, str>>, argument: impl Into<Bytes>) -> Self {
         Self::new(function.into(), Codec::Json, argument.into())
     }
 
-    /// A call whose argument is MessagePack already. It is not checked here.
+    /// Creates a call whose argument is encoded MessagePack. It is not checked here.
     pub fn raw_msgpack(function: impl Into<Cow<'static, str>>, argument: impl Into<Bytes>) -> Self {
         Self::new(function.into(), Codec::Msgpack, argument.into())
     }
@@ -105,29 +105,31 @@ impl Call {
         }
     }
 
-    /// Ends the call with [`CallError::DeadlineExceeded`] this long after the pool took it.
+    /// Sets the deadline: the call ends with [`CallError::DeadlineExceeded`] this long after the
+    /// pool admitted it. Default: `call_timeout` of the configuration.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Allows the pool to run the call again after a worker died while it ran.
+    /// Allows the pool to retry the call if a worker dies while it runs.
     #[must_use]
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
     }
 
-    /// Sends calls with an equal key to the same worker while it lives, whether they come from Rust
-    /// or over HTTP.
+    /// Routes calls with equal keys to the same worker for as long as it lives, whether they come
+    /// from Rust or over HTTP.
     #[must_use]
     pub fn affinity(mut self, key: impl AffinityKey) -> Self {
         self.affinity = Some(affinity::hash(&key));
         self
     }
 
-    /// Adds a string that the function can read beside its argument. The last of one key counts.
+    /// Adds a string that the function can read beside its argument. A later value of the same key
+    /// replaces the earlier one.
     #[must_use]
     pub fn metadata(
         mut self,
@@ -141,7 +143,7 @@ impl Call {
         self
     }
 
-    /// Adds the W3C trace context that the call belongs to.
+    /// Sets the W3C trace context of the call.
     #[must_use]
     pub fn traceparent(self, traceparent: impl Into<Cow<'static, str>>) -> Self {
         self.metadata("traceparent", traceparent)
@@ -159,7 +161,7 @@ impl Call {
         self.codec
     }
 
-    /// The argument as it is encoded.
+    /// The encoded argument.
     #[must_use]
     pub const fn payload(&self) -> &Bytes {
         &self.payload
@@ -172,7 +174,7 @@ impl Call {
         entries.iter().find(|(other, _)| other == key).map(|(_, value)| &**value)
     }
 
-    /// Whether the pool may run the call again after a worker died while it ran.
+    /// Whether the pool may retry the call if a worker dies while it runs.
     #[must_use]
     pub const fn is_idempotent(&self) -> bool {
         self.idempotent
@@ -256,7 +258,7 @@ mod tests {
     use crate::error::CallError;
 
     #[test]
-    fn what_the_builder_was_told_is_what_the_actors_read() {
+    fn what_the_builder_sets_is_what_the_actors_read() {
         let call = Call::bytes("f", &b"x"[..]);
         assert_eq!(
             (Request::timeout(&call), Request::idempotent(&call), Request::affinity(&call)),

@@ -1,4 +1,4 @@
-//! How calls, processes and starts fail. The main structure is [`CallError`].
+//! The errors of calls and of starts, and how processes exit. The main structure is [`CallError`].
 
 mod exit;
 mod start;
@@ -9,34 +9,34 @@ use std::time::Duration;
 pub use exit::{Exit, ExitCause, ExitStatus};
 pub use start::StartError;
 
-/// How a call ended that gave no reply. Every call ends exactly once, and the value says which way.
+/// Why a call returned no reply. Every call ends exactly once, in a reply or in one of these.
 ///
-/// [`CallError::may_have_run`] tells whether the function may have run, in part or as a whole.
+/// [`CallError::may_have_run`] says whether the function may have run, in part or completely.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The function raised. It ran once.
+    /// The function raised an exception. It ran once.
     #[error("{type_name}: {message}")]
     Exception {
         /// The qualified name of the exception's type.
         type_name: Box<str>,
         /// Its text.
         message: Box<str>,
-        /// As Python prints it.
+        /// The traceback, as Python prints it.
         traceback: Box<str>,
     },
-    /// There is no such function. Nothing ran.
+    /// The worker exposes no function of this name. Nothing ran.
     #[error("no function {function:?}; there are {}", known.join(", "))]
     UnknownFunction {
         /// The name that was called.
         function: Box<str>,
-        /// The names that exist.
+        /// The names of the functions that the worker exposes.
         known: Arc<[String]>,
     },
     /// The queue is full. The call did not run.
     #[error("the pool is overloaded; try again in {retry_after:?}")]
     Overloaded {
-        /// When there may be room again.
+        /// After how long the queue may have room again.
         retry_after: Duration,
     },
     /// The deadline passed.
@@ -45,60 +45,60 @@ pub enum CallError {
         /// Whether the function had started.
         started: bool,
     },
-    /// The worker died while the call ran. It may have run in part, or as a whole.
+    /// The worker died while the call ran. The function may have run in part or completely.
     #[error("the worker was lost while the call ran: {exit}")]
     WorkerLost {
         /// How the worker ended.
         exit: Arc<Exit>,
         /// The last lines of its standard error, oldest first.
         stderr_tail: Arc<[String]>,
-        /// Always true: a call that had not started goes on elsewhere.
+        /// Always true: a call that had not started is requeued for another worker.
         started: bool,
     },
-    /// The call was running in as many workers that died as it may, each time as the one that may
-    /// have been the cause, and is not tried again.
+    /// The call was running in `max_attempts` workers that died, each time as a possible cause of
+    /// the death, and is not retried.
     #[error("the call was running in {attempts} workers that died, the last one {exit}")]
     Quarantined {
-        /// In how many workers that died it was running.
+        /// The number of workers that died while it ran.
         attempts: u32,
-        /// How the last one ended.
+        /// How the last of them exited.
         exit: Arc<Exit>,
     },
     /// No worker serves, and none is about to. The call did not run.
     #[error("no worker serves; try again in {retry_after:?}")]
     Unavailable {
-        /// Why no worker serves: how the last start failed, how the last worker ended, or what
-        /// broke the pool.
+        /// Why no worker serves: the error of the last start, the exit of the last worker, or the
+        /// panic that stopped the pool.
         #[source]
         cause: Option<Arc<StartError>>,
-        /// When the next start is tried.
+        /// After how long the pool starts a worker again.
         retry_after: Duration,
     },
     /// The argument, or the result, could not be encoded.
     #[error("encode {}: {message}", if *.ran { "the result" } else { "the argument" })]
     Encode {
-        /// What the encoder said.
+        /// The encoder's message.
         message: Box<str>,
-        /// Whether the function ran: then it was the result.
+        /// Whether the function ran. If it did, the result is meant, else the argument.
         ran: bool,
     },
     /// The argument, or the result, could not be decoded.
     #[error("decode {}: {message}", if *.ran { "the result" } else { "the argument" })]
     Decode {
-        /// What the decoder said.
+        /// The decoder's message.
         message: Box<str>,
-        /// Whether the function ran: then it was the result.
+        /// Whether the function ran. If it did, the result is meant, else the argument.
         ran: bool,
     },
     /// The argument, or the result, is longer than `max_frame`.
     #[error("{} is above the limit of {limit} bytes{}", if *.ran { "the result" } else { "the argument" },
         size.map_or(String::new(), |size| format!(": {size}")))]
     PayloadTooLarge {
-        /// Its length, if that is known.
+        /// Its length in bytes, if known.
         size: Option<usize>,
-        /// The greatest length.
+        /// The maximum length in bytes.
         limit: usize,
-        /// Whether the function ran: then it was the result.
+        /// Whether the function ran. If it did, the result is meant, else the argument.
         ran: bool,
     },
     /// The pool is shutting down. The call did not run.
@@ -107,7 +107,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The name of the variant, in snake case: the key for counters and logs.
+    /// The variant's name in snake case, as counters and logs use it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -125,7 +125,7 @@ impl CallError {
         }
     }
 
-    /// Whether the function may have run, in part or as a whole.
+    /// Whether the function may have run, in part or completely.
     #[must_use]
     pub const fn may_have_run(&self) -> bool {
         match self {
@@ -139,7 +139,7 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may succeed later, and did not run: it may be made again without harm.
+    /// Whether the call did not run and may succeed later, so that retrying it is safe.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! The pool as its users hold it. The main structure is [`Pool`].
+//! The handle of a pool. The main structure is [`Pool`].
 
 mod future;
 
@@ -23,25 +23,28 @@ use tokio::sync::oneshot;
 use self::future::call_span;
 pub use self::future::{ReplyFuture, ValueFuture};
 use crate::backend::PythonBackend;
+use crate::call::Call;
+use crate::config::{ActorThread, PoolConfig};
+use crate::error::StartError;
 use crate::journal::{GetHistory, Journal};
 use crate::status::PoolStatus;
 use crate::typed::Declared;
-use crate::{ActorThread, Call, FunctionInfo, PoolConfig, StartError};
+use crate::wire::message::FunctionInfo;
 
-/// Where calls are sent: an actor that takes [`Call`] messages.
+/// The address of a pool: the actor that accepts [`Call`] messages.
 pub type PoolAddr = Addr<Router<PythonBackend>>;
 
 /// Something that happened to a worker or to the pool, as an actor message.
 pub type WorkerEvent = actix_pyproc_actors::WorkerEvent<PythonBackend>;
 
-/// A call that runs longer than this many pipeline budgets stalls its worker: what waits behind it
-/// goes elsewhere.
+/// A call that runs longer than this many pipeline budgets stalls its worker: the calls that wait
+/// behind it are requeued for other workers.
 const STALL_BUDGETS: u32 = 10;
 
 /// A supervised pool of Python processes.
 ///
-/// It is a handle: clones are cheap, name the same pool, and can be used from any thread. When the
-/// last one is dropped without [`Pool::shutdown`], the pool stops at once: calls end with
+/// This is a handle: clones are cheap, refer to the same pool, and can be used from any thread. If
+/// the last one is dropped without [`Pool::shutdown`], the pool stops at once, and calls end with
 /// [`CallError::ShuttingDown`](crate::CallError::ShuttingDown) or
 /// [`CallError::WorkerLost`](crate::CallError::WorkerLost).
 ///
@@ -67,11 +70,11 @@ pub struct Pool {
 struct Shared {
     actors: Actors,
     config: Arc<PoolConfig>,
-    /// Ends the thread of a pool that has one of its own, by being dropped.
+    /// Dropping it stops the thread of a pool that has its own.
     _thread: Option<oneshot::Sender<()>>,
 }
 
-/// What crosses threads of a pool.
+/// The parts of a pool that can be sent to other threads.
 #[derive(Clone)]
 struct Actors {
     router: PoolAddr,
@@ -81,14 +84,14 @@ struct Actors {
 }
 
 impl Pool {
-    /// Starts the workers, and resolves when all of them (or `min_ready`) are ready.
+    /// Starts the workers, and resolves when all of them, or `min_ready` of them, are ready.
     ///
-    /// The actors run on the current arbiter, or on a thread of their own if the configuration says
-    /// so or there is no arbiter here (a plain tokio runtime).
+    /// The actors run on the current arbiter. They run on a thread of their own if the
+    /// configuration says so, or if there is no current arbiter, as on a plain tokio runtime.
     ///
     /// # Errors
     /// [`StartError`] as soon as a worker fails to start, with its exit status and the last lines
-    /// of its standard error. No process is left.
+    /// of its standard error. No process is left running.
     pub async fn start(config: PoolConfig) -> Result<Self, StartError> {
         config.validate().map_err(StartError::from)?;
         let config = Arc::new(config);
@@ -113,21 +116,21 @@ impl Pool {
         }
     }
 
-    /// Sends a call, as the plain actor message that it is: the outer error says that the pool's
-    /// arbiter is gone, the inner one how the call ended.
+    /// Sends a call as a plain actor message. The outer error reports that the pool's arbiter has
+    /// stopped, the inner one how the call ended.
     ///
-    /// Cancellation safety: dropping the future takes the call out of the queue, or interrupts it
+    /// Cancellation safety: dropping the future removes the call from the queue, or interrupts it
     /// if it runs.
     pub fn send(&self, call: Call) -> Request<Router<PythonBackend>, Call> {
         self.shared.actors.router.send(call)
     }
 
-    /// Sends a call at once, and resolves to how it ended; a pool whose arbiter is gone is
+    /// Sends a call at once and resolves to its outcome. If the pool's arbiter has stopped, that is
     /// [`CallError::ShuttingDown`](crate::CallError::ShuttingDown).
     ///
-    /// Each call is a [`tracing`] span, `pyproc::call` at level `debug`, below the caller's own:
-    /// with the function, how the call ended, which worker ran it and how long that took. It costs
-    /// nothing while nobody listens to that level.
+    /// Each call is a [`tracing`] span, `pyproc::call` at level `debug`, inside the caller's span.
+    /// Its fields are the function, the outcome, the worker and the service time. The span costs
+    /// nothing while no subscriber enables that level.
     ///
     /// # Errors
     /// Any [`CallError`](crate::CallError): every call ends exactly once, and the value says how.
@@ -136,8 +139,8 @@ impl Pool {
         ReplyFuture::new(span, self.send(call))
     }
 
-    /// Calls a function with a JSON argument and reads its JSON result. The call is sent at once,
-    /// and the future holds on to nothing that was passed.
+    /// Calls a function with a JSON argument and decodes its JSON result. The call is sent at once,
+    /// and the future borrows nothing.
     ///
     /// # Errors
     /// Any [`CallError`](crate::CallError); [`CallError::Decode`](crate::CallError::Decode) if the
@@ -150,13 +153,13 @@ impl Pool {
         ValueFuture::new(Call::json(function, argument).map(|call| self.request(call)))
     }
 
-    /// The pool's address: `addr.send(call)` is what [`Pool::send`] does.
+    /// The pool's address. [`Pool::send`] is `addr.send(call)`.
     #[must_use]
     pub fn addr(&self) -> PoolAddr {
         self.shared.actors.router.clone()
     }
 
-    /// The pool as somebody who takes calls, for code that is to be tested with another one.
+    /// The pool as a `Recipient<Call>`, so that tests can substitute another actor.
     #[must_use]
     pub fn recipient(&self) -> Recipient<Call> {
         self.shared.actors.router.clone().recipient()
@@ -168,13 +171,13 @@ impl Pool {
         &self.shared.config
     }
 
-    /// The functions that the workers expose, as the last worker to become ready named them.
+    /// The functions that the workers expose, as reported by the worker that became ready last.
     #[must_use]
     pub fn functions(&self) -> Arc<[FunctionInfo]> {
         self.shared.actors.backend.catalog()
     }
 
-    /// Workers that start from now on must have these functions.
+    /// Requires these functions of workers that start from now on.
     pub(crate) fn require(&self, declared: Vec<Declared>) {
         self.shared.actors.backend.require(declared);
     }
@@ -185,66 +188,68 @@ impl Pool {
         self.shared.actors.backend.python_version()
     }
 
-    /// A row per slot, counters since the start, and latency quantiles. Empty once the pool has
-    /// shut down.
+    /// A row per slot, counters since the start, and latency quantiles. Once the pool has shut down
+    /// there are no rows, but the counters keep their last values.
     pub async fn status(&self) -> PoolStatus {
         let Actors { router, supervisor, journal, backend } = &self.shared.actors;
         let calls = router.send(GetStatus).await.unwrap_or_default();
         let slots = supervisor.send(GetSlots::default()).await.unwrap_or_default();
-        // Asked last, so that it has heard of all that the rows tell.
+        // Queried last, so that its history includes every event that the rows reflect.
         let history = journal.send(GetHistory).await.unwrap_or_default();
         PoolStatus::new(calls, slots, history, backend.class_names())
     }
 
-    /// Sends every [`WorkerEvent`] from now on to this recipient.
+    /// Sends every future [`WorkerEvent`] to this recipient.
     pub async fn subscribe(&self, recipient: Recipient<WorkerEvent>) {
         // A pool that has shut down has no more events.
         let _ = self.shared.actors.supervisor.send(Subscribe(recipient)).await;
     }
 
-    /// Replaces all workers one by one with ones that read the code anew; each new one serves
-    /// before the old one drains.
+    /// Replaces all workers one by one with new processes, which load the current code. Each new
+    /// worker serves before the old one drains. Resolves when all are replaced.
     ///
     /// # Errors
-    /// [`StartError`] if a new worker does not start: the old ones then stay.
+    /// [`StartError`] if a new worker does not start. The workers that were not replaced yet keep
+    /// serving.
     pub async fn reload(&self) -> Result<(), StartError> {
         started(self.shared.actors.supervisor.send(ReloadAll::default()).await)
     }
 
-    /// Changes the number of workers. Those that go finish what they have.
+    /// Changes the number of workers. Workers that are removed finish their calls first.
     ///
     /// # Errors
     /// [`StartError::InvalidConfig`] if `workers` is not from 1 to 65,535, and nothing changes.
-    /// Another [`StartError`] if a new worker does not start; it is tried again with the usual
-    /// delays.
+    /// Another [`StartError`] if a new worker does not start; the pool retries the start with
+    /// the usual delays.
     pub async fn resize(&self, workers: u32) -> Result<(), StartError> {
         PoolConfig::clone(&self.shared.config).min_ready(0).workers(workers as usize).validate()?;
         started(self.shared.actors.supervisor.send(Resize::new(workers)).await)
     }
 
-    /// Replaces the process of one slot; the new one serves before the old one drains. `false` if
-    /// the slot does not serve.
+    /// Starts to replace the process of one slot, and does not wait for it: the new process serves
+    /// before the old one drains. Returns `false` if the slot does not serve.
     pub async fn replace(&self, slot: u32) -> bool {
         self.shared.actors.supervisor.send(ReplaceSlot(SlotId(slot))).await.unwrap_or(false)
     }
 
-    /// Lets no more calls in, lets those that are in end, and stops the workers, within the
+    /// Stops admitting calls, waits for the admitted ones to end, and stops the workers, within the
     /// configuration's `drain_timeout`.
     pub async fn shutdown(&self) {
         self.shutdown_within(self.shared.config.drain_timeout).await;
     }
 
-    /// As [`Pool::shutdown`]; at the deadline what still waits ends with
-    /// [`CallError::ShuttingDown`](crate::CallError::ShuttingDown), and what still runs is killed.
+    /// Shuts down like [`Pool::shutdown`], with another deadline. At the deadline, calls that still
+    /// wait end with [`CallError::ShuttingDown`](crate::CallError::ShuttingDown), and workers that
+    /// still run a call are killed.
     pub async fn shutdown_within(&self, deadline: Duration) {
-        // A supervisor that is gone has stopped.
+        // A supervisor that does not answer has stopped already.
         let _ = self.shared.actors.supervisor.send(Shutdown { deadline }).await;
     }
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not the whole configuration: the environment of workers can hold passwords.
+        // Not the whole configuration: the environment of the workers may contain passwords.
         let PoolConfig { worker, workers, .. } = &*self.shared.config;
         f.debug_struct("Pool").field("worker", worker).field("workers", workers).finish_non_exhaustive()
     }
@@ -272,7 +277,7 @@ impl Actors {
         let router = Router::start(Rc::clone(&shared), desks.clone(), limits(config), config.call_timeout);
         let supervisor = Supervisor::start_with(shared, router.clone(), desks, settings(config));
         let journal = Journal::default().start();
-        // No worker is ready before the current task yields, so it hears of each.
+        // No worker becomes ready before the current task yields, so the journal misses none.
         supervisor.do_send(Subscribe(journal.clone().recipient()));
         Self { router, supervisor, journal, backend }
     }
@@ -288,7 +293,7 @@ async fn on_own_thread(config: Arc<PoolConfig>) -> Result<(Actors, oneshot::Send
             let backend = match PythonBackend::new(Arc::clone(&config)).await {
                 Ok(backend) => backend,
                 Err(error) => {
-                    // Whoever started the pool may have stopped waiting.
+                    // The caller may have dropped the receiver.
                     let _ = started_tx.send(Err(error));
                     return;
                 }
@@ -296,10 +301,10 @@ async fn on_own_thread(config: Arc<PoolConfig>) -> Result<(Actors, oneshot::Send
             let actors = Actors::start(backend, &config);
             let supervisor = actors.supervisor.clone();
             if started_tx.send(Ok(actors)).is_ok() {
-                // Resolves with an error, when the last handle of the pool is dropped.
+                // Resolves with an error when the last handle of the pool is dropped.
                 let _ = held.await;
             }
-            // A supervisor that is gone has stopped.
+            // A supervisor that does not answer has stopped already.
             let _ = supervisor.send(Shutdown { deadline: Duration::ZERO }).await;
         });
     };

@@ -1,4 +1,4 @@
-//! What a call can be bound to. The main item is [`AffinityKey`].
+//! Keys that route calls to the same worker. The main item is [`AffinityKey`].
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 /// A key for [`Call::affinity`](crate::Call::affinity): text, bytes, or an integer.
 ///
-/// A key is its bytes. An integer is its decimal text, so `7`, `"7"` and the header
-/// `X-Pyproc-Affinity: 7` are one key. The bytes are hashed with [FNV-1a, 64
-/// bits](https://datatracker.ietf.org/doc/html/draft-eastlake-fnv), which gives the same on every
-/// platform and in every build. The trait is sealed.
+/// Keys are compared by their bytes, and an integer by its decimal text: `7`, `"7"` and the header
+/// `X-Pyproc-Affinity: 7` are the same key. The bytes are hashed with [FNV-1a, 64
+/// bits](https://datatracker.ietf.org/doc/html/draft-eastlake-fnv), which returns the same hash on
+/// every platform and in every build. The trait is sealed.
 pub trait AffinityKey: sealed::Sealed {}
 
 mod sealed {

@@ -1,4 +1,4 @@
-//! What a call gives back. The main structure is [`Reply`].
+//! The result of a call. The main structure is [`Reply`].
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::error::CallError;
 use crate::wire::Codec;
 use crate::wire::codec::CodecError;
 
-/// What a function returned.
+/// The result that a function returned.
 #[derive(Clone, Debug)]
 pub struct Reply {
     payload: Bytes,
@@ -26,11 +26,11 @@ impl Reply {
         Self { payload, codec, slot, pid, service_us }
     }
 
-    /// Decodes the result, however it is encoded.
+    /// Decodes the result with the codec that it was encoded with.
     ///
     /// # Errors
-    /// [`CallError::Decode`] if the result is not a `T`. A result of raw bytes is only taken by
-    /// types that take bytes, such as [`Bytes`].
+    /// [`CallError::Decode`] if the result is not a `T`. Raw bytes decode only into types that
+    /// accept bytes, such as [`Bytes`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CallError> {
         self.codec.decode(&self.payload).map_err(undecodable)
     }
@@ -51,18 +51,18 @@ impl Reply {
         Codec::Msgpack.decode(&self.payload).map_err(undecodable)
     }
 
-    /// The result as it is encoded. It shares its memory with the read buffer of the socket; to
-    /// keep a small one for long, copy it.
+    /// The encoded result. It shares memory with the socket's read buffer: copy a small result that
+    /// you keep for long.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
         self.payload.clone()
     }
 
-    /// The result as a JSON value, however it is encoded. Raw bytes become a string if they are
-    /// UTF-8, else an array of numbers.
+    /// The result as a JSON value, whatever its codec. Raw bytes become a string if they are UTF-8,
+    /// else an array of numbers.
     ///
     /// # Errors
-    /// [`CallError::Decode`] if the result cannot be told in JSON.
+    /// [`CallError::Decode`] if the result cannot be expressed in JSON.
     pub fn value(&self) -> Result<serde_json::Value, CallError> {
         match self.codec {
             Codec::Bytes => Ok(match std::str::from_utf8(&self.payload) {

@@ -1,9 +1,9 @@
-//! How a process ended. The main structure is [`Exit`].
+//! How a worker process exited. The main structure is [`Exit`].
 
 use std::fmt;
 use std::sync::Arc;
 
-/// How a worker process ended, and what it left behind.
+/// How a worker process exited, with its last output.
 ///
 /// [`fmt::Display`] gives the status in one line: `killed by SIGKILL`, `exited with status 3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,13 +11,14 @@ use std::sync::Arc;
 pub struct Exit {
     /// Its process id.
     pub pid: u32,
-    /// What the system says of its end.
+    /// The exit status that the system reported.
     pub status: ExitStatus,
-    /// Why it ended.
+    /// Why it exited.
     pub cause: ExitCause,
     /// The last lines of its standard error, oldest first.
     pub stderr_tail: Arc<[String]>,
-    /// The stacks of its threads, if it was killed because it was stuck and could still tell them.
+    /// The stacks of its threads, if the pool killed it because it was stuck and it could still
+    /// print them.
     pub stacks: Option<Box<str>>,
 }
 
@@ -38,7 +39,7 @@ impl fmt::Display for Exit {
         match &self.cause {
             ExitCause::Crashed | ExitCause::Drained | ExitCause::Unkillable => Ok(()),
             ExitCause::Stuck => f.write_str(" because a cancelled call did not end"),
-            ExitCause::Stopped => f.write_str(" because it was stopped and did not go on"),
+            ExitCause::Stopped => f.write_str(" because it was stopped and did not continue"),
             ExitCause::DrainTimeout => f.write_str(" because it did not drain in time"),
             ExitCause::Shutdown => f.write_str(" because the pool shut down"),
             ExitCause::StartTimeout => f.write_str(" because it did not become ready in time"),
@@ -48,7 +49,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// What the system says of the end of a process.
+/// The exit status of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// It exited with this status.
@@ -60,8 +61,8 @@ pub enum ExitStatus {
         /// Whether it left a core file.
         core_dumped: bool,
     },
-    /// The program that hosts the pool has reaped it (it ignores `SIGCHLD`, or waits for any
-    /// child), or it has not ended ([`ExitCause::Unkillable`]).
+    /// The host program reaped the process itself (it ignores `SIGCHLD`, or waits for any child),
+    /// or the process has not exited ([`ExitCause::Unkillable`]).
     Unknown,
 }
 
@@ -102,17 +103,17 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// Why a process ended.
+/// Why a process exited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExitCause {
-    /// Of its own, or by a signal that the pool did not send.
+    /// The process exited by itself, or a signal killed it that the pool did not send.
     Crashed,
-    /// It was asked to drain, and did.
+    /// The pool asked it to drain, and it did.
     Drained,
     /// The pool killed it: a cancelled call did not end within the grace period.
     Stuck,
-    /// The pool killed it: it was stopped (`SIGSTOP`) and did not go on within the grace period.
+    /// The pool killed it: it was stopped (`SIGSTOP`) and did not continue within the grace period.
     Stopped,
     /// The pool killed it: it did not drain in time.
     DrainTimeout,
@@ -120,13 +121,13 @@ pub enum ExitCause {
     Shutdown,
     /// The pool killed it: it was not ready within `start_timeout`.
     StartTimeout,
-    /// The pool killed it: it closed its socket and lived on.
+    /// The pool killed it: it closed its socket but did not exit.
     Disconnected,
     /// The pool sent SIGKILL and the process did not die within 5 s: it waits in the kernel (for a
-    /// disk or a network file system), or a debugger holds it. The pool goes on without it, and
+    /// disk or a network file system), or a debugger holds it. The pool continues without it, and
     /// reaps it when it dies.
     Unkillable,
-    /// The pool killed it: what came from its socket breaks the protocol, in the way that is told.
+    /// The pool killed it: it sent bytes that violate the protocol, as the text describes.
     Protocol(Box<str>),
 }
 
@@ -164,7 +165,7 @@ mod tests {
     use super::{Exit, ExitCause, ExitStatus};
 
     #[test]
-    fn exit_is_told_in_one_line() {
+    fn exit_is_one_line_of_text() {
         let exit = |status, cause| Exit::new(1, status, cause).to_string();
         let killed = ExitStatus::Signal { number: 9, core_dumped: false };
         assert_eq!(exit(killed, ExitCause::Crashed), "killed by SIGKILL");

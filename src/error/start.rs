@@ -1,4 +1,4 @@
-//! Why a worker, and with it the pool, did not start. The main structure is [`StartError`].
+//! The errors of starting a worker or a pool. The main structure is [`StartError`].
 
 use std::io;
 use std::path::PathBuf;
@@ -8,25 +8,25 @@ use std::time::Duration;
 use super::Exit;
 use crate::config::ConfigError;
 
-/// Why a worker, and with it the pool, did not start.
+/// Why a worker did not start, and with it the pool.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     #[error("use the configuration: {0}")]
     InvalidConfig(#[source] Arc<ConfigError>),
-    /// No Python interpreter where one was looked for.
+    /// No Python interpreter was found.
     #[error("find a Python interpreter: {looked_for}")]
     InterpreterNotFound {
-        /// What was looked for, and where.
+        /// The name or path that was searched for, and where.
         looked_for: Box<str>,
     },
-    /// The interpreter does not do what a Python interpreter does.
+    /// The program does not behave like a Python interpreter.
     #[error("use {path:?} as a Python interpreter: {reason}")]
     InterpreterUnusable {
         /// Its path.
         path: PathBuf,
-        /// What it did instead, its standard error included.
+        /// What it did instead, with its standard error.
         reason: Box<str>,
     },
     /// The interpreter is older than Python 3.9.
@@ -40,62 +40,62 @@ pub enum StartError {
     /// The worker's script does not exist.
     #[error("find the worker script {path:?}")]
     ScriptNotFound {
-        /// Where it was looked for.
+        /// The path that was tried.
         path: PathBuf,
     },
-    /// The worker raised while it started.
+    /// The worker's script raised an exception while it started.
     #[error("start the worker: {type_name}: {message}")]
     Failed {
         /// The qualified name of the exception's type.
         type_name: Box<str>,
         /// Its text.
         message: Box<str>,
-        /// As Python prints it.
+        /// The traceback, as Python prints it.
         traceback: Box<str>,
-        /// How the process then ended; the last lines of its standard error are in it.
+        /// How the process then exited, with the last lines of its standard error.
         exit: Arc<Exit>,
     },
-    /// The worker ended before it was ready.
+    /// The worker exited before it was ready.
     #[error("start the worker: {exit} before it was ready")]
     Exited {
-        /// How it ended; the last lines of its standard error are in it.
+        /// How it exited, with the last lines of its standard error.
         exit: Arc<Exit>,
     },
     /// The worker was not ready in time, and was killed.
     #[error("start the worker: it was not ready within {after:?}")]
     TimedOut {
-        /// The time that it had.
+        /// How long the pool waited.
         after: Duration,
-        /// How it ended; the last lines of its standard error are in it.
+        /// How it exited, with the last lines of its standard error.
         exit: Arc<Exit>,
     },
-    /// The worker does not speak the protocol.
+    /// The worker violated the protocol.
     #[error("start the worker: it sent {what}")]
     Protocol {
         /// What it sent.
         what: Box<str>,
-        /// How it ended; the last lines of its standard error are in it.
+        /// How it exited, with the last lines of its standard error.
         exit: Arc<Exit>,
     },
-    /// The system refused something.
+    /// A system call failed.
     #[error("start the worker: {operation}: {source}")]
     Io {
-        /// What was tried.
+        /// What the pool was doing.
         operation: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: Arc<io::Error>,
     },
-    /// The workers have not the functions that were declared with [`functions!`](crate::functions),
-    /// or with other parameters or results.
+    /// The worker lacks a function that was declared with [`functions!`](crate::functions), or has
+    /// it with other parameters or another result.
     #[error("match the functions of Rust and Python: {}", problems.join("; "))]
     Signature {
-        /// What differs, function by function, with both sides.
+        /// The differences, one per function, with both sides.
         problems: Box<[String]>,
     },
-    /// Workers became ready and ended soon after, again and again.
+    /// Workers became ready and exited soon after, repeatedly.
     #[error("keep the workers running: the last one was ready and then {exit}")]
     Crashed {
-        /// How the last one ended; the last lines of its standard error are in it.
+        /// How the last one exited, with the last lines of its standard error.
         exit: Arc<Exit>,
     },
     /// An actor of the pool panicked, which is a defect of this crate: the pool never serves again.
@@ -103,10 +103,11 @@ pub enum StartError {
     Panicked {
         /// Which actor: `router`, `supervisor` or `worker`.
         actor: &'static str,
-        /// What the panic said.
+        /// The panic's message.
         message: Arc<str>,
     },
-    /// The pool stopped, or its arbiter did, before it had started or had changed as it was to.
+    /// The pool or its arbiter stopped before the pool had started, or before the change that was
+    /// asked for had finished.
     #[error("start the pool: it was stopped")]
     Stopped,
 }
@@ -116,7 +117,7 @@ impl StartError {
         move |source| Self::Io { operation, source: Arc::new(source) }
     }
 
-    /// How the process ended, if there was one.
+    /// How the process exited, if one was started.
     #[must_use]
     pub fn exit(&self) -> Option<&Arc<Exit>> {
         match self {
@@ -129,14 +130,13 @@ impl StartError {
         }
     }
 
-    /// The last lines of the process's standard error, oldest first: as a rule the Python
-    /// traceback.
+    /// The last lines of the process's standard error, oldest first; usually the Python traceback.
     #[must_use]
     pub fn stderr_tail(&self) -> &[String] {
         self.exit().map_or(&[], |exit| &exit.stderr_tail)
     }
 
-    /// What Python says of the failure: the traceback, or else the last lines of standard error.
+    /// The Python traceback, or the last lines of standard error if there is none.
     #[must_use]
     pub fn details(&self) -> String {
         match self {

@@ -21,9 +21,9 @@ use crate::error::CallError;
 pub(super) type Request = actix::dev::Request<Router<PythonBackend>, Call>;
 
 pin_project! {
-    /// A call that has been sent; resolves to how it ended.
+    /// A call that has been sent; resolves to its outcome.
     ///
-    /// Cancellation safety: dropping it takes the call out of the queue, or interrupts the call if
+    /// Cancellation safety: dropping it removes the call from the queue, or interrupts the call if
     /// it runs.
     #[must_use = "dropping the future cancels the call"]
     pub struct ReplyFuture {
