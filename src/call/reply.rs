@@ -79,19 +79,19 @@ impl Reply {
         self.codec
     }
 
-    /// The place in the pool of the worker that ran the call.
+    /// The slot of the worker that ran the call.
     #[must_use]
     pub const fn served_by(&self) -> u32 {
         self.slot.0
     }
 
-    /// The process that ran the call.
+    /// The process id of the worker that ran the call.
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// How long the call occupied its worker; 65,535 µs for that or more.
+    /// How long the call occupied its worker, at most 65,535 µs: longer times are reported as that.
     #[must_use]
     pub const fn service_time(&self) -> Duration {
         Duration::from_micros(self.service_us as u64)
