@@ -19,7 +19,8 @@ use crate::config::PoolConfig;
 use crate::error::{CallError, Exit, ExitCause, ExitStatus, StartError};
 use crate::process::launch::Plan;
 use crate::typed::{Declared, check};
-use crate::wire::message::{FaultOrder, FunctionInfo};
+use crate::wire::function::FunctionInfo;
+use crate::wire::message::FaultOrder;
 
 pub use link::PythonLink;
 use registry::{Registry, Unknown};

@@ -14,7 +14,6 @@
 //! status codes, and who may ask what.
 
 mod admission;
-mod annotation;
 mod body;
 mod call;
 mod control;
@@ -27,6 +26,7 @@ mod openapi;
 mod origin;
 mod problem;
 mod prometheus;
+mod schema;
 mod secret;
 
 pub use gateway::{Gateway, routes};

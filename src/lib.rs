@@ -73,7 +73,7 @@ pub use status::{FunctionRow, PoolStatus, SlotRow};
 pub use typed::private as __typed;
 pub use typed::{Functions, TypedCall};
 pub use wire::Codec;
-pub use wire::message::{FunctionInfo, FunctionKind, ParameterInfo};
+pub use wire::function::{Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo};
 
 pub use actix_pyproc_actors::router::{Distribution, LatencyStatus};
 pub use actix_pyproc_actors::{Generation, RetireReason, SlotId};

@@ -29,7 +29,7 @@ use crate::error::StartError;
 use crate::journal::{GetHistory, Journal};
 use crate::status::PoolStatus;
 use crate::typed::Declared;
-use crate::wire::message::FunctionInfo;
+use crate::wire::function::FunctionInfo;
 
 /// The address of a pool: the actor that accepts [`Call`] messages.
 pub type PoolAddr = Addr<Router<PythonBackend>>;

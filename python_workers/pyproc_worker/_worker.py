@@ -6,11 +6,11 @@ import sys
 from _thread import get_ident
 
 from . import _errors, _registry
-from ._bind import bind
+from ._bind import bind, binding_of
 from ._calls import Calls
 from ._codec import dump_text
 from ._context import STATE
-from ._describe import describe, is_async, read_parameters
+from ._describe import describe, is_async, read_signature
 from ._frames import FAILED, READY, ProtocolError, frame
 from ._interrupt import on_interrupt
 
@@ -122,12 +122,9 @@ class Worker:
             )
         functions, described = [], []
         for name, function in _registry.FUNCTIONS.items():
-            parameters, returns = read_parameters(function)
-            event = [p for p in parameters or () if p.name == "cancel_event" and p.kind != "positional_only"]
-            if event:
-                parameters = [p for p in parameters if p is not event[0]]
-            functions.append(bind(function, parameters, bool(event)))
-            described.append(describe(name, function, parameters, returns))
+            signature = read_signature(function)
+            functions.append(bind(function, signature))
+            described.append(describe(name, function, signature, binding_of(signature)))
         hooks = _registry.SETUP + _registry.TEARDOWN
         if any(map(is_async, hooks)) or any(entry["kind"] == "async" for entry in described):
             from ._async_loop import new_loop

@@ -1,20 +1,25 @@
-"""How one argument reaches the parameters, and what `expose` accepts."""
+"""How one argument reaches the parameters, what Ready states about it, and what `expose` accepts."""
 
+import collections.abc
 import functools
+import json
+import os
+import random
+import typing
 import unittest
 
 from pyproc_worker import _describe, _registry, expose
-from pyproc_worker._bind import bind
+from pyproc_worker._bind import bind, binding_of
+from pyproc_worker._types import type_of
 
-from . import harness  # noqa: F401
+from .harness import ROOT
+
+with open(os.path.join(os.path.dirname(ROOT), "tests", "vectors", "functions.json")) as _file:
+    VECTORS = json.load(_file)
 
 
 def bound(function):
-    parameters, _ = _describe.read_parameters(function)
-    event = [p for p in parameters or () if p.name == "cancel_event"]
-    return bind(
-        function, [p for p in parameters or () if p not in event] if parameters is not None else None, bool(event)
-    )
+    return bind(function, _describe.read_signature(function))
 
 
 class BindTest(unittest.TestCase):
@@ -89,6 +94,40 @@ class BindTest(unittest.TestCase):
             self.check(function, (5, (5, False)))
         self.check(lambda cancel_event: cancel_event.wait(0), (None, False))
         self.check(lambda a, b, cancel_event: (a, b), ([1, 2], (1, 2)), ({"a": 1, "b": 2}, (1, 2)))
+
+
+class VectorsTest(unittest.TestCase):
+    def test_golden_functions_are_described_and_bound(self):
+        self.assertGreaterEqual(len(VECTORS["functions"]), 15)
+        for golden in VECTORS["functions"]:
+            scope = {}
+            exec(golden["source"], scope)
+            function = scope["f"]
+            signature = _describe.read_signature(function)
+            described = _describe.describe("f", function, signature, binding_of(signature))
+            with self.subTest(golden["source"]):
+                self.assertEqual({**described, "doc": None}, golden["ready"])
+            call = bind(function, signature)
+            for argument, expected in golden["calls"]:
+                with self.subTest(golden["source"], argument=argument):
+                    self.assertEqual(call(argument), expected)
+            for argument in golden["rejects"]:
+                with self.subTest(golden["source"], argument=argument), self.assertRaises(TypeError):
+                    call(argument)
+
+    def test_golden_annotations_have_their_types_as_text_and_as_objects(self):
+        scope = {**vars(typing), "collections": collections}
+        for golden in VECTORS["annotations"]:
+            with self.subTest(golden["annotation"]):
+                for names in ({}, scope):
+                    self.assertEqual(type_of(golden["annotation"], names), golden["type"])
+                try:
+                    annotation = eval(golden["annotation"], dict(scope))
+                except Exception:
+                    # It is not an annotation, or not one of this version of Python.
+                    continue
+                if golden["annotation"] not in ("Optional", "Literal", "3"):
+                    self.assertEqual(type_of(annotation, {}), golden["type"])
 
 
 class ExposeTest(unittest.TestCase):
@@ -182,10 +221,10 @@ class DescribeTest(unittest.TestCase):
             pass
 
         for function in (a, b, c, d, lambda: None, lambda x, *a: None):
-            parameters, returns = _describe.read_parameters(function)
-            self.assertEqual(_describe.signature_text(parameters, returns), str(inspect.signature(function)))
-            fast = [p.describe() for p in parameters]
-            self.assertEqual(fast, [p.describe() for p in _describe._read_inspect(function)[0]])
+            signature = _describe.read_signature(function)
+            self.assertEqual(str(signature), str(inspect.signature(function)))
+            fast = [p.describe() for p in signature.parameters]
+            self.assertEqual(fast, [p.describe() for p in _describe._read_inspect(function).parameters])
 
     def test_annotations_are_readable(self):
         import typing
@@ -212,8 +251,71 @@ class DescribeTest(unittest.TestCase):
         def function(a=Odd(), b="x" * 1000):
             pass
 
-        parameters, returns = _describe.read_parameters(function)
-        self.assertEqual(_describe.signature_text(parameters, returns), "(a=..., b=...)")
+        self.assertEqual(str(_describe.read_signature(function)), "(a=..., b=...)")
+
+
+class TypesTest(unittest.TestCase):
+    def test_classes_of_the_script_are_not_those_of_the_standard_library(self):
+        class List:
+            pass
+
+        T = typing.TypeVar("T")
+
+        class Box(typing.Generic[T]):
+            pass
+
+        rows = [
+            (List, {"class": "List"}),
+            (Box[int], {"class": "Box"}),
+            (typing.List[List], {"list": {"class": "List"}}),
+            (T, "any"),
+            (typing.AnyStr, "any"),
+            (typing.NewType("Id", int), {"class": "Id"}),
+            (42, "any"),
+        ]
+        for annotation, expected in rows:
+            with self.subTest(annotation):
+                self.assertEqual(type_of(annotation, {}), expected)
+        self.assertEqual(type_of("List", {"List": List}), {"class": "List"})
+        self.assertEqual(type_of("Box[int]", {"Box": Box}), {"class": "Box"})
+
+    def test_names_in_text_are_looked_up_and_never_run(self):
+        class Module:
+            def __getattr__(self, name):
+                raise AssertionError("code of the script ran")
+
+        scope = {"Vector": typing.List[float], "t": typing, "lazy": Module(), "Alias": "list[int]"}
+        rows = [
+            ("Vector", {"list": "float"}),
+            ("Optional[Vector]", {"union": [{"list": "float"}, "none"]}),
+            ("t.Optional[t.Dict[str, Vector]]", {"union": [{"dict": {"list": "float"}}, "none"]}),
+            ("Alias", {"list": "int"}),
+            ("lazy.Array", {"class": "Array"}),
+            ("Vector[int]", "any"),
+        ]
+        for annotation, expected in rows:
+            with self.subTest(annotation):
+                self.assertEqual(type_of(annotation, scope), expected)
+
+    def test_an_annotation_that_names_itself_has_a_type(self):
+        scope = {}
+        scope["Json"] = typing.Union[typing.Dict[str, "Json"], typing.List["Json"], str]  # noqa: F821
+        inner = {"union": [{"dict": {"class": "Json"}}, {"list": {"class": "Json"}}, "str"]}
+        self.assertEqual(type_of("Json", scope), inner)
+        self.assertEqual(type_of(scope["Json"], scope), {"union": [{"dict": inner}, {"list": inner}, "str"]})
+        loop = type("Loop", (), {})()
+        loop.__origin__, loop.__args__ = list, (loop,)
+        # The host reads no deeper than 128 levels.
+        self.assertLess(json.dumps(type_of(loop, {})).count("list"), 40)
+
+    def test_any_text_is_survived(self):
+        generator = random.Random(5)
+        for text in ("list[" * 10_000, "'" * 9_999, "a | " * 9_000 + "b", "x" * 100_000, "\0", "(" * 5_000):
+            self.assertIn(type_of(text, {}), ("any", {"class": "x" * 100_000}))
+        pieces = ["list", "Literal", "[", "]", ",", "|", "'", "\\", "-", "1", " ", ".", "...", "é", "None", "lambda:0"]
+        for _ in range(2000):
+            text = "".join(generator.choices(pieces, k=generator.randrange(12)))
+            json.dumps(type_of(text, {}))
 
 
 if __name__ == "__main__":

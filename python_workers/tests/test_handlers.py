@@ -17,7 +17,7 @@ from pyproc_worker._bind import bind
 from pyproc_worker._calls import Calls
 from pyproc_worker._channel import Channel
 from pyproc_worker._context import STATE
-from pyproc_worker._describe import read_parameters
+from pyproc_worker._describe import read_signature
 from pyproc_worker._sync_loop import serve
 
 from .harness import CAP, Host
@@ -61,7 +61,7 @@ class EveryBytecodeTest(unittest.TestCase):
     def setUp(self):
         self.runs = collections.Counter()
         functions = [self.double, self.broken, self.large]
-        self.functions = [bind(function, read_parameters(function)[0], False) for function in functions]
+        self.functions = [bind(function, read_signature(function)) for function in functions]
 
     def double(self, n):
         self.runs[n] += 1

@@ -110,9 +110,27 @@ class ScriptTest(unittest.TestCase):
             self.assertEqual(
                 told["a"]["parameters"][:3],
                 [
-                    {"name": "req", "kind": "positional_or_keyword", "required": True, "annotation": "dict"},
-                    {"name": "n", "kind": "positional_or_keyword", "required": False, "annotation": "int"},
-                    {"name": "rest", "kind": "var_positional", "required": False, "annotation": None},
+                    {
+                        "name": "req",
+                        "kind": "positional_or_keyword",
+                        "required": True,
+                        "annotation": "dict",
+                        "type": {"dict": None},
+                    },
+                    {
+                        "name": "n",
+                        "kind": "positional_or_keyword",
+                        "required": False,
+                        "annotation": "int",
+                        "type": "int",
+                    },
+                    {
+                        "name": "rest",
+                        "kind": "var_positional",
+                        "required": False,
+                        "annotation": None,
+                        "type": "any",
+                    },
                 ],
             )
             self.assertEqual(signature["b"], "(x, /, y, *, z=1)")

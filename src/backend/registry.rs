@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_pyproc_actors::backend::Class;
 use actix_pyproc_actors::id::ClassId;
 
-use crate::wire::message::{FunctionInfo, FunctionKind};
+use crate::wire::function::{FunctionInfo, FunctionKind};
 
 /// The functions by name. Each name keeps its class for the life of the pool; what exists is what
 /// the latest worker said.
@@ -134,7 +134,7 @@ mod tests {
     use actix_pyproc_actors::id::ClassId;
 
     use super::Registry;
-    use crate::wire::message::{FunctionInfo, FunctionKind};
+    use crate::wire::function::{Binding, FunctionInfo, FunctionKind, TypeInfo};
 
     fn function(name: &str, kind: FunctionKind) -> FunctionInfo {
         FunctionInfo {
@@ -142,8 +142,10 @@ mod tests {
             signature: String::new(),
             doc: None,
             kind,
+            binding: Binding::Unknown,
             parameters: Vec::new(),
             returns: None,
+            returns_type: TypeInfo::Any,
         }
     }
 

@@ -4,8 +4,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use super::admission::Allowed;
-use super::annotation::{is_bytes, schema};
-use crate::{FunctionInfo, ParameterInfo, WorkerSource};
+use super::schema::schema;
+use crate::config::WorkerSource;
+use crate::wire::function::{Binding, FunctionInfo, ParameterInfo, ParameterKind, TypeInfo};
 
 pub(super) async fn functions(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
     let pool = gateway.pool();
@@ -55,10 +56,9 @@ fn escape(name: &str) -> String {
 }
 
 fn path(function: &FunctionInfo) -> Value {
-    let returns = function.returns.as_deref();
-    let result = match returns {
-        Some(hint) if is_bytes(hint) => json!({"application/octet-stream": {}}),
-        hint => contents(hint.map_or(json!({}), schema)),
+    let result = match &function.returns_type {
+        TypeInfo::Bytes => json!({"application/octet-stream": {}}),
+        returned => contents(schema(returned)),
     };
     let mut answers = json!({"200": {"description": "What the function returned", "content": result}});
     for (status, name) in PROBLEMS {
@@ -74,7 +74,7 @@ fn path(function: &FunctionInfo) -> Value {
     if let Some(doc) = &function.doc {
         operation["summary"] = json!(doc);
     }
-    if let Some(body) = body(&function.parameters) {
+    if let Some(body) = body(function) {
         operation["requestBody"] = body;
     }
     json!({"post": operation})
@@ -84,55 +84,53 @@ fn contents(schema: Value) -> Value {
     json!({"application/json": {"schema": schema}, "application/msgpack": {"schema": schema}})
 }
 
-/// The argument, as section 4 of `docs/protocol.md` gives it to the parameters; `None` for a
-/// function that takes none.
-fn body(parameters: &[ParameterInfo]) -> Option<Value> {
-    let of = |parameter: &ParameterInfo| parameter.annotation.as_deref().map_or(json!({}), schema);
-    let required = parameters.iter().filter(|parameter| parameter.required).count();
-    let positional: Vec<&ParameterInfo> = (parameters.iter())
-        .filter(|parameter| matches!(parameter.kind.as_str(), "positional_only" | "positional_or_keyword"))
-        .collect();
-    let needs_keywords =
-        parameters.iter().any(|parameter| parameter.required && parameter.kind == "keyword_only");
-    if required >= 2 || needs_keywords {
-        let object = object(parameters);
-        let array =
-            json!({"type": "array", "prefixItems": positional.iter().map(|p| of(p)).collect::<Vec<_>>()});
-        let either = if needs_keywords { object } else { json!({"anyOf": [object, array]}) };
-        return Some(json!({"required": true, "content": contents(either)}));
+/// The argument, as the worker binds it; `None` for a function that takes no argument.
+fn body(function: &FunctionInfo) -> Option<Value> {
+    let parameters = &function.parameters[..];
+    let (required, content) = match function.binding {
+        Binding::Nothing => return None,
+        Binding::Unknown => (false, whole(None)),
+        Binding::Whole => (true, whole(parameters.first())),
+        Binding::WholeOrDefault => (false, whole(parameters.first())),
+        Binding::ByName => {
+            (parameters.iter().any(|parameter| parameter.required), contents(object(parameters)))
+        }
+        Binding::ByNameOrPosition => {
+            (true, contents(json!({"anyOf": [object(parameters), array(parameters)]})))
+        }
+    };
+    Some(json!({"required": required, "content": content}))
+}
+
+/// The argument as it is passed to a parameter.
+fn whole(parameter: Option<&ParameterInfo>) -> Value {
+    let octets = "application/octet-stream";
+    match parameter {
+        Some(ParameterInfo { type_info: TypeInfo::Bytes, .. }) => json!({octets: {}}),
+        Some(ParameterInfo { annotation: Some(_), type_info, .. }) => contents(schema(type_info)),
+        _ => {
+            let mut content = contents(json!({}));
+            content[octets] = json!({});
+            content
+        }
     }
-    match positional.first() {
-        Some(first) if first.annotation.as_deref().is_some_and(is_bytes) => {
-            let content = json!({"application/octet-stream": {}});
-            Some(json!({"required": first.required, "content": content}))
-        }
-        Some(first) => {
-            let mut content = contents(of(first));
-            if first.annotation.is_none() {
-                content["application/octet-stream"] = json!({});
-            }
-            Some(json!({"required": first.required, "content": content}))
-        }
-        None if parameters
-            .iter()
-            .any(|parameter| matches!(parameter.kind.as_str(), "keyword_only" | "var_keyword")) =>
-        {
-            Some(json!({"required": false, "content": contents(object(parameters))}))
-        }
-        None if parameters.is_empty() => None,
-        None => Some(json!({"required": true, "content": contents(json!({}))})),
-    }
+}
+
+/// The positional arguments.
+fn array(parameters: &[ParameterInfo]) -> Value {
+    let positional = parameters.iter().filter(|parameter| parameter.kind.is_positional());
+    let items: Vec<Value> = positional.map(|parameter| schema(&parameter.type_info)).collect();
+    json!({"type": "array", "prefixItems": items})
 }
 
 /// The keyword arguments.
 fn object(parameters: &[ParameterInfo]) -> Value {
-    let named = || parameters.iter().filter(|parameter| !parameter.kind.starts_with("var_"));
-    let properties: Map<String, Value> = named()
-        .map(|parameter| (parameter.name.clone(), parameter.annotation.as_deref().map_or(json!({}), schema)))
-        .collect();
+    let named = || parameters.iter().filter(|parameter| !parameter.kind.is_variadic());
+    let properties: Map<String, Value> =
+        named().map(|parameter| (parameter.name.clone(), schema(&parameter.type_info))).collect();
     let required: Vec<&str> =
         named().filter(|parameter| parameter.required).map(|parameter| parameter.name.as_str()).collect();
-    let open = parameters.iter().any(|parameter| parameter.kind == "var_keyword");
+    let open = parameters.iter().any(|parameter| parameter.kind == ParameterKind::VarKeyword);
     let mut object = json!({"type": "object", "properties": properties, "additionalProperties": open});
     if !required.is_empty() {
         object["required"] = json!(required);
@@ -220,14 +218,31 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{body, document};
-    use crate::{FunctionInfo, FunctionKind, ParameterInfo};
+    use crate::wire::function::{
+        Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo, golden,
+    };
 
-    fn parameter(name: &str, kind: &str, required: bool, annotation: Option<&str>) -> ParameterInfo {
-        ParameterInfo {
-            name: name.into(),
-            kind: kind.into(),
-            required,
-            annotation: annotation.map(Into::into),
+    fn parameter(
+        name: &str,
+        kind: ParameterKind,
+        required: bool,
+        annotated: Option<(&str, TypeInfo)>,
+    ) -> ParameterInfo {
+        let (annotation, type_info) =
+            annotated.map_or((None, TypeInfo::Any), |(text, stated)| (Some(text.into()), stated));
+        ParameterInfo { name: name.into(), kind, required, annotation, type_info }
+    }
+
+    fn function(binding: Binding, parameters: Vec<ParameterInfo>) -> FunctionInfo {
+        FunctionInfo {
+            name: "my func".into(),
+            signature: "(req: dict) -> list[int]".into(),
+            doc: Some("Does it.".into()),
+            kind: FunctionKind::Sync,
+            binding,
+            parameters,
+            returns: Some("list[int]".into()),
+            returns_type: TypeInfo::List(Some(Box::new(TypeInfo::Int))),
         }
     }
 
@@ -237,36 +252,43 @@ mod tests {
 
     #[test]
     fn body_is_what_the_binding_of_arguments_takes() {
-        let plain = "positional_or_keyword";
-        assert_eq!(body(&[]), None);
-        let one = body(&[parameter("req", plain, true, Some("dict"))]).expect("it has one");
+        let plain = ParameterKind::PositionalOrKeyword;
+        let (dict, int) = (Some(("dict", TypeInfo::Dict(None))), || Some(("int", TypeInfo::Int)));
+        let of = |binding, parameters| body(&function(binding, parameters));
+        assert_eq!(of(Binding::Nothing, vec![]), None);
+        let one = of(Binding::Whole, vec![parameter("req", plain, true, dict)]).expect("it has one");
         assert_eq!((json_schema(&one), &one["required"]), (&json!({"type": "object"}), &json!(true)));
-        let optional = body(&[parameter("n", plain, false, Some("int"))]).expect("it has one");
+        let optional =
+            of(Binding::WholeOrDefault, vec![parameter("n", plain, false, int())]).expect("it has one");
         assert_eq!(
             (json_schema(&optional), &optional["required"]),
             (&json!({"type": "integer"}), &json!(false))
         );
-        let two = [parameter("a", plain, true, Some("int")), parameter("b", plain, true, None)];
-        let two = body(&two).expect("it has one");
+        let two = vec![parameter("a", plain, true, int()), parameter("b", plain, true, None)];
+        let two = of(Binding::ByNameOrPosition, two).expect("it has one");
         let object = &json_schema(&two)["anyOf"][0];
         assert_eq!(object["required"], json!(["a", "b"]));
         assert_eq!(object["properties"], json!({"a": {"type": "integer"}, "b": {}}));
-        let keyword = body(&[parameter("k", "keyword_only", true, None)]).expect("it has one");
+        let keyword = parameter("k", ParameterKind::KeywordOnly, true, None);
+        let keyword = of(Binding::ByName, vec![keyword]).expect("it has one");
         assert_eq!(json_schema(&keyword)["required"], json!(["k"]));
-        let bytes = body(&[parameter("data", plain, true, Some("bytes"))]).expect("it has one");
+        let data = parameter("data", plain, true, Some(("bytes", TypeInfo::Bytes)));
+        let bytes = of(Binding::Whole, vec![data]).expect("it has one");
         assert!(bytes["content"].get("application/json").is_none());
     }
 
     #[test]
+    fn body_of_each_golden_function_is_what_its_worker_binds() {
+        for golden in golden::functions() {
+            assert_eq!(body(&golden.ready), golden.body, "{}", golden.ready.signature);
+        }
+    }
+
+    #[test]
     fn document_has_a_path_per_function_and_knows_where_it_is_mounted() {
-        let function = FunctionInfo {
-            name: "my func".into(),
-            signature: "(req: dict) -> list[int]".into(),
-            doc: Some("Does it.".into()),
-            kind: FunctionKind::Sync,
-            parameters: vec![parameter("req", "positional_or_keyword", true, Some("dict"))],
-            returns: Some("list[int]".into()),
-        };
+        let dict = Some(("dict", TypeInfo::Dict(None)));
+        let parameters = vec![parameter("req", ParameterKind::PositionalOrKeyword, true, dict)];
+        let function = function(Binding::Whole, parameters);
         let document = document(&[function], "worker.py", "/python");
         assert_eq!(document["servers"][0]["url"], "/python");
         let operation = &document["paths"]["/call/my%20func"]["post"];

@@ -32,6 +32,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_sync_loop.py",
     "pyproc_worker/_threads.py",
     "pyproc_worker/_trace.py",
+    "pyproc_worker/_types.py",
     "pyproc_worker/_worker.py",
 ];
 

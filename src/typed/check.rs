@@ -2,23 +2,9 @@
 
 use super::kinds::Kinds;
 use super::{Declared, Parameter};
-use crate::{Codec, FunctionInfo, ParameterInfo, StartError};
-
-/// How Python takes the one argument of a call (docs/protocol.md, section 4).
-enum Binding<'a> {
-    /// Nobody knows.
-    Unknown,
-    /// It takes none.
-    Nothing,
-    /// To this parameter.
-    One(&'a ParameterInfo),
-    /// To this parameter, unless it is null.
-    Optional(&'a ParameterInfo),
-    /// As keyword arguments; all have defaults, or there is one that has none.
-    Keywords,
-    /// As several arguments by their names.
-    Several,
-}
+use crate::error::StartError;
+use crate::wire::Codec;
+use crate::wire::function::{Binding, FunctionInfo, ParameterInfo, ParameterKind};
 
 /// Whether all calls as declared would fit; the error names what does not.
 pub(crate) fn all<'a>(
@@ -37,7 +23,7 @@ fn problem(declared: &Declared, functions: &[FunctionInfo]) -> Option<String> {
     let Some(function) = functions.iter().find(|function| function.name == *name) else {
         let known: Vec<&str> = functions.iter().map(|function| function.name.as_str()).collect();
         return Some(format!(
-            "{name}: Rust sends {sends}, Python has no such function, but {}",
+            "{name}: Rust sends {sends}, Python has no such function; it has {}",
             known.join(", ")
         ));
     };
@@ -45,39 +31,39 @@ fn problem(declared: &Declared, functions: &[FunctionInfo]) -> Option<String> {
         return Some(format!("{name}: Rust sends {sends}, Python takes {}{reason}", takes(function)));
     }
     let returns = function.returns.as_deref()?;
-    let fits = declared.result_kinds.fit_result(Kinds::of_annotation(returns));
+    let fits = declared.result_kinds.fit_result(Kinds::of_type(&function.returns_type));
     (!fits).then(|| format!("{name}: Rust reads {result}, Python returns {returns}"))
 }
 
-/// The error has what is to be said beside both signatures.
+/// The error is what to add to both signatures.
 fn parameters(declared: &Declared, function: &FunctionInfo) -> Result<(), String> {
-    let said = |reason: &str| Err(format!(": {reason}"));
-    let plain = || Err(String::new());
-    match (&declared.parameters[..], binding(function)) {
-        (_, Binding::Unknown) | ([], Binding::Nothing | Binding::Optional(_)) => Ok(()),
-        ([], Binding::Keywords | Binding::Several) | ([_, _, ..], Binding::Keywords | Binding::Several) => {
-            by_name(declared, function)
+    let because = |reason: &str| Err(format!(": {reason}"));
+    let taken = &function.parameters[..];
+    match (&declared.parameters[..], function.binding) {
+        (_, Binding::Unknown) | ([], Binding::Nothing | Binding::WholeOrDefault) => Ok(()),
+        ([] | [_, _, ..], Binding::ByName | Binding::ByNameOrPosition) => by_name(declared, function),
+        ([one], Binding::Whole) => kind(declared, one, taken.first(), false),
+        ([one], Binding::WholeOrDefault) => kind(declared, one, taken.first(), true),
+        ([one], Binding::ByName) if !one.kinds.fit_parameter(Kinds::DICT, true) => {
+            because("it takes its parameters by name, so one argument must be an object with them")
         }
-        ([one], Binding::One(taken)) => kind(declared, one, taken, false),
-        ([one], Binding::Optional(taken)) => kind(declared, one, taken, true),
-        ([one], Binding::Keywords) if !one.kinds.fit_parameter(Kinds::DICT, true) => {
-            said("it takes its parameters by their names, so one argument must be an object with them")
+        ([_], Binding::ByName) => Ok(()),
+        ([_, _, ..], Binding::Whole | Binding::WholeOrDefault) if taken.len() > 1 => {
+            because("it takes one argument, because its other parameters are optional")
         }
-        ([_], Binding::Keywords) => Ok(()),
-        ([_, _, ..], Binding::One(_) | Binding::Optional(_)) if function.parameters.len() > 1 => {
-            said("it takes one argument, because no other parameter is without default")
-        }
-        ([], Binding::One(_)) | ([_], Binding::Nothing | Binding::Several) | ([_, _, ..], _) => plain(),
+        ([], Binding::Whole)
+        | ([_], Binding::Nothing | Binding::ByNameOrPosition)
+        | ([_, _, ..], Binding::Nothing | Binding::Whole | Binding::WholeOrDefault) => Err(String::new()),
     }
 }
 
 /// Several arguments, or none.
 fn by_name(declared: &Declared, function: &FunctionInfo) -> Result<(), String> {
-    let takes_more = function.parameters.iter().any(|taken| taken.kind == "var_keyword");
-    let named = |taken: &&ParameterInfo| !taken.kind.starts_with("var_");
+    let takes_more = function.parameters.iter().any(|taken| taken.kind == ParameterKind::VarKeyword);
+    let named = |taken: &&ParameterInfo| !taken.kind.is_variadic();
     for sent in &declared.parameters {
         match function.parameters.iter().filter(named).find(|taken| taken.name == sent.name) {
-            Some(taken) => kind(declared, sent, taken, false)?,
+            found @ Some(_) => kind(declared, sent, found, false)?,
             None if takes_more => {}
             None => return Err(format!(": it has no `{}`", sent.name)),
         }
@@ -93,44 +79,20 @@ fn by_name(declared: &Declared, function: &FunctionInfo) -> Result<(), String> {
 fn kind(
     declared: &Declared,
     sent: &Parameter,
-    taken: &ParameterInfo,
+    taken: Option<&ParameterInfo>,
     may_be_none: bool,
 ) -> Result<(), String> {
+    let Some(taken) = taken else { return Ok(()) };
     let kinds = match declared.codec {
         Codec::Json => sent.kinds.in_json(),
         Codec::Msgpack => sent.kinds,
         Codec::Bytes => Kinds::BYTES,
     };
-    let annotation = taken.annotation.as_deref().unwrap_or_default();
-    if kinds.fit_parameter(Kinds::of_annotation(annotation), may_be_none) {
+    if kinds.fit_parameter(Kinds::of_type(&taken.type_info), may_be_none) {
         Ok(())
     } else {
-        Err(format!(": {} is no {annotation}", sent.type_name))
-    }
-}
-
-/// As the worker binds: `_bind.py`.
-fn binding(function: &FunctionInfo) -> Binding<'_> {
-    let parameters = &function.parameters;
-    if parameters.is_empty() && function.signature.starts_with("(...)") {
-        return Binding::Unknown;
-    }
-    let positional = || {
-        parameters.iter().find(|p| ["positional_only", "positional_or_keyword"].contains(&p.kind.as_str()))
-    };
-    let of_kind = |kind: &str| parameters.iter().find(|p| p.kind == kind);
-    match parameters.iter().filter(|p| p.required).count() {
-        0 => {}
-        1 if parameters.iter().any(|p| p.required && p.kind == "keyword_only") => return Binding::Keywords,
-        1 => {}
-        _ => return Binding::Several,
-    }
-    match (positional(), of_kind("var_positional")) {
-        (Some(first), _) if first.required => Binding::One(first),
-        (Some(first), _) => Binding::Optional(first),
-        (None, Some(all)) => Binding::One(all),
-        (None, None) if parameters.is_empty() => Binding::Nothing,
-        (None, None) => Binding::Keywords,
+        let annotation = taken.annotation.as_deref().unwrap_or_default();
+        Err(format!(": {} does not fit {annotation}", sent.type_name))
     }
 }
 
@@ -139,9 +101,11 @@ fn sends(parameters: &[Parameter]) -> String {
     format!("({})", parameters.join(", "))
 }
 
+/// The parameters in the signature, without the result.
 fn takes(function: &FunctionInfo) -> &str {
     let signature = function.signature.as_str();
-    signature.rsplit_once(") -> ").map_or(signature, |(parameters, _)| &signature[..=parameters.len()])
+    let returns = function.returns.as_deref().and_then(|returns| signature.strip_suffix(returns));
+    returns.and_then(|rest| rest.strip_suffix(" -> ")).unwrap_or(signature)
 }
 
 #[cfg(test)]
@@ -149,26 +113,44 @@ mod tests {
     use super::problem;
     use crate::typed::kinds::Kinds;
     use crate::typed::{Declared, Parameter};
-    use crate::{Codec, FunctionInfo, FunctionKind, ParameterInfo};
+    use crate::wire::Codec;
+    use crate::wire::function::{
+        Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo, golden,
+    };
 
-    const PLAIN: &str = "positional_or_keyword";
+    const PLAIN: ParameterKind = ParameterKind::PositionalOrKeyword;
 
-    /// A function of Python, from a name, the signature as Python prints it, and (name, kind,
-    /// required, annotation).
-    fn python(signature: &str, parameters: &[(&str, &str, bool, &str)]) -> FunctionInfo {
-        let parameter = |&(name, kind, required, annotation): &(&str, &str, bool, &str)| ParameterInfo {
-            name: name.into(),
-            kind: kind.into(),
-            required,
-            annotation: Some(annotation.to_owned()).filter(|text| !text.is_empty()),
+    /// A function of Python, from the signature as Python prints it, how its argument is bound, and
+    /// (name, kind, required, annotation).
+    fn python(
+        signature: &str,
+        binding: Binding,
+        parameters: &[(&str, ParameterKind, bool, &str)],
+    ) -> FunctionInfo {
+        let type_info = |annotation: &str| match annotation {
+            "int" => TypeInfo::Int,
+            "str" => TypeInfo::Str,
+            "bytes" => TypeInfo::Bytes,
+            _ => TypeInfo::Any,
         };
+        let parameter =
+            |&(name, kind, required, annotation): &(&str, ParameterKind, bool, &str)| ParameterInfo {
+                name: name.into(),
+                kind,
+                required,
+                annotation: Some(annotation.to_owned()).filter(|text| !text.is_empty()),
+                type_info: type_info(annotation),
+            };
+        let returns = signature.rsplit_once(" -> ").map(|(_, returns)| returns);
         FunctionInfo {
             name: "f".into(),
             signature: signature.into(),
             doc: None,
             kind: FunctionKind::Sync,
+            binding,
             parameters: parameters.iter().map(parameter).collect(),
-            returns: signature.rsplit_once(" -> ").map(|(_, returns)| returns.to_owned()),
+            returns: returns.map(Into::into),
+            returns_type: returns.map(type_info).unwrap_or_default(),
         }
     }
 
@@ -185,18 +167,25 @@ mod tests {
 
     #[test]
     fn each_way_to_take_arguments_meets_each_way_to_send_them() {
-        let none = python("()", &[]);
-        let one = python("(a: int)", &[("a", PLAIN, true, "int")]);
-        let with_default = python("(a, b=2)", &[("a", PLAIN, true, ""), ("b", PLAIN, false, "")]);
-        let optional = python("(a: int = 1)", &[("a", PLAIN, false, "int")]);
+        let none = python("()", Binding::Nothing, &[]);
+        let one = python("(a: int)", Binding::Whole, &[("a", PLAIN, true, "int")]);
+        let with_default =
+            python("(a, b=2)", Binding::Whole, &[("a", PLAIN, true, ""), ("b", PLAIN, false, "")]);
+        let optional = python("(a: int = 1)", Binding::WholeOrDefault, &[("a", PLAIN, false, "int")]);
         let two = python(
             "(a: int, b, c=3)",
-            &[("a", PLAIN, true, "int"), ("b", "positional_only", true, ""), ("c", PLAIN, false, "")],
+            Binding::ByNameOrPosition,
+            &[
+                ("a", PLAIN, true, "int"),
+                ("b", ParameterKind::PositionalOnly, true, ""),
+                ("c", PLAIN, false, ""),
+            ],
         );
-        let all = python("(*args)", &[("args", "var_positional", false, "")]);
-        let keyword = python("(*, a)", &[("a", "keyword_only", true, "")]);
-        let keywords = python("(**options)", &[("options", "var_keyword", false, "")]);
-        let unknown = python("(...)", &[]);
+        let all = python("(*args)", Binding::Whole, &[("args", ParameterKind::VarPositional, false, "")]);
+        let keyword = python("(*, a)", Binding::ByName, &[("a", ParameterKind::KeywordOnly, true, "")]);
+        let keywords =
+            python("(**options)", Binding::ByName, &[("options", ParameterKind::VarKeyword, false, "")]);
+        let unknown = python("(...)", Binding::Unknown, &[]);
 
         let sends_none = rust(&[]);
         let sends_int = rust(&[("x", "i64", Kinds::INT)]);
@@ -205,16 +194,16 @@ mod tests {
         let sends_ab = rust(&[("a", "i64", Kinds::INT), ("b", "bool", Kinds::BOOL)]);
         let sends_xb = rust(&[("x", "i64", Kinds::INT), ("b", "bool", Kinds::BOOL)]);
 
-        let by_name = ": it takes its parameters by their names, so one argument must be an object with them";
-        let one_only = ": it takes one argument, because no other parameter is without default";
+        let by_name = ": it takes its parameters by name, so one argument must be an object with them";
+        let one_only = ": it takes one argument, because its other parameters are optional";
         #[rustfmt::skip]
         let rows: [(&FunctionInfo, [Option<&str>; 6]); 9] = [
             // sends:          none,     int,            maybe,                        dict,
             // (a, b),                   (x, b)
             (&none,         [None,     Some(""),       Some(""),                     Some(""),                Some(""),                 Some("")]),
-            (&one,          [Some(""), None,           Some(": Option<i64> is no int"), Some(": Input is no int"), Some(""),              Some("")]),
+            (&one,          [Some(""), None,           Some(": Option<i64> does not fit int"), Some(": Input does not fit int"), Some(""),              Some("")]),
             (&with_default, [Some(""), None,           None,                         None,                    Some(one_only),           Some(one_only)]),
-            (&optional,     [None,     None,           None,                         Some(": Input is no int"), Some(""),               Some("")]),
+            (&optional,     [None,     None,           None,                         Some(": Input does not fit int"), Some(""),               Some("")]),
             (&two,          [Some(""), Some(""),       Some(""),                     Some(""),                None,                     Some(": it has no `x`")]),
             (&all,          [Some(""), None,           None,                         None,                    Some(""),                 Some("")]),
             (&keyword,      [Some(""), Some(by_name),  Some(by_name),                None,                    Some(": it has no `b`"),  Some(": it has no `x`")]),
@@ -239,6 +228,7 @@ mod tests {
         let sends_ab = rust(&[("a", "i64", Kinds::INT), ("c", "bool", Kinds::BOOL)]);
         let two = python(
             "(a, b, c=3) -> str",
+            Binding::ByNameOrPosition,
             &[("a", PLAIN, true, ""), ("b", PLAIN, true, ""), ("c", PLAIN, false, "")],
         );
         let told = |declared: &Declared, function: &FunctionInfo| {
@@ -248,18 +238,41 @@ mod tests {
             told(&sends_ab, &two),
             "f: Rust sends (a: i64, c: bool), Python takes (a, b, c=3): `b` is missing"
         );
-        assert_eq!(told(&rust(&[]), &python("() -> str", &[])), "f: Rust reads i64, Python returns str");
+        assert_eq!(
+            told(&rust(&[]), &python("() -> str", Binding::Nothing, &[])),
+            "f: Rust reads i64, Python returns str"
+        );
         let other = FunctionInfo { name: "g".into(), ..two };
-        assert_eq!(told(&rust(&[]), &other), "f: Rust sends (), Python has no such function, but g");
+        assert_eq!(told(&rust(&[]), &other), "f: Rust sends (), Python has no such function; it has g");
     }
 
     #[test]
     fn bytes_are_a_list_in_json_and_bytes_otherwise() {
-        let function = python("(data: bytes)", &[("data", PLAIN, true, "bytes")]);
+        let function = python("(data: bytes)", Binding::Whole, &[("data", PLAIN, true, "bytes")]);
         let sends = || rust(&[("data", "Bytes", Kinds::BYTES)]);
         let found = |codec| problem(&Declared { codec, ..sends() }, std::slice::from_ref(&function));
-        assert!(found(Codec::Json).is_some_and(|text| text.ends_with(": Bytes is no bytes")));
+        assert!(found(Codec::Json).is_some_and(|text| text.ends_with(": Bytes does not fit bytes")));
         assert_eq!(found(Codec::Msgpack), None);
         assert_eq!(found(Codec::Bytes), None);
+    }
+
+    #[test]
+    fn golden_functions_fit_what_their_workers_bind() {
+        let declared = |sent: &str| match sent {
+            "()" => rust(&[]),
+            "(x: i64)" => rust(&[("x", "i64", Kinds::INT)]),
+            "(x: Input)" => rust(&[("x", "Input", Kinds::DICT)]),
+            "(a: i64, b: bool)" => rust(&[("a", "i64", Kinds::INT), ("b", "bool", Kinds::BOOL)]),
+            _ => panic!("a golden function has another declaration: {sent}"),
+        };
+        for golden in golden::functions() {
+            for (sent, expected) in golden.typed {
+                let function = &golden.ready;
+                let found = problem(&declared(&sent), std::slice::from_ref(function));
+                let text =
+                    |reason| format!("f: Rust sends {sent}, Python takes {}{reason}", function.signature);
+                assert_eq!(found, expected.map(text));
+            }
+        }
     }
 }

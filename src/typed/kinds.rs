@@ -1,5 +1,7 @@
-//! The kinds of values on the wire, and what a Python annotation says of them. The main structure
-//! is [`Kinds`].
+//! The kinds of values on the wire, and which of them a Python type has. The main structure is
+//! [`Kinds`].
+
+use crate::wire::function::TypeInfo;
 
 /// Which kinds a value may be of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,68 +68,32 @@ impl Kinds {
         (value == Self::NOTHING || value.meets(taken)) && (!none || taken.meets(Self::NONE))
     }
 
-    /// What an annotation allows; all if it is none of the simple ones.
-    pub(super) fn of_annotation(text: &str) -> Self {
-        let text = text.trim().trim_matches(['"', '\'']);
-        let alternatives = split(text, '|');
-        if alternatives.len() > 1 {
-            return alternatives.into_iter().map(Self::of_annotation).fold(Self::NOTHING, Self::or);
-        }
-        let (name, arguments) = match text.split_once('[') {
-            Some((name, rest)) => (name.trim(), rest.strip_suffix(']').unwrap_or(rest)),
-            None => (text, ""),
-        };
-        let name = ["typing.", "typing_extensions.", "collections.abc.", "builtins."]
-            .into_iter()
-            .find_map(|module| name.strip_prefix(module))
-            .unwrap_or(name);
-        match name {
-            "None" | "NoneType" => Self::NONE,
-            "bool" => Self::BOOL,
-            "int" => Self::INT,
-            "float" => Self::FLOAT,
-            "str" => Self::STR,
-            "bytes" | "bytearray" | "memoryview" => Self::BYTES,
-            "list" | "List" | "tuple" | "Tuple" | "set" | "Set" | "frozenset" | "FrozenSet" => Self::LIST,
-            // A string is a sequence too.
-            "Sequence" | "Iterable" | "Collection" => Self::LIST.or(Self::STR),
-            "dict" | "Dict" | "Mapping" | "MutableMapping" => Self::DICT,
-            "Optional" => Self::of_annotation(arguments).or(Self::NONE),
-            "Union" => {
-                split(arguments, ',').into_iter().map(Self::of_annotation).fold(Self::NOTHING, Self::or)
-            }
-            "Annotated" => {
-                split(arguments, ',').first().map_or(Self::ANY, |first| Self::of_annotation(first))
-            }
-            _ => Self::ANY,
+    /// Of which kinds the values of a Python type are; all of them if the type does not say.
+    pub(super) fn of_type(type_info: &TypeInfo) -> Self {
+        match type_info {
+            TypeInfo::None => Self::NONE,
+            TypeInfo::Bool => Self::BOOL,
+            TypeInfo::Int => Self::INT,
+            TypeInfo::Float => Self::FLOAT,
+            TypeInfo::Str => Self::STR,
+            TypeInfo::Bytes => Self::BYTES,
+            TypeInfo::List(_) | TypeInfo::Tuple(_) => Self::LIST,
+            TypeInfo::Sequence(_) => Self::LIST.or(Self::STR),
+            TypeInfo::Dict(_) => Self::DICT,
+            TypeInfo::Union(types) => types.iter().map(Self::of_type).fold(Self::NOTHING, Self::or),
+            TypeInfo::Any | TypeInfo::Literal(_) | TypeInfo::Class(_) => Self::ANY,
         }
     }
-}
-
-/// Splits at the separators that are in no brackets.
-fn split(text: &str, separator: char) -> Vec<&str> {
-    let (mut parts, mut depth, mut start) = (Vec::new(), 0_i32, 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            '[' | '(' => depth += 1,
-            ']' | ')' => depth -= 1,
-            _ if c == separator && depth == 0 => {
-                parts.push(&text[start..at]);
-                start = at + separator.len_utf8();
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[start..]);
-    parts
 }
 
 #[cfg(test)]
 mod tests {
     use super::Kinds;
+    use crate::wire::function::golden;
 
     #[test]
     fn annotation_says_its_kinds_and_what_is_not_known_says_all() {
+        let annotations = golden::annotations();
         for (text, expected) in [
             ("int", Kinds::INT),
             ("dict[str, list[int] | None]", Kinds::DICT),
@@ -145,7 +111,9 @@ mod tests {
             ("Literal['a', 'b']", Kinds::ANY),
             ("", Kinds::ANY),
         ] {
-            assert_eq!(Kinds::of_annotation(text), expected, "{text}");
+            let golden = annotations.iter().find(|golden| golden.annotation == text);
+            let golden = golden.expect("the golden annotations include it");
+            assert_eq!(Kinds::of_type(&golden.type_info), expected, "{text}");
         }
     }
 

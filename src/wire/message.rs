@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::Codec;
 use super::frame::{Frame, Kind};
+use super::function::FunctionInfo;
 
 /// The version of the wire.
 pub const PROTOCOL: u32 = 1;
@@ -102,51 +103,6 @@ pub struct Welcome {
 pub struct Ready {
     /// Its functions; the index is the function id.
     pub functions: Vec<FunctionInfo>,
-}
-
-/// A function that a worker exposes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FunctionInfo {
-    /// The name that calls use.
-    pub name: String,
-    /// Its signature, as Python prints it.
-    #[serde(default)]
-    pub signature: String,
-    /// The first line of its doc.
-    #[serde(default)]
-    pub doc: Option<String>,
-    /// Whether its calls run side by side.
-    pub kind: FunctionKind,
-    /// Its parameters.
-    #[serde(default)]
-    pub parameters: Vec<ParameterInfo>,
-    /// What it returns, as annotated.
-    #[serde(default)]
-    pub returns: Option<String>,
-}
-
-/// How calls of a function occupy a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FunctionKind {
-    /// One after another (`def`).
-    Sync,
-    /// Side by side (`async def`).
-    Async,
-}
-
-/// A parameter of a function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParameterInfo {
-    /// Its name.
-    pub name: String,
-    /// As `inspect` names it, such as `positional_or_keyword`.
-    pub kind: String,
-    /// Whether it has no default.
-    pub required: bool,
-    /// Its annotation.
-    #[serde(default)]
-    pub annotation: Option<String>,
 }
 
 /// The payload of Failed and of Error: an exception of Python.
@@ -320,8 +276,9 @@ mod tests {
     use std::os::unix::ffi::OsStrExt as _;
     use std::path::PathBuf;
 
-    use super::{ErrorCode, Failure, FunctionKind, Hello, Incoming, MessageError, WorkerRef};
+    use super::{ErrorCode, Failure, Hello, Incoming, MessageError, WorkerRef};
     use crate::wire::frame::{Frame, Header, Kind};
+    use crate::wire::function::{Binding, FunctionKind, ParameterKind, TypeInfo};
 
     fn incoming(kind: Kind, codec: u8, payload: &'static str) -> Result<Incoming, MessageError> {
         let header = Header { kind, codec, function: 7, call: 9 };
@@ -330,12 +287,18 @@ mod tests {
 
     #[test]
     fn ready_of_the_protocol_page_is_understood() {
-        let ready = r#"{"functions": [{"name": "predict", "signature": "(req: dict) -> dict", "doc": null, "kind": "async",
-            "parameters": [{"name": "req", "kind": "positional_or_keyword", "required": true, "annotation": "dict"}],
-            "returns": "dict"}]}"#;
+        let ready = r#"{"functions": [{"name": "predict", "signature": "(req: dict) -> dict[str, int]", "doc": null,
+            "kind": "async", "binding": "whole", "parameters": [{"name": "req", "kind": "positional_or_keyword",
+            "required": true, "annotation": "dict", "type": {"dict": null}}], "returns": "dict[str, int]",
+            "returns_type": {"dict": "int"}}]}"#;
         let Ok(Incoming::Ready(ready)) = incoming(Kind::Ready, 1, ready) else { panic!("not understood") };
         assert_eq!(ready.functions[0].kind, FunctionKind::Async);
-        assert_eq!(ready.functions[0].parameters[0].annotation.as_deref(), Some("dict"));
+        assert_eq!(ready.functions[0].binding, Binding::Whole);
+        let parameter = &ready.functions[0].parameters[0];
+        assert_eq!(parameter.kind, ParameterKind::PositionalOrKeyword);
+        assert_eq!(parameter.annotation.as_deref(), Some("dict"));
+        assert_eq!(parameter.type_info, TypeInfo::Dict(None));
+        assert_eq!(ready.functions[0].returns_type, TypeInfo::Dict(Some(Box::new(TypeInfo::Int))));
         assert_eq!(ready.functions[0].doc, None);
     }
 

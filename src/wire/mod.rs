@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod frame;
+pub mod function;
 pub mod message;
 #[cfg(test)]
 mod vectors;

@@ -78,10 +78,10 @@ async fn mismatch_is_an_error_of_the_start_that_names_both_sides() {
     let StartError::Signature { problems } = &error else { panic!("{error}") };
     let expected = [
         "scaled: Rust sends (input: Input), Python takes (req: dict, scale: float)",
-        "add: Rust sends (a: f64, b: i64), Python takes (a: int, b: int): f64 is no int",
+        "add: Rust sends (a: f64, b: i64), Python takes (a: int, b: int): f64 does not fit int",
         "greet: Rust reads Prediction, Python returns str",
         "half: Rust reads f64, Python returns Optional[float]",
-        "nowhere: Rust sends (text: String), Python has no such function, but \
+        "nowhere: Rust sends (text: String), Python has no such function; it has \
          predict, scaled, add, greet, reverse, model.sum, forget, half",
     ];
     assert_eq!(problems[..], expected);
@@ -121,7 +121,10 @@ async fn reload_of_code_that_does_not_fit_ends_with_the_mismatch_and_the_old_cod
     write("double(value: str) -> str");
     let error = capped("the reload", pool.reload()).await.expect_err("it does not fit");
     let StartError::Signature { problems } = &error else { panic!("{error}") };
-    assert_eq!(problems[..], ["double: Rust sends (value: i64), Python takes (value: str): i64 is no str"]);
+    assert_eq!(
+        problems[..],
+        ["double: Rust sends (value: i64), Python takes (value: str): i64 does not fit str"]
+    );
     assert_eq!((pids(&pool).await, pool.double(21).await.expect("the old code runs")), (process, 42));
 
     write("double(value: float) -> int");
