@@ -1,18 +1,19 @@
-//! Standard error: what the pool and its workers say, for people. The main structure is
-//! [`Console`].
+//! Standard error, for people: the events of the pool and the output of its workers. The main
+//! structure is [`Console`].
 //!
-//! All of it goes through a queue, because a write to a standard error that nobody reads never
-//! returns.
+//! Everything goes through a queue, because a write to a standard error that nobody reads blocks
+//! forever.
 
 mod queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Write as _};
-use std::io;
+use std::io::{self, Write as _};
 use std::panic;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -20,69 +21,69 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use self::queue::Queue;
 use crate::escape::{self, Breaks, Escape};
-use crate::options::Log;
+use crate::verbosity::Verbosity;
 
-/// The way to standard error.
+/// The queue in front of standard error.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
-/// How long a line may wait for room where no output should be lost.
+/// How long a line may wait for room when no output should be lost.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// When all must be written: how long nothing may be written before the rest is given up.
+/// How long a flush waits while the reader takes nothing.
 const STUCK: Duration = Duration::from_secs(1);
 
-/// When all must be written: how long a reader that is slow may take.
+/// How long a flush waits in all for a slow reader.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// What the targets of a worker's own words begin with: `pyproc::stdout`, `pyproc::stderr`,
+/// The prefix of the targets for the output of workers: `pyproc::stdout`, `pyproc::stderr`,
 /// `pyproc::log`.
 const WORKER_TARGETS: &str = "pyproc::";
 
-/// What becomes of lines that come faster than standard error takes them.
+/// What happens to lines that come faster than standard error takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overflow {
-    /// They wait, unless nothing at all is read: for commands that serve nobody else.
+    /// They wait, unless nothing at all is read. For commands that serve no clients.
     Wait,
     /// They are dropped and counted.
     Drop,
 }
 
-/// Writes `tracing` events to standard error: what workers print without a level, the rest with its
-/// level.
+/// Writes `tracing` events to standard error, with their level unless a worker printed them.
 #[derive(Clone)]
 pub(crate) struct Console(Arc<Shared>);
 
 struct Shared {
-    /// What is shown of the pool.
+    /// Which events of the pool are shown.
     pool: LevelFilter,
-    /// What is shown of the workers' own words.
+    /// Which output of the workers is shown.
     workers: LevelFilter,
-    /// Whether a worker's words begin with its number.
-    tell_slot: bool,
-    /// The line that is being put together, kept for its memory.
+    /// Whether each line of a worker starts with the number of its slot.
+    shows_slots: bool,
+    /// The current line; kept to reuse its memory.
     line: Mutex<String>,
 }
 
 impl Console {
-    /// Makes the console the place where all events of the process go.
-    pub(crate) fn install(log: Option<Log>, tell_slot: bool, overflow: Overflow) -> Self {
+    /// Sends all events of the process to the console.
+    pub(crate) fn install(verbosity: Option<Verbosity>, shows_slots: bool, overflow: Overflow) -> Self {
         let patience = match overflow {
             Overflow::Wait => PATIENCE,
             Overflow::Drop => Duration::ZERO,
         };
         start_queue(patience);
-        panic::set_hook(Box::new(note_panic));
-        let (pool, workers) = match log {
-            Some(log) => (log.filter(), log.filter()),
+        panic::set_hook(Box::new(report_panic));
+        let (pool, workers) = match verbosity {
+            Some(verbosity) => (verbosity.filter(), verbosity.filter()),
             None => (LevelFilter::WARN, LevelFilter::INFO),
         };
-        let console = Self(Arc::new(Shared { pool, workers, tell_slot, line: Mutex::default() }));
+        let console = Self(Arc::new(Shared { pool, workers, shows_slots, line: Mutex::default() }));
         let subscriber = tracing_subscriber::registry().with(console.clone());
-        tracing::subscriber::set_global_default(subscriber).expect("it is set once, at the start");
+        tracing::subscriber::set_global_default(subscriber)
+            .expect("the subscriber is set once, at the start");
         console
     }
 
-    /// Whether what workers write to their standard error was seen when it came.
+    /// Whether the console shows what workers write to their standard error.
     pub(crate) fn shows_worker_stderr(&self) -> bool {
         self.0.workers >= Level::WARN
     }
@@ -108,8 +109,8 @@ impl<S: Subscriber> Layer<S> for Console {
         let mut line = self.0.line.lock().unwrap_or_else(PoisonError::into_inner);
         line.clear();
         let metadata = event.metadata();
-        let words = Words::of(metadata.target());
-        if !matches!(words, Words::Printed) {
+        let source = Source::of(metadata.target());
+        if !matches!(source, Source::Printed) {
             line.push_str(match *metadata.level() {
                 Level::ERROR => "error: ",
                 Level::WARN => "warning: ",
@@ -119,25 +120,25 @@ impl<S: Subscriber> Layer<S> for Console {
             });
         }
         let head = line.len();
-        let mut fields = Fields { words, tell_slot: self.0.tell_slot, line: &mut line, head };
+        let mut fields = Fields { source, shows_slots: self.0.shows_slots, line: &mut line, head };
         event.record(&mut fields);
         line.push('\n');
         queue.push(&line);
     }
 }
 
-/// Whose words an event has.
+/// Where an event comes from.
 #[derive(Clone, Copy)]
-enum Words {
+enum Source {
     /// A line that a worker printed.
     Printed,
-    /// A record of Python's logging.
+    /// A record of Python's `logging`.
     Logged,
-    /// The pool's.
+    /// The pool itself.
     Pool,
 }
 
-impl Words {
+impl Source {
     fn of(target: &str) -> Self {
         match target.strip_prefix(WORKER_TARGETS) {
             Some("log") => Self::Logged,
@@ -147,36 +148,36 @@ impl Words {
     }
 }
 
-/// Puts an event's message into the line, and its fields around it. The message is the first field
+/// Writes an event's message to the line, and its fields around it. The message is the first field
 /// of an event.
 struct Fields<'a> {
-    words: Words,
-    tell_slot: bool,
+    source: Source,
+    shows_slots: bool,
     line: &'a mut String,
-    /// Where the message begins.
+    /// Where the message starts.
     head: usize,
 }
 
 impl Fields<'_> {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        match (field.name(), self.words) {
+        match (field.name(), self.source) {
             ("message", _) => self.append(value),
-            ("slot", Words::Printed | Words::Logged) if self.tell_slot => {
+            ("slot", Source::Printed | Source::Logged) if self.shows_slots => {
                 let slot = format!("[{value}] ");
                 self.line.insert_str(0, &slot);
                 self.head += slot.len();
             }
-            ("logger", Words::Logged) => {
+            ("logger", Source::Logged) => {
                 self.line.insert_str(self.head, &format!("{}: ", escape::line(value)));
             }
-            (_, Words::Printed | Words::Logged) => {}
-            (name, Words::Pool) => self.append(format_args!(" {name}={value}")),
+            (_, Source::Printed | Source::Logged) => {}
+            (name, Source::Pool) => self.append(format_args!(" {name}={value}")),
         }
     }
 
     fn append(&mut self, text: fmt::Arguments<'_>) {
         let mut escape = Escape::new(self.line, Breaks::Indented);
-        escape.write_fmt(text).expect("a string takes all that is written to it");
+        escape.write_fmt(text).expect("writing to a string does not fail");
     }
 }
 
@@ -190,28 +191,36 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// Says something to the person at the terminal, whatever `--log` is.
+/// Prints a message to standard error, whatever `--log` is.
 pub(crate) fn note(message: impl fmt::Display) {
     let mut text = escape::block(message);
     text.push('\n');
     queue().push_message(&text);
 }
 
-/// Writes what moves the cursor, or text without an end; it is dropped if there is no room.
+/// Prints text as it is, with control sequences and without a line break; it is dropped if there is
+/// no room.
 pub(crate) fn draw(text: &str) {
     queue().push(text);
 }
 
-/// Standard output. What was said before is on standard error before, for those who read both in
-/// one place.
+/// Standard output. Earlier messages are flushed to standard error first, so that the order is
+/// right when both go to one place.
 pub(crate) fn stdout() -> io::StdoutLock<'static> {
     flush();
     io::stdout().lock()
 }
 
-/// Waits until standard error has all that was said so far, but not for long if nobody reads it.
+/// Prints a value as JSON on one line of standard output.
+pub(crate) fn print_json(value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    stdout().write_all(&line)
+}
+
+/// Waits until everything so far is on standard error, but not for long if nobody reads it.
 pub(crate) fn flush() {
-    // What nobody reads is lost, as it would be when its reader goes away.
+    // Output that nobody reads is lost, as if its reader had closed the pipe.
     let _ = queue().flush(STUCK, SLOW);
 }
 
@@ -220,11 +229,11 @@ fn queue() -> &'static Queue {
 }
 
 fn start_queue(patience: Duration) -> &'static Queue {
-    QUEUE.get_or_init(|| Queue::start(io::stderr(), patience).expect("a process can start a thread"))
+    QUEUE.get_or_init(|| Queue::start(io::stderr(), patience).expect("the process can start a thread"))
 }
 
-/// In place of the standard hook, which would wait for standard error.
-fn note_panic(info: &panic::PanicHookInfo<'_>) {
+/// Replaces the standard hook, which would block on standard error.
+fn report_panic(info: &panic::PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("<unnamed>");

@@ -1,10 +1,9 @@
-//! Foreign text for a terminal or a text log: nothing in it can move the cursor, change the
-//! direction of writing, or begin a line of its own. The main structure is [`Escape`].
+//! Escapes foreign text for a terminal or a log: the result cannot move the cursor, change the
+//! direction of writing, or start a new line. The main structure is [`Escape`].
 
 use std::fmt::{self, Write};
 
-/// What the lines of a block begin with after the first, so that none of them looks like a line of
-/// ours.
+/// Starts every line of a block but the first, so that no line passes for one of ours.
 const INDENT: &str = "  ";
 
 /// How line breaks are written.
@@ -16,7 +15,7 @@ pub(crate) enum Breaks {
     Indented,
 }
 
-/// A writer that escapes what is written to it.
+/// A writer that escapes the text written to it.
 pub(crate) struct Escape<'a> {
     out: &'a mut String,
     breaks: Breaks,
@@ -33,7 +32,7 @@ impl Write for Escape<'_> {
         let mut rest = text;
         while let Some(at) = rest.find(is_control) {
             self.out.push_str(&rest[..at]);
-            let control = rest[at..].chars().next().expect("it was found there");
+            let control = rest[at..].chars().next().expect("find returned its position");
             match control {
                 '\n' if self.breaks == Breaks::Indented => {
                     self.out.push('\n');
@@ -51,31 +50,32 @@ impl Write for Escape<'_> {
     }
 }
 
-/// Text that stays on one line.
+/// Escapes text so that it stays on one line.
 pub(crate) fn line(text: impl fmt::Display) -> String {
     escaped(text, Breaks::Escaped)
 }
 
-/// Text that may have several lines; those after the first are indented.
+/// Escapes text that may have several lines; those after the first are indented.
 pub(crate) fn block(text: impl fmt::Display) -> String {
     escaped(text, Breaks::Indented)
 }
 
 fn escaped(text: impl fmt::Display, breaks: Breaks) -> String {
     let mut out = String::new();
-    write!(Escape::new(&mut out, breaks), "{text}").expect("a string takes all that is written to it");
+    write!(Escape::new(&mut out, breaks), "{text}").expect("writing to a string does not fail");
     out
 }
 
-/// Whether a terminal or a viewer may act on a character in place of showing it; tabs are harmless.
+/// Whether a terminal or a viewer may interpret a character instead of showing it; tabs are
+/// harmless.
 pub(crate) fn is_control(c: char) -> bool {
     match c {
         '\t' => false,
-        // The controls C0 and C1, DEL among them.
+        // C0 and C1 controls, and DEL.
         c if c.is_control() => true,
         // Marks, embeddings, overrides and isolates of bidirectional text.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        // The separators of lines and paragraphs.
+        // Line and paragraph separators.
         '\u{2028}' | '\u{2029}' => true,
         _ => false,
     }

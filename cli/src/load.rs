@@ -1,4 +1,4 @@
-//! Callers that make one call after the other. The main structure is [`Load`].
+//! A load of callers, each of which makes one call after the other. The main structure is [`Load`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,20 +9,20 @@ use actix_pyproc::{Call, CallError, Pool};
 use hdrhistogram::Histogram;
 use tokio::task::JoinHandle;
 
-/// The longest pause of a caller that was told to come back later.
+/// The longest pause of a caller after the pool asked it to retry later.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// When callers stop.
+/// When the callers stop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Limit {
-    /// After so many calls of all together.
+    /// After this many calls in total.
     Calls(u64),
-    /// After so long.
+    /// After this time.
     Time(Duration),
 }
 
-/// Callers at work. They are tasks of this arbiter, the pool's own, so that a call crosses no
-/// thread.
+/// Running callers. They are tasks of this arbiter, which is the pool's own, so that a call crosses
+/// no thread.
 pub(crate) struct Load {
     shared: Rc<Shared>,
     callers: Vec<JoinHandle<()>>,
@@ -35,23 +35,23 @@ struct Shared {
     tally: RefCell<Tally>,
 }
 
-/// What callers were told.
+/// The outcomes of the calls.
 pub(crate) struct Tally {
-    /// Calls that were made.
+    /// Calls that started.
     pub(crate) calls: u64,
     /// Calls that returned.
     pub(crate) ok: u64,
-    /// Calls that did not, by the kind of their error.
+    /// Calls that failed, by the kind of the error.
     pub(crate) errors: BTreeMap<&'static str, u64>,
-    /// How long calls took that returned, in nanoseconds.
+    /// Latencies of the calls that returned, in nanoseconds.
     latency: Histogram<u64>,
     pub(crate) last_error: Option<CallError>,
-    /// Until the last answer.
+    /// From the start to the last answer.
     pub(crate) elapsed: Duration,
 }
 
 impl Load {
-    /// Lets `callers` call until the limit.
+    /// Starts `callers`, which call until the limit.
     pub(crate) fn start(pool: &Pool, call: &Call, callers: usize, limit: Limit) -> Self {
         let shared = Rc::new(Shared {
             start: Instant::now(),
@@ -64,15 +64,15 @@ impl Load {
         Self { shared, callers }
     }
 
-    /// Looks at what there is so far.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&Tally) -> T) -> T {
-        look(&self.shared.tally.borrow())
+    /// Reads the outcomes so far.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Tally) -> T) -> T {
+        read(&self.shared.tally.borrow())
     }
 
-    /// How far it has come to its limit, from 0 to 1.
+    /// The progress towards the limit, from 0 to 1.
     pub(crate) fn progress(&self) -> f64 {
         let part = match self.shared.limit {
-            Limit::Calls(calls) => self.look(Tally::answered) as f64 / calls.max(1) as f64,
+            Limit::Calls(calls) => self.read(Tally::answered) as f64 / calls.max(1) as f64,
             Limit::Time(time) => self.shared.start.elapsed().as_secs_f64() / time.as_secs_f64().max(1e-9),
         };
         part.min(1.0)
@@ -83,11 +83,11 @@ impl Load {
         self.callers.iter().all(JoinHandle::is_finished)
     }
 
-    /// Waits until all callers have stopped, each after its last answer. When its future is dropped
-    /// the callers go on; they stop with the pool.
+    /// Waits until all callers have stopped, each after its last answer. If the future is dropped,
+    /// the callers keep calling until the pool stops.
     pub(crate) async fn finish(&mut self) -> Tally {
         for caller in self.callers.drain(..) {
-            caller.await.expect("a caller does not panic, and nobody aborts it");
+            caller.await.expect("callers do not panic, and nothing aborts them");
         }
         self.shared.tally.replace(Tally::new())
     }
@@ -95,7 +95,7 @@ impl Load {
 
 impl Shared {
     async fn call(self: Rc<Self>, pool: Pool, call: Call) {
-        // One look at the clock for each call: an answer is the moment of the next call.
+        // One clock read per call: the end of a call is the start of the next one.
         let mut now = Instant::now();
         while self.begin(now) {
             let answer = pool.request(call.clone()).await;
@@ -109,7 +109,7 @@ impl Shared {
         }
     }
 
-    /// Counts a call that is about to be made, unless it is time to stop.
+    /// Counts a call that is about to start; `false` if it is time to stop.
     fn begin(&self, now: Instant) -> bool {
         let mut tally = self.tally.borrow_mut();
         let over = match self.limit {
@@ -121,7 +121,7 @@ impl Shared {
         begins
     }
 
-    /// Counts an answer; says how long to wait if the pool asks for that.
+    /// Counts an answer; returns how long to wait if the pool asks for a pause.
     fn end(&self, answer: Result<(), CallError>, took: Duration, now: Instant) -> Option<Duration> {
         let mut tally = self.tally.borrow_mut();
         tally.elapsed = now - self.start;
@@ -154,7 +154,7 @@ impl Tally {
             calls: 0,
             ok: 0,
             errors: BTreeMap::new(),
-            latency: Histogram::new(3).expect("three digits are possible"),
+            latency: Histogram::new(3).expect("three digits are valid"),
             last_error: None,
             elapsed: Duration::ZERO,
         }
@@ -163,15 +163,15 @@ impl Tally {
     fn returned(&mut self, took: Duration) {
         self.ok += 1;
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.latency.record(nanos).expect("a histogram that grows takes any number");
+        self.latency.record(nanos).expect("a histogram that resizes takes any value");
     }
 
-    /// Calls that have ended, one way or another. What is missing to `calls` was never answered.
+    /// Calls that ended, with a result or an error. The others in `calls` were never answered.
     pub(crate) fn answered(&self) -> u64 {
         self.ok + self.errors.values().sum::<u64>()
     }
 
-    /// Calls that returned in a second.
+    /// Calls that returned, per second.
     pub(crate) fn rate(&self) -> f64 {
         match self.elapsed.as_secs_f64() {
             0.0 => 0.0,
@@ -179,7 +179,7 @@ impl Tally {
         }
     }
 
-    /// What this part of the calls that returned took at most, in microseconds.
+    /// A quantile of the latencies, in microseconds.
     pub(crate) fn quantile_us(&self, quantile: f64) -> f64 {
         self.latency.value_at_quantile(quantile) as f64 / 1e3
     }

@@ -1,4 +1,4 @@
-//! The life of a command's pool, with the signals that end it. The main structure is [`Session`].
+//! The pool of a command, and the signals that stop it. The main structure is [`Session`].
 
 use std::future::Future;
 
@@ -6,21 +6,21 @@ use actix_pyproc::{Pool, PoolConfig, StartError};
 
 use crate::console::note;
 use crate::failure::Failure;
-use crate::signals::{Signal, Signals};
+use crate::signals::{Signals, StopSignal};
 
-/// A pool that serves, and the signals that end it.
+/// A running pool, and the signals that stop it.
 pub(crate) struct Session {
     pub(crate) pool: Pool,
     signals: Signals,
 }
 
 impl Session {
-    /// Starts the pool. A signal stops it at once, for there is nothing to drain.
+    /// Starts the pool. A signal aborts the start at once: there are no calls to drain yet.
     pub(crate) async fn start(config: PoolConfig) -> Result<Self, Failure> {
         Self::start_with(Pool::start(config)).await
     }
 
-    /// As [`Session::start`], of a pool that is started elsewhere.
+    /// As [`Session::start`], for a pool that is started elsewhere.
     pub(crate) async fn start_with(
         pool: impl Future<Output = Result<Pool, StartError>>,
     ) -> Result<Self, Failure> {
@@ -32,39 +32,43 @@ impl Session {
         Ok(Self { pool, signals })
     }
 
-    /// The next signal. Cancellation safety: none is lost.
-    pub(crate) async fn signal(&mut self) -> Signal {
+    /// Waits for the next signal. Cancellation safety: no signal is lost.
+    pub(crate) async fn signal(&mut self) -> StopSignal {
         self.signals.next().await
     }
 
-    /// Waits for `work`, which uses the pool. The first signal lets no more work in and waits for
-    /// what is in; it comes back with the outcome.
+    /// Waits for `work`, which uses the pool. The first signal makes the pool reject new calls and
+    /// wait for those in flight; it is returned with the outcome.
     ///
     /// # Errors
-    /// [`Failure::Signal`] if a second signal comes. What still runs is killed when the session is
-    /// dropped.
+    /// [`Failure::Signal`] if a second signal comes. Dropping the session then kills what still
+    /// runs.
     pub(crate) async fn run<T>(
         &mut self,
         work: impl Future<Output = T>,
-    ) -> Result<(T, Option<Signal>), Failure> {
+    ) -> Result<(T, Option<StopSignal>), Failure> {
         let mut work = std::pin::pin!(work);
         let first = tokio::select! {
             biased;
             outcome = &mut work => return Ok((outcome, None)),
             signal = self.signals.next() => signal,
         };
-        let limit = self.pool.config().drain_timeout;
-        note(format_args!(
-            "{first}: waiting up to {limit:?} for what runs; a second signal stops it at once"
-        ));
+        self.note_draining(first);
         tokio::select! {
             (outcome, ()) = async { tokio::join!(work, self.pool.shutdown()) } => Ok((outcome, Some(first))),
             second = self.signals.next() => Err(Failure::Signal(second)),
         }
     }
 
-    /// Stops the pool: gently, unless a signal comes. Then what still runs is killed as the session
-    /// is dropped.
+    /// Prints that a signal makes the pool drain.
+    pub(crate) fn note_draining(&self, signal: StopSignal) {
+        let limit = self.pool.config().drain_timeout;
+        note(format_args!(
+            "{signal}: waiting up to {limit:?} for running calls; a second signal stops at once"
+        ));
+    }
+
+    /// Drains and stops the pool. If a signal comes, dropping the session kills what still runs.
     pub(crate) async fn stop(mut self) {
         tokio::select! {
             () = self.pool.shutdown() => {}

@@ -3,17 +3,18 @@
 use std::fmt;
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that end a command. While it lives they do not end the process by themselves.
+/// The signals that stop a command. As long as this lives, they do not end the process by
+/// themselves.
 pub(crate) struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-/// A signal that came.
+/// A signal that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
+pub(crate) enum StopSignal {
     Interrupt,
     Terminate,
 }
@@ -23,17 +24,17 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// The next signal. Cancellation safety: none is lost.
-    pub(crate) async fn next(&mut self) -> Signal {
+    /// Waits for the next signal. Cancellation safety: no signal is lost.
+    pub(crate) async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
+            _ = self.terminate.recv() => StopSignal::Terminate,
         }
     }
 }
 
-impl Signal {
-    /// What a shell reports for a process that this signal ended.
+impl StopSignal {
+    /// The exit code that shells report for a process that this signal ended.
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 128 + 2,
@@ -42,7 +43,7 @@ impl Signal {
     }
 }
 
-impl fmt::Display for Signal {
+impl fmt::Display for StopSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Interrupt => "SIGINT",

@@ -88,7 +88,7 @@ fn what_is_there_is_left_alone() {
     for (args, expected) in [
         (&["init", "empty"][..], "empty is not empty; nothing was written"),
         (&["init", "file"], "file is not a directory"),
-        (&["init", "new", "--path", "nowhere"], "nowhere cannot be found"),
+        (&["init", "new", "--path", "nowhere"], "failed to find nowhere"),
         (&["init", "new", "--name", "serde"], "the name is taken"),
         (&["init"], "DIR"),
     ] {

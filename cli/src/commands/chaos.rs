@@ -1,11 +1,9 @@
-//! `pyproc chaos`: the load of `bench` while faults are injected, and whether what the pool
-//! promises held.
+//! `pyproc chaos`: the load of `bench` under injected faults, and a check of the pool's guarantees.
 
 mod leaks;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
@@ -14,28 +12,26 @@ use actix_pyproc::{
 };
 use serde::Serialize;
 
-use crate::commands::bench::{self, Report as Figures};
-use crate::commands::call::argument::Argument;
-use crate::console::{note, stdout};
+use self::leaks::Baseline;
+use self::watch::{Observations, Watch};
+use crate::call_args::CallArgs;
+use crate::console::{note, print_json, stdout};
+use crate::duration;
 use crate::failure::Failure;
+use crate::figures::Figures;
 use crate::load::{Limit, Load};
-use crate::options::PoolOptions;
 use crate::session::Session;
-use crate::signals::{Signal, Signals};
-use crate::target::Target;
-use leaks::Leaks;
-use watch::{Seen, Watch};
+use crate::signals::{Signals, StopSignal};
 
-/// How long the last calls are waited for, beyond their own deadline and the end of a worker that
-/// is stuck.
+/// How long to wait for the last calls, in addition to their deadline and the kill of a stuck
+/// worker.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The deadline of calls, unless one is set: a call whose worker is stopped should end within the
-/// run.
+/// The default deadline of a call: a call whose worker is stopped should end within the run.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const KILL_GRACE: Duration = Duration::from_millis(500);
 const MAX_DELAY: Duration = Duration::from_millis(100);
 
-/// How a call may end because of a fault. Any other end was not the fault's to bring about.
+/// The errors that faults may cause.
 const EXPECTED: [&str; 5] = ["worker_lost", "deadline_exceeded", "quarantined", "overloaded", "unavailable"];
 
 /// Call one function under load while faults are injected, and check that every call ends
@@ -43,21 +39,17 @@ const EXPECTED: [&str; 5] = ["worker_lost", "deadline_exceeded", "quarantined", 
 #[command(override_usage = "pyproc chaos [OPTIONS] WORKER FUNCTION [JSON]\n       \
     pyproc chaos [OPTIONS] -m MODULE FUNCTION [JSON]")]
 #[command(after_help = "\
-It ends with 0 if every call got an answer, no fault brought about an error that is not of its kind, and no process and no
-descriptor was left; else with 6. Workers are replaced without limit, unless the configuration has limits of its own.")]
+Exits with 0 if every call got an answer, every error is of a kind that faults may cause, and no process and no descriptor
+leaked; otherwise with 6. Workers are replaced without limit, unless the configuration sets one.")]
 pub(crate) struct Args {
-    /// The Python file (not with -m), the name of the function, and its argument as JSON: `-` reads
-    /// that from standard input, none is null
-    #[arg(value_name = "WORKER FUNCTION JSON", num_args = 1..=3, required = true, allow_negative_numbers = true)]
-    words: Vec<OsString>,
     /// How many callers, each of which makes one call after the other
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: u32,
-    /// How long to call
-    #[arg(long, value_name = "S", default_value = "10", value_parser = bench::seconds)]
+    /// How many seconds to call
+    #[arg(long, value_name = "S", default_value = "10", value_parser = duration::seconds)]
     seconds: Duration,
-    /// Which faults, each as often as the others; those with a time or a size take it after a
-    /// colon: pause:200, memory:64
+    /// Which faults to inject, each equally often; a time or a size comes after a colon: pause:200,
+    /// memory:64
     #[arg(
         long,
         value_name = "FAULT,...",
@@ -65,17 +57,17 @@ pub(crate) struct Args {
         default_value = "kill,pause,exit,exit_mid_reply,close,garbage,truncated,oversize,wrong_reply,old_reply,duplicate_reply"
     )]
     faults: Vec<FaultKind>,
-    /// The time from one fault to the next, in milliseconds
-    #[arg(long, value_name = "MS", default_value = "100", value_parser = clap::value_parser!(u64).range(1..))]
-    every: u64,
-    /// The same number gives the same faults in the same order [default: another one each time]
+    /// The time from one fault to the next: 250ms, 1s; a bare number is milliseconds
+    #[arg(long, value_name = "MS", default_value = "100ms", value_parser = duration::positive)]
+    every: Duration,
+    /// The same seed gives the same faults in the same order [default: random]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Print one JSON object on one line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pub(crate) pool: PoolOptions,
+    pub(crate) call: CallArgs,
 }
 
 /// What `--json` prints.
@@ -91,52 +83,49 @@ struct Report {
     unanswered: u64,
 }
 
-/// What the run itself brought, before the pool was stopped.
+/// The results of the run, before the pool stops.
 struct Run {
     figures: Figures,
     faults: BTreeMap<&'static str, u64>,
-    seen: Seen,
+    observations: Observations,
     unanswered: u64,
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let target = Target::sort(&args.words, args.pool.module.is_some(), "chaos")?;
-    let argument = Argument::json(target.argument.as_deref().unwrap_or("null"), args.pool.codec)?;
-    // The name lives as long as the command, and each call has its own copy of the reference.
-    let function: &'static str = target.function.leak();
-    let call = argument.into_call(function)?;
-    let config = for_chaos(&args.pool.layers(target.script.as_deref(), defaults())?)?;
-    // What a process opens once for its signals is no leak.
+    let target = args.call.target::<Args>("chaos")?;
+    let call = target.repeatable_call(args.call.pool.codec)?;
+    let config = for_chaos(&args.call.pool.layers(target.script.as_deref(), defaults())?)?;
+    // The first use of signals opens descriptors that stay open; they must not count as leaks.
     drop(Signals::listen()?);
-    let leaks = Leaks::before()?;
+    let baseline = Baseline::take()?;
     let mut session = Session::start(config).await?;
-    // A call that fails without any fault says nothing about faults.
+    // A function that fails without faults cannot show what faults do.
     session.pool.request(call.clone()).await?;
-    let (run, signal) = storm(&mut session, &call, &args).await?;
+    let (run, signal) = run_with_faults(&mut session, &call, &args).await?;
     session.stop().await;
-    let (leaked_processes, leaked_fds) = leaks.after(&run.seen.pids).await?;
+    let (leaked_processes, leaked_fds) = baseline.leaks(&run.observations.pids).await?;
     let report = Report {
         figures: run.figures,
         faults: run.faults,
-        recovery_p50_ms: run.seen.recovery(0.5),
-        recovery_max_ms: run.seen.recovery(1.0),
+        recovery_p50_ms: run.observations.recovery(0.5),
+        recovery_max_ms: run.observations.recovery(1.0),
         leaked_processes,
         leaked_fds,
         unanswered: run.unanswered,
     };
     if args.json {
-        report.tell_json()?;
+        print_json(&report)?;
     } else {
-        report.tell_table()?;
+        report.print_table()?;
     }
     match signal {
         Some(signal) => Err(Failure::Signal(signal)),
-        None => report.judge(),
+        None => report.check(),
     }
 }
 
-/// What suits a run in which workers die all the time: the lowest layer, so that whatever is set
-/// counts before it, also a value that is the usual default.
+/// Defaults for a run in which workers die all the time. They are the lowest layer: any value that
+/// is set overrides them, even one that equals the usual default.
 fn defaults() -> PoolConfig {
     let mut config = PoolConfig::default().kill_grace(KILL_GRACE).call_timeout(CALL_TIMEOUT);
     config.restart.max = MAX_DELAY;
@@ -145,31 +134,34 @@ fn defaults() -> PoolConfig {
     config
 }
 
-/// The configuration of the run, checked.
+/// The validated configuration of the run.
 fn for_chaos(layers: &ConfigLayers) -> Result<PoolConfig, ConfigError> {
     let mut config = layers.config().clone();
     if layers.origin("restart.max") == ConfigOrigin::Default {
-        // A first delay that is set may be above the longest one that suits the run.
+        // The first delay that is set may exceed the longest delay of these defaults.
         config.restart.max = config.restart.max.max(config.restart.initial);
     }
     config.validate()?;
     Ok(config)
 }
 
-/// Calls and faults side by side; then calls only, until the last one has its answer.
-async fn storm(session: &mut Session, call: &Call, args: &Args) -> Result<(Run, Option<Signal>), Failure> {
+/// Makes calls while faults are injected, then waits until the last call has its answer.
+async fn run_with_faults(
+    session: &mut Session,
+    call: &Call,
+    args: &Args,
+) -> Result<(Run, Option<StopSignal>), Failure> {
     let pool = session.pool.clone();
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     note(format_args!("seed {seed}"));
     let watch = Watch::start(&pool).await;
-    let every = Duration::from_millis(args.every);
-    let callers = usize::try_from(args.concurrency).expect("a number of callers fits");
+    let callers = usize::try_from(args.concurrency).expect("a u32 fits a usize");
     let mut load = Load::start(&pool, call, callers, Limit::Time(args.seconds));
     let injector =
-        FaultInjector::new(pool.addr(), args.faults.iter().copied()).every(every).seed(seed).start();
+        FaultInjector::new(pool.addr(), args.faults.iter().copied()).every(args.every).seed(seed).start();
     let work = async {
         let last = pool.config().call_timeout.unwrap_or(CALL_TIMEOUT) + pool.config().kill_grace + PATIENCE;
-        // Callers stop at the limit of the load, faults with them.
+        // Faults stop when the callers stop.
         let faults = async {
             actix_rt::time::sleep(args.seconds).await;
             injector.send(StopFaults).await.unwrap_or_default()
@@ -180,35 +172,29 @@ async fn storm(session: &mut Session, call: &Call, args: &Args) -> Result<(Run, 
         let restarts = status.restarts + status.kills;
         let (figures, unanswered) = match answers {
             Ok(tally) => (Figures::new(&tally, restarts), tally.calls - tally.answered()),
-            Err(_) => load.look(|tally| (Figures::new(tally, restarts), tally.calls - tally.answered())),
+            Err(_) => load.read(|tally| (Figures::new(tally, restarts), tally.calls - tally.answered())),
         };
-        Run { figures, faults, seen: watch.seen().await, unanswered }
+        Run { figures, faults, observations: watch.observations().await, unanswered }
     };
     session.run(work).await
 }
 
 impl Report {
-    /// Whether all that the pool promises held.
-    fn judge(&self) -> Result<(), Failure> {
-        let strange = self.figures.errors.keys().find(|kind| !EXPECTED.contains(kind));
-        let broken = match (self.unanswered, strange, self.leaked_processes, self.leaked_fds) {
+    /// Fails if the pool broke a guarantee.
+    fn check(&self) -> Result<(), Failure> {
+        let unexpected = self.figures.errors.keys().find(|kind| !EXPECTED.contains(kind));
+        let broken = match (self.unanswered, unexpected, self.leaked_processes, self.leaked_fds) {
             (0, None, 0, 0) => return Ok(()),
             (unanswered @ 1.., ..) => format!("{unanswered} calls got no answer"),
-            (_, Some(kind), ..) => format!("calls ended as {kind}, which no fault brings about"),
-            (_, _, processes @ 1.., _) => format!("{processes} processes are left"),
-            (.., fds) => format!("{fds} descriptors are left"),
+            (_, Some(kind), ..) => format!("calls ended with {kind}, which no fault causes"),
+            (_, _, processes @ 1.., _) => format!("{processes} processes leaked"),
+            (.., fds) => format!("{fds} descriptors leaked"),
         };
         Err(Failure::Broken(broken))
     }
 
-    fn tell_json(&self) -> io::Result<()> {
-        let mut out = serde_json::to_vec(self)?;
-        out.push(b'\n');
-        stdout().write_all(&out)
-    }
-
-    fn tell_table(&self) -> io::Result<()> {
-        self.figures.tell_table()?;
+    fn print_table(&self) -> io::Result<()> {
+        self.figures.print_table()?;
         let mut out = stdout();
         for (kind, count) in &self.faults {
             writeln!(out, "fault {kind:<20} {count:>6}")?;
@@ -229,10 +215,10 @@ mod tests {
 
     use super::{CALL_TIMEOUT, KILL_GRACE, MAX_DELAY, defaults, for_chaos};
 
-    /// The configuration of a run for which this TOML is set.
+    /// The configuration of a run with this TOML.
     fn with(text: &str) -> PoolConfig {
-        let layers = ConfigLayers::new(defaults()).toml(text, None).expect("it is a configuration");
-        for_chaos(&layers).expect("it can be used")
+        let layers = ConfigLayers::new(defaults()).toml(text, None).expect("the TOML is valid");
+        for_chaos(&layers).expect("the configuration is valid")
     }
 
     #[test]
@@ -245,7 +231,7 @@ mod tests {
         let config = with("kill_grace = \"1s\"\ncall_timeout = \"30s\"\n[restart]\nmax_restarts = 10");
         assert_eq!((config.kill_grace, config.call_timeout), (usual.kill_grace, usual.call_timeout));
         assert_eq!(config.restart.max_restarts, usual.restart.max_restarts);
-        assert_eq!(config.restart.max_start_failures, u32::MAX, "it is not set");
+        assert_eq!(config.restart.max_start_failures, u32::MAX, "the TOML does not set it");
 
         let config = with("[restart]\ninitial = \"2s\"");
         assert_eq!(config.restart.max, Duration::from_secs(2));

@@ -1,14 +1,14 @@
-//! `pyproc completions`: what a shell needs to complete our command lines.
+//! `pyproc completions`: scripts that let a shell complete command lines of `pyproc`.
 
 use std::io::Write as _;
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::Shell;
 
 use crate::console::stdout;
 use crate::failure::Failure;
 
-/// Print a script that lets a shell complete pyproc's command lines
+/// Print a script that lets a shell complete command lines of pyproc
 #[derive(clap::Args)]
 #[command(after_help = "bash: pyproc completions bash > ~/.local/share/bash-completion/completions/pyproc\n\
     zsh:  pyproc completions zsh > _pyproc, in a directory of $fpath\n\
@@ -19,8 +19,8 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, mut pyproc: Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::Command::command(), "pyproc", &mut script);
+    clap_complete::generate(args.shell, &mut pyproc, "pyproc", &mut script);
     Ok(stdout().write_all(&script)?)
 }

@@ -1,4 +1,4 @@
-//! `pyproc init`: makes a project that builds and runs.
+//! `pyproc init`: creates a project that builds and runs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::console::{note, stdout};
 use crate::failure::Failure;
 
-/// What the project has in it. `{{name}}` and `{{dependency}}` are filled in.
+/// The files of the project. `{{name}}` and `{{dependency}}` are replaced.
 const FILES: [(&str, &str); 5] = [
     ("Cargo.toml", include_str!("init/Cargo.toml.in")),
     ("src/main.rs", include_str!("init/main.rs.in")),
@@ -17,25 +17,26 @@ const FILES: [(&str, &str); 5] = [
     ("README.md", include_str!("init/README.md.in")),
 ];
 
-/// Names that a package cannot have: those of its dependencies, and those that cargo refuses.
+/// Names that the package cannot have: those of its dependencies, and those that cargo rejects.
 const TAKEN: [&str; 8] = ["actix-pyproc", "actix", "serde", "test", "core", "std", "alloc", "proc-macro"];
 
-/// What keeps a project out of the workspace around it.
+/// Keeps the project out of the workspace around it.
 const OWN_WORKSPACE: &str = "
-# It is no member of the workspace around it. To make it one, list it there and remove this.
+# Keeps this package out of the workspace around it. To make it a member, list it there and remove
+# this section.
 [workspace]
 ";
 
-/// Make a project in a new or empty directory: a Rust program that calls a Python function
+/// Create a project in a new or empty directory: a Rust program that calls a Python function
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where the project is to be
+    /// The directory of the project
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// The name of the package [default: that of the directory]
+    /// The name of the package [default: the name of the directory]
     #[arg(long, value_name = "NAME", value_parser = checked_name)]
     name: Option<String>,
-    /// Depend on a local checkout of actix-pyproc in place of the published version
+    /// Depend on a local checkout of actix-pyproc instead of the published version
     #[arg(long, value_name = "PATH")]
     path: Option<PathBuf>,
 }
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         fs::write(&path, text).map_err(|error| unwritable(&path, &error))?;
     }
     let files: Vec<&str> = FILES.iter().map(|(file, _)| *file).collect();
-    note(format_args!("made {} in {}; next:", files.join(", "), args.dir.display()));
+    note(format_args!("created {} in {}; next:", files.join(", "), args.dir.display()));
     let next = format!("cd {}\ncargo run\n", shell_word(&args.dir));
     stdout().write_all(next.as_bytes())?;
     Ok(())
@@ -76,16 +77,16 @@ fn check_empty(dir: &Path, as_written: &Path) -> Result<(), Failure> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::Io(io::Error::new(error.kind(), format!("{} cannot be written: {error}", path.display())))
+    Failure::Io(io::Error::new(error.kind(), format!("failed to write {}: {error}", path.display())))
 }
 
-/// The line of Cargo.toml.
+/// The line for Cargo.toml.
 fn dependency(path: Option<&Path>) -> Result<String, Failure> {
     let from = match path {
         None => format!("version = \"{}\"", env!("CARGO_PKG_VERSION")),
         Some(path) => {
             let absolute = fs::canonicalize(path)
-                .map_err(|error| Failure::Usage(format!("{} cannot be found: {error}", path.display())))?;
+                .map_err(|error| Failure::Usage(format!("failed to find {}: {error}", path.display())))?;
             if !absolute.join("Cargo.toml").is_file() {
                 return Err(Failure::Usage(format!("{} has no Cargo.toml", path.display())));
             }
@@ -99,7 +100,7 @@ fn dependency(path: Option<&Path>) -> Result<String, Failure> {
     Ok(format!("actix-pyproc = {{ {from} }}"))
 }
 
-/// Whether cargo would take the project for a forgotten member of a workspace.
+/// Whether cargo would expect the project to be a member of a workspace.
 fn is_in_workspace(dir: &Path) -> bool {
     dir.ancestors().skip(1).any(|ancestor| {
         let manifest = fs::read_to_string(ancestor.join("Cargo.toml")).unwrap_or_default();
@@ -107,7 +108,7 @@ fn is_in_workspace(dir: &Path) -> bool {
     })
 }
 
-/// A name that cargo takes, as near as may be to that of the directory.
+/// A valid package name that is close to the name of the directory.
 fn package_name(dir: &OsStr) -> String {
     let mut name: String = (dir.to_string_lossy().chars())
         .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
@@ -125,7 +126,7 @@ fn package_name(dir: &OsStr) -> String {
 fn checked_name(name: &str) -> Result<String, &'static str> {
     let fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(fit) {
-        return Err("a package's name has ASCII letters, digits, - and _, and begins with a letter");
+        return Err("a package name has only ASCII letters, digits, - and _, and starts with a letter");
     }
     if TAKEN.contains(&name.replace('_', "-").as_str()) {
         return Err("the name is taken by a package that the project depends on");
@@ -133,7 +134,7 @@ fn checked_name(name: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
-/// As a shell takes it for one word.
+/// Quotes a path so that a shell takes it as one word.
 fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);

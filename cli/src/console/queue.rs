@@ -1,36 +1,35 @@
-//! A bounded queue in front of standard error, with a thread that writes it: an arbiter never waits
-//! for the reader of standard error. The main structure is [`Queue`].
+//! A bounded queue in front of standard error and the thread that writes it, so that an arbiter
+//! never waits for the reader of standard error. The main structure is [`Queue`].
 //!
-//! `tracing-appender` has one too, but it is bounded by lines, not by bytes, and either drops or
-//! waits without end.
+//! The queue of `tracing-appender` is bounded by lines, not bytes, and either drops lines or waits
+//! without a limit.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many bytes may wait to be written.
+/// How many bytes of worker output may be queued.
 const LIMIT: usize = 4 << 20;
 
-/// What is left for the program's own messages when workers have filled the queue.
+/// How many more bytes the program's own messages may use.
 const RESERVE: usize = 1 << 20;
 
-/// What is written at once. A pipe takes this much as a whole, so that lines of two processes do
-/// not mix.
+/// The size of a write. A pipe takes this much atomically, so lines of two processes do not mix.
 const PIECE: usize = 4096;
 
-/// How soon to try again when the other end cannot take more, and does not say when it can.
+/// When to retry after the writer would have blocked.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Text on its way to a writer that may be slow, or stuck.
+/// Text for a writer that may be slow or stuck.
 #[derive(Clone)]
 pub(super) struct Queue(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write.
+    /// Signals that there is text to write.
     filled: Condvar,
-    /// Something was written.
+    /// Signals that text was taken or written.
     moved: Condvar,
     /// How long a line waits for room.
     patience: Duration,
@@ -38,23 +37,24 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// What the thread has not taken yet.
+    /// The text that the thread has not taken yet.
     text: Vec<u8>,
-    /// The lines that found no room since the thread took text.
+    /// How many lines were dropped since the thread last took text.
     dropped: u64,
-    /// How many bytes have ever found room.
+    /// How many bytes were ever queued.
     queued: u64,
-    /// How many of these were written.
+    /// How many of them were written.
     written: u64,
-    /// How often something was written or taken: whether the reader reads.
+    /// How often text was taken or written, which shows whether the reader reads.
     moves: u64,
-    /// Whether a line has waited in vain, and nothing was written since.
+    /// Whether a line waited in vain, and nothing was written since.
     stuck: bool,
 }
 
 impl Queue {
-    /// Starts the thread that writes. A line that finds no room waits this long for the writer to
-    /// move on; then it is dropped, and so are all others until the writer moves on.
+    /// Starts the writing thread. A line that finds no room waits up to `patience` for the writer
+    /// to make progress; then it is dropped, and so are all later lines until the writer makes
+    /// progress.
     pub(super) fn start(writer: impl Write + Send + 'static, patience: Duration) -> io::Result<Self> {
         let queue = Self(Arc::new(Shared {
             state: Mutex::default(),
@@ -63,12 +63,13 @@ impl Queue {
             patience,
         }));
         let shared = Arc::clone(&queue.0);
-        // It ends with the process: what it writes to may never take more.
+        // Nobody joins the thread: its writer may block until the process exits.
         thread::Builder::new().name("stderr".to_owned()).spawn(move || shared.write_to(writer))?;
         Ok(queue)
     }
 
-    /// Whether a line would be dropped. It is then counted as dropped, and need not be made.
+    /// Whether the next line would be dropped. If so, it counts as dropped and need not be
+    /// formatted.
     pub(super) fn refuses_line(&self) -> bool {
         let mut state = self.0.lock();
         let full = state.dropped > 0 || state.text.len() >= LIMIT;
@@ -77,20 +78,20 @@ impl Queue {
         refuses
     }
 
-    /// Queues text that may be dropped if there is too much of it.
+    /// Queues text; it is dropped if there is no room.
     pub(super) fn push(&self, text: &str) {
         let state = self.0.wait_for_room(text.len());
         self.0.add(state, text, LIMIT);
     }
 
-    /// Queues a message of the program itself, for which there is room when a worker has filled the
+    /// Queues a message of the program itself, which has room even if workers have filled the
     /// queue.
     pub(super) fn push_message(&self, text: &str) {
         self.0.add(self.0.lock(), text, LIMIT + RESERVE);
     }
 
-    /// Waits until all that was queued before is written. Gives up when nothing was written for
-    /// `stuck`, and after `limit` in any case.
+    /// Waits until everything queued so far is written. Gives up after `limit`, or when nothing was
+    /// written for `stuck`.
     pub(super) fn flush(&self, stuck: Duration, limit: Duration) -> bool {
         let end = Instant::now() + limit;
         let mut state = self.0.lock();
@@ -108,8 +109,8 @@ impl Queue {
 }
 
 impl State {
-    /// Once a line was dropped those after it are too, so that the count of them stands where they
-    /// would.
+    /// After a dropped line, later lines are dropped too, so that the count appears where they
+    /// would have been.
     fn has_room(&self, length: usize, limit: usize) -> bool {
         self.text.is_empty() || (self.text.len() + length <= limit && (self.dropped == 0 || limit > LIMIT))
     }
@@ -152,7 +153,7 @@ impl Shared {
             batch.clear();
             let end = self.take(&mut batch);
             for piece in pieces(&batch) {
-                // There is nowhere to report that standard error is closed.
+                // If standard error is closed, there is nowhere to report it.
                 let _ = write_all(&mut writer, piece);
                 self.moved(|_| {});
             }
@@ -160,8 +161,8 @@ impl Shared {
         }
     }
 
-    /// Waits for text and takes it; the count of the lines that are missing after it goes with it.
-    /// Gives how many bytes were queued up to its end.
+    /// Waits for text and takes it, with the count of the lines dropped after it. Returns how many
+    /// bytes were queued up to its end.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
         let state = self.lock();
         let waited = self.filled.wait_while(state, |state| state.text.is_empty() && state.dropped == 0);
@@ -191,7 +192,7 @@ impl Shared {
     }
 }
 
-/// Whole lines, as many as fit a piece; a line that is longer than that is one by itself.
+/// Splits text into pieces of as many whole lines as fit; a longer line is a piece of its own.
 fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let is_break = |byte: &u8| *byte == b'\n';
@@ -203,7 +204,7 @@ fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// As [`Write::write_all`], for a terminal too that another program has made non-blocking.
+/// As [`Write::write_all`], but works on a terminal that another program has made non-blocking.
 fn write_all(writer: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match writer.write(bytes) {
@@ -226,12 +227,12 @@ mod tests {
 
     use super::{LIMIT, PIECE, Queue, RESERVE, pieces};
 
-    /// How long any one thing may take.
+    /// How long any step may take.
     const CAP: Duration = Duration::from_secs(60);
     const NONE: Duration = Duration::ZERO;
     const SHORT: Duration = Duration::from_millis(20);
 
-    /// Hands on what is written; each write waits until somebody takes it.
+    /// Forwards each write, and blocks until the reader takes it.
     struct Pipe(mpsc::SyncSender<Vec<u8>>);
 
     impl Write for Pipe {
@@ -247,27 +248,27 @@ mod tests {
 
     fn queue(patience: Duration) -> (Queue, mpsc::Receiver<Vec<u8>>) {
         let (writer, reader) = mpsc::sync_channel(0);
-        (Queue::start(Pipe(writer), patience).expect("there is a thread"), reader)
+        (Queue::start(Pipe(writer), patience).expect("the process can start a thread"), reader)
     }
 
-    /// A queue whose thread waits for the reader already, so that what comes next stays in the
-    /// queue.
+    /// A queue whose thread already waits for the reader, so that later text stays in the queue.
     fn stuck(patience: Duration) -> (Queue, mpsc::Receiver<Vec<u8>>) {
         let (queue, reader) = queue(patience);
         queue.push("first\n");
         let begun = Instant::now();
         while !queue.0.lock().text.is_empty() {
-            assert!(begun.elapsed() < CAP, "the thread takes what there is");
+            assert!(begun.elapsed() < CAP, "the thread takes the text");
             thread::yield_now();
         }
         (queue, reader)
     }
 
-    /// Reads until this has come in one piece.
+    /// Reads until a piece contains `text`.
     fn read_until(reader: &mpsc::Receiver<Vec<u8>>, text: &str) -> String {
         let mut all = String::new();
         loop {
-            let piece = String::from_utf8(reader.recv_timeout(CAP).expect("more comes")).expect("it is text");
+            let piece = String::from_utf8(reader.recv_timeout(CAP).expect("more text comes"))
+                .expect("the text is UTF-8");
             all.push_str(&piece);
             if piece.contains(text) {
                 return all;
@@ -315,7 +316,7 @@ mod tests {
         let counts = thread::spawn(move || {
             let mut count = 0;
             while count < pushed {
-                let piece = reader.recv_timeout(CAP).expect("more comes");
+                let piece = reader.recv_timeout(CAP).expect("more text comes");
                 count += piece.iter().filter(|&&byte| byte == b'\n').count();
             }
             reader.try_recv().is_err()

@@ -74,9 +74,5 @@ fn an_error_that_no_fault_brings_about_is_told_and_ends_with_6() {
     let ended = chaos(&["fails_after_the_first", &argument, "--seconds=0.2", "--json"]).exits(6);
     std::fs::remove_file(&path).expect("the worker has made it");
     assert!(report(&ended)["errors"]["exception"].as_u64() > Some(0), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("calls ended as exception, which no fault brings about"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("calls ended with exception, which no fault causes"), "{}", ended.stderr);
 }

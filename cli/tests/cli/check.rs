@@ -91,7 +91,7 @@ fn wrong_usage_is_exit_code_2_before_anything_is_started() {
     for (args, expected) in [
         (&["check"][..], "WORKER"),
         (&["check", "worker.py", both[0], both[1]], "cannot be used with"),
-        (&["check", "worker.py", "--env", "NAME"], "NAME=VALUE is expected"),
+        (&["check", "worker.py", "--env", "NAME"], "expected NAME=VALUE"),
         (&["check", "worker.py", "--workers", "0", "--config", "/is/nowhere.toml"], "/is/nowhere.toml"),
         (&["call", "worker.py"], "FUNCTION is missing"),
         (&["call", "-m", "package.module", "name", "1", "2"], "more than one argument"),
@@ -99,8 +99,8 @@ fn wrong_usage_is_exit_code_2_before_anything_is_started() {
         (&["call", "worker.py", "f", "1", "--timeout", "0"], "--timeout"),
         (&["call", "worker.py", "f", "1", "--workers", "0"], "workers"),
         (&["call", "worker.py", "f", "1", "--select", "random"], "least-loaded"),
-        (&["call", "worker.py", "f", "1", "--out", "/is/nowhere"], "/is/nowhere cannot be written"),
-        (&["call", "worker.py", "f", "--bytes", "/is/nowhere"], "/is/nowhere cannot be read"),
+        (&["call", "worker.py", "f", "1", "--out", "/is/nowhere"], "failed to open /is/nowhere for writing"),
+        (&["call", "worker.py", "f", "--bytes", "/is/nowhere"], "failed to read /is/nowhere"),
         (&["call", "worker.py", "f", "{"], "the argument is not JSON"),
     ] {
         let ended = Pyproc::new().args(args).args(&missing).run().exits(2).prints("");

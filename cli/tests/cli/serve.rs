@@ -110,7 +110,7 @@ fn end(mut running: Running, expected: &[&str]) {
 fn reloading(script: &Path, args: &[&str]) -> (Running, Address) {
     let mut running = serve(script, &[&["--reload"], args].concat()).start();
     let address = listening(&mut running);
-    running.says("watching the Python files in");
+    running.says("watching Python files in");
     assert_eq!(address.call("version"), "1");
     (running, address)
 }
@@ -204,5 +204,5 @@ fn change_supersedes_a_reload_that_hangs() {
     assert_eq!(address.call("version"), "1");
     write(&script, &code(22));
     address.gives("version", "22");
-    end(running, &["a Python file has changed again: reloading once more", "reloaded"]);
+    end(running, &["a Python file changed again: restarting the reload", "reloaded"]);
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::harness::pyproc;
 
-const WAITING: &str = "a second signal stops it at once";
+const WAITING: &str = "a second signal stops at once";
 
 #[test]
 fn call_that_runs_when_a_signal_comes_still_gives_its_result() {

@@ -28,7 +28,7 @@ fn argument_is_read_from_standard_input_and_is_null_if_there_is_none() {
     let read = |json: &[u8]| pyproc("call", "functions.py", &["identity", "-"]).stdin(json).run();
     read(b"[1,\n2]").exits(0).prints("[1,2]\n");
     read(b"").exits(2).tells_once(&["the argument is not JSON"]);
-    read(b"\xff").exits(2).tells_once(&["standard input cannot be read"]);
+    read(b"\xff").exits(2).tells_once(&["failed to read standard input"]);
     pyproc("call", "functions.py", &["identity"]).run().exits(0).prints("null\n");
 }
 

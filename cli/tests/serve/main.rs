@@ -174,7 +174,7 @@ async fn a_call_that_runs_at_sigint_is_answered_and_readiness_is_gone_before() {
         send(gateway.address, "POST", "/call/touch_and_sleep", &headers, argument.as_bytes()).await;
     until("the call runs", || busy.exists()).await;
     signal(gateway.child.id(), "INT");
-    gateway.says("a second signal stops it at once").await;
+    gateway.says("a second signal stops at once").await;
     assert_eq!(exchange(gateway.address, "GET", "/ready", &[], b"").await.status, 503);
     let mut answer = String::new();
     capped("the answer", running.read_to_string(&mut answer)).await.expect("it is whole");
@@ -192,7 +192,7 @@ async fn a_second_signal_stops_at_once() {
         send(gateway.address, "POST", "/call/touch_and_sleep", &headers, argument.as_bytes()).await;
     until("the call runs", || busy.exists()).await;
     signal(gateway.child.id(), "TERM");
-    gateway.says("a second signal stops it at once").await;
+    gateway.says("a second signal stops at once").await;
     signal(gateway.child.id(), "TERM");
     assert_eq!(gateway.ends().await, Some(143));
 }
@@ -214,7 +214,7 @@ async fn code_that_changes_is_read_anew_and_code_that_does_not_start_is_not_used
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(22));
 
     fs::write(&helper, "raise RuntimeError('it is broken')\n").expect("there is room");
-    gateway.says("the old code stays").await;
+    gateway.says("the old workers keep serving").await;
     gateway.says("it is broken").await;
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(22));
 
@@ -260,7 +260,7 @@ async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
     }
     ask("/dashboard/control", "Bearer readers-secret").await.is_problem(401, "unauthorized");
     ask("/dashboard/control", "Bearer operators-secret").await.is_problem(400, "bad_order");
-    gateway.says("the live page with its buttons").await;
+    gateway.says("live page with controls").await;
     signal(gateway.child.id(), "TERM");
     gateway.says("waiting up to").await;
     assert!(!gateway.said().contains("-secret"), "{}", gateway.said());
@@ -271,7 +271,7 @@ async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
 async fn a_token_that_nobody_gave_is_made_and_printed_once() {
     let dir = TempDir::new().expect("there is room");
     let gateway = Gateway::start_with(&telltale(dir.path()), &["--token"], &[]);
-    gateway.says("the token, for Authorization: Bearer: ").await;
+    gateway.says("token for Authorization: Bearer: ").await;
     let said = gateway.said();
     let token = said.lines().find_map(|line| line.split_once("Bearer: ")).expect("it is told").1.to_owned();
     post(gateway.address, "/call/what_i_know", &[], b"").await.is_problem(401, "unauthorized");

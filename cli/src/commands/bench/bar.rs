@@ -1,5 +1,4 @@
-//! A progress bar that takes the way of all that goes to standard error. The main structure is
-//! [`Terminal`].
+//! A progress bar that draws through the console. The main structure is [`Terminal`].
 
 use std::io::{self, IsTerminal as _};
 
@@ -7,25 +6,25 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::console::draw;
 
-/// What the bar counts in.
+/// The length of the bar.
 pub(super) const STEPS: u64 = 1000;
 
-/// A bar of at most this width is drawn on one line of any terminal.
+/// A bar of this width fits on one line of any terminal.
 const WIDTH: u16 = 80;
 
-/// Standard error, for the cursor to be moved on.
+/// Standard error as a terminal whose cursor can be moved.
 #[derive(Debug)]
 struct Terminal;
 
-/// A bar, unless standard error is not a terminal.
-pub(super) fn bar(what: &'static str) -> Option<ProgressBar> {
+/// A progress bar, if standard error is a terminal.
+pub(super) fn bar(label: &'static str) -> Option<ProgressBar> {
     if !io::stderr().is_terminal() {
         return None;
     }
     let target = ProgressDrawTarget::term_like(Box::new(Terminal));
-    let bar = ProgressBar::with_draw_target(Some(STEPS), target).with_message(what);
+    let bar = ProgressBar::with_draw_target(Some(STEPS), target).with_message(label);
     let style = "{msg:<8} {bar:40} {percent:>3} %  {prefix}";
-    bar.set_style(ProgressStyle::with_template(style).expect("the template is right"));
+    bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
     Some(bar)
 }
 

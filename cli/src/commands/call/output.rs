@@ -1,4 +1,4 @@
-//! Where the result of a call goes. The main structure is [`Output`].
+//! The destination of a call's result. The main structure is [`Output`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -10,20 +10,20 @@ use bytes::Bytes;
 use crate::console::{note, stdout};
 use crate::failure::Failure;
 
-/// Where the result of a call goes. It is opened before the call, so that no call runs whose result
-/// cannot be written.
+/// The destination of a call's result. It is opened before the call, so that no call runs if its
+/// result cannot be written.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// The bytes of the result, to a file.
+    /// A file, for the bytes of the result.
     File {
         file: File,
         path: PathBuf,
-        /// Whether it was not there before.
+        /// Whether the file did not exist before.
         new: bool,
     },
-    /// JSON to standard output; raw bytes as they are, or as JSON too.
+    /// Standard output, for JSON or raw bytes.
     Stdout {
-        /// Whether raw bytes are to be JSON too.
+        /// Whether raw bytes are printed as JSON too.
         json: bool,
     },
 }
@@ -32,10 +32,12 @@ impl Output {
     pub(crate) fn open(path: Option<&Path>, json: bool) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self::Stdout { json }) };
         let new = !path.exists();
-        // What is in the file stays until there is a result.
+        // The file keeps its content until there is a result.
         match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
             Ok(file) => Ok(Self::File { file, path: path.to_owned(), new }),
-            Err(error) => Err(Failure::Usage(format!("{} cannot be written: {error}", path.display()))),
+            Err(error) => {
+                Err(Failure::Usage(format!("failed to open {} for writing: {error}", path.display())))
+            }
         }
     }
 
@@ -43,7 +45,7 @@ impl Output {
         let bytes = raw(reply);
         match self {
             Self::File { mut file, .. } => {
-                // Devices and pipes have no length.
+                // Devices and pipes cannot be truncated.
                 if file.metadata()?.is_file() {
                     file.set_len(0)?;
                 }
@@ -51,7 +53,9 @@ impl Output {
             }
             Self::Stdout { json: false } if bytes.is_some() && io::stdout().is_terminal() => {
                 let length = bytes.map_or(0, |bytes| bytes.len());
-                note(format_args!("the result is {length} bytes: --out FILE writes them, --json shows them"));
+                note(format_args!(
+                    "the result is {length} raw bytes: --out FILE writes them, --json prints them"
+                ));
             }
             Self::Stdout { json: false } if bytes.is_some() => {
                 to_stdout(&bytes.unwrap_or_default())?;
@@ -65,16 +69,16 @@ impl Output {
         Ok(())
     }
 
-    /// Leaves no trace: the call gave no result.
+    /// Removes the file if it is new: the call gave no result.
     pub(crate) fn discard(&self) {
         if let Self::File { path, new: true, .. } = self {
-            // An empty file that stays does no harm.
+            // If it fails, an empty file stays, which does no harm.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// The result if it is raw bytes; in a call of MessagePack they come as a `bin`.
+/// The result, if it is raw bytes. In MessagePack these are a `bin`.
 fn raw(reply: &Reply) -> Option<Bytes> {
     match (reply.codec(), reply.bytes().first()) {
         (Codec::Bytes, _) => Some(reply.bytes()),
@@ -89,13 +93,13 @@ fn as_json(reply: &Reply, raw: Option<Bytes>) -> Result<Vec<u8>, CallError> {
         return Ok(text.unwrap_or_else(|_| raw.to_vec().into()).to_string().into_bytes());
     }
     match reply.codec() {
-        // As Python wrote it, so that no number loses a digit.
+        // Exactly as Python wrote it, so that no number loses a digit.
         Codec::Json => Ok(reply.bytes().to_vec()),
         _ => Ok(reply.value()?.to_string().into_bytes()),
     }
 }
 
-/// A reader that has heard enough (`| head`) is no failure.
+/// A reader that closes the pipe early (`| head`) is not a failure.
 fn to_stdout(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = stdout();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

@@ -1,4 +1,4 @@
-//! How long workers take to come back. The main structure is [`Watch`].
+//! Measures how long a slot is without a worker after a crash. The main structure is [`Watch`].
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,43 +6,43 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, Context, Handler, Message, MessageResult};
 use actix_pyproc::{Pool, SlotId, WorkerEvent};
 
-/// An actor that hears of every start and every end.
+/// An actor that receives every start and exit of a worker.
 #[derive(Default)]
-struct Listener {
-    seen: Seen,
-    /// Since when slots have had no process.
+struct Observer {
+    observations: Observations,
+    /// When each slot without a process lost it.
     down: BTreeMap<SlotId, Instant>,
 }
 
-/// What was heard of workers.
+/// The workers and recoveries so far.
 #[derive(Clone, Default)]
-pub(super) struct Seen {
-    /// All processes that ever served.
+pub(super) struct Observations {
+    /// All processes that have served.
     pub(super) pids: Vec<u32>,
     recoveries: Vec<Duration>,
 }
 
-/// The listener of a pool.
-pub(super) struct Watch(Addr<Listener>);
+/// The observer of a pool.
+pub(super) struct Watch(Addr<Observer>);
 
 impl Watch {
     pub(super) async fn start(pool: &Pool) -> Self {
-        let listener = Listener::default().start();
-        pool.subscribe(listener.clone().recipient()).await;
+        let observer = Observer::default().start();
+        pool.subscribe(observer.clone().recipient()).await;
         let pids = pool.status().await.slots.iter().filter_map(|slot| slot.pid).collect();
-        listener.do_send(Running(pids));
-        Self(listener)
+        observer.do_send(Running(pids));
+        Self(observer)
     }
 
-    /// What has been heard so far.
-    pub(super) async fn seen(&self) -> Seen {
-        self.0.send(Tell).await.unwrap_or_default()
+    /// The observations so far.
+    pub(super) async fn observations(&self) -> Observations {
+        self.0.send(GetObservations).await.unwrap_or_default()
     }
 }
 
-impl Seen {
-    /// What this part of the recoveries took at most, in milliseconds: from the end of a process to
-    /// the next one that serves in its slot.
+impl Observations {
+    /// A quantile of the recovery times in milliseconds. A recovery lasts from the end of a process
+    /// until its slot serves again.
     pub(super) fn recovery(&self, quantile: f64) -> f64 {
         let mut sorted = self.recoveries.clone();
         sorted.sort_unstable();
@@ -52,18 +52,18 @@ impl Seen {
     }
 }
 
-impl Actor for Listener {
+impl Actor for Observer {
     type Context = Context<Self>;
 }
 
-impl Handler<WorkerEvent> for Listener {
+impl Handler<WorkerEvent> for Observer {
     type Result = ();
 
     fn handle(&mut self, event: WorkerEvent, _: &mut Context<Self>) {
         match event {
             WorkerEvent::Started { slot, pid, .. } => {
-                self.seen.pids.push(pid);
-                self.seen.recoveries.extend(self.down.remove(&slot).map(|since| since.elapsed()));
+                self.observations.pids.push(pid);
+                self.observations.recoveries.extend(self.down.remove(&slot).map(|since| since.elapsed()));
             }
             WorkerEvent::Exited { slot, expected: false, .. } => {
                 self.down.entry(slot).or_insert_with(Instant::now);
@@ -73,28 +73,28 @@ impl Handler<WorkerEvent> for Listener {
     }
 }
 
-/// These serve already.
+/// The processes that serve already.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Running(Vec<u32>);
 
-impl Handler<Running> for Listener {
+impl Handler<Running> for Observer {
     type Result = ();
 
     fn handle(&mut self, running: Running, _: &mut Context<Self>) {
-        self.seen.pids.extend(running.0);
+        self.observations.pids.extend(running.0);
     }
 }
 
 #[derive(Message)]
-#[rtype(result = "Seen")]
-struct Tell;
+#[rtype(result = "Observations")]
+struct GetObservations;
 
-impl Handler<Tell> for Listener {
-    type Result = MessageResult<Tell>;
+impl Handler<GetObservations> for Observer {
+    type Result = MessageResult<GetObservations>;
 
-    fn handle(&mut self, _: Tell, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.seen.clone())
+    fn handle(&mut self, _: GetObservations, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.observations.clone())
     }
 }
 
@@ -102,18 +102,18 @@ impl Handler<Tell> for Listener {
 mod tests {
     use std::time::Duration;
 
-    use super::Seen;
+    use super::Observations;
 
     #[test]
     fn quantiles_of_recoveries_are_those_of_the_nearest_rank() {
-        let seen = |ms: &[u64]| Seen {
+        let after = |ms: &[u64]| Observations {
             recoveries: ms.iter().copied().map(Duration::from_millis).collect(),
-            ..Seen::default()
+            ..Observations::default()
         };
-        assert_eq!(seen(&[]).recovery(0.5), 0.0);
-        assert_eq!((seen(&[7]).recovery(0.5), seen(&[7]).recovery(1.0)), (7.0, 7.0));
+        assert_eq!(after(&[]).recovery(0.5), 0.0);
+        assert_eq!((after(&[7]).recovery(0.5), after(&[7]).recovery(1.0)), (7.0, 7.0));
         assert_eq!(
-            (seen(&[40, 10, 30, 20]).recovery(0.5), seen(&[40, 10, 30, 20]).recovery(1.0)),
+            (after(&[40, 10, 30, 20]).recovery(0.5), after(&[40, 10, 30, 20]).recovery(1.0)),
             (20.0, 40.0)
         );
     }

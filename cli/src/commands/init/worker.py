@@ -1,4 +1,4 @@
-"""The functions that Rust calls. It is an ordinary script: print() and imports work as always."""
+"""Functions that Rust calls. This is an ordinary script: print() and imports work as usual."""
 
 from pyproc_worker import expose
 

@@ -1,4 +1,4 @@
-//! The options of the gateway, and who may use it. The main structures are [`GatewayOptions`] and
+//! The options of the gateway, and its tokens. The main structures are [`GatewayOptions`] and
 //! [`Settings`].
 
 use std::fmt;
@@ -10,27 +10,28 @@ use actix_pyproc::Pool;
 use actix_pyproc::http::Gateway;
 
 use crate::console::note;
+use crate::duration::{self, TimeLimit};
 use crate::failure::Failure;
 
-/// The token that callers need.
+/// The variable with the token of callers.
 const TOKEN: &str = "PYPROC_TOKEN";
-/// The token of those who restart workers, reload and drain.
+/// The variable with the token for restarting workers, reloading and draining.
 const CONTROL_TOKEN: &str = "PYPROC_CONTROL_TOKEN";
 
 /// The options of the gateway.
 #[derive(clap::Args)]
 pub(super) struct GatewayOptions {
-    /// Ask for a bearer token in all requests but /live, /ready and the page itself; it comes from
-    /// PYPROC_TOKEN, which alone is enough, or is generated and printed once; other users of the
-    /// machine can read a TOKEN given here
+    /// Require a bearer token in all requests except /live, /ready and the page itself; without
+    /// TOKEN it comes from PYPROC_TOKEN, or is generated and printed once; setting PYPROC_TOKEN is
+    /// enough, and safer: other users of the machine can read a TOKEN given here
     #[arg(long, value_name = "TOKEN", num_args = 0..=1, default_missing_value = "")]
     token: Option<String>,
-    /// Answer to this name in the Host header, beside localhost and loopback addresses; may be
-    /// repeated
+    /// Accept this name in the Host header, in addition to localhost and loopback addresses
+    /// (repeatable)
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// Accept requests from pages of this origin (scheme, host and port, as browsers send it); may
-    /// be repeated
+    /// Accept requests from pages of this origin: scheme, host and port, as browsers send it
+    /// (repeatable)
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     /// The longest request body, in bytes [default: the pool's max_frame]
@@ -38,29 +39,29 @@ pub(super) struct GatewayOptions {
     body_limit: Option<usize>,
     /// How long the body of a request may take: 30s, 500ms, none; a bare number is milliseconds
     /// [default: 30s]
-    #[arg(long, value_name = "MS", value_parser = duration)]
-    body_timeout: Option<Duration>,
-    /// How many bytes of bodies may be half received at once, over all connections [default: 256
-    /// MiB, or four times the body limit]
+    #[arg(long, value_name = "MS", value_parser = duration::limit)]
+    body_timeout: Option<TimeLimit>,
+    /// How many bytes of incomplete bodies all connections together may hold [default: 256 MiB, or
+    /// four times the body limit]
     #[arg(long, value_name = "BYTES")]
     bodies_limit: Option<usize>,
     /// The shortest deadline that a client can set; shorter ones are raised to it [default: 100ms]
-    #[arg(long, value_name = "MS", value_parser = duration)]
+    #[arg(long, value_name = "MS", value_parser = duration::parse)]
     min_timeout: Option<Duration>,
-    /// Send clients Python tracebacks, and what a lost worker wrote last, in answers and on the
-    /// live page
+    /// Send Python tracebacks, and the last output of a lost worker, to clients and to the live
+    /// page
     #[arg(long)]
     tracebacks: bool,
-    /// Serve no live page
+    /// Do not serve the live page
     #[arg(long, conflicts_with = "allow_control")]
     no_dashboard: bool,
-    /// Put buttons on the live page that replace workers, reload and drain; their token comes from
+    /// Allow the live page to restart workers, reload and drain; the token for it comes from
     /// PYPROC_CONTROL_TOKEN, or is generated and printed once on standard error
     #[arg(long)]
     allow_control: bool,
 }
 
-/// A token, and whether somebody has to be shown it.
+/// A token, and whether it must be shown to the user.
 #[derive(Clone)]
 struct Token {
     value: String,
@@ -73,7 +74,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What a gateway is made with.
+/// The settings of a gateway.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     token: Option<Token>,
@@ -81,7 +82,7 @@ pub(super) struct Settings {
     allow_host: Vec<String>,
     allow_origin: Vec<String>,
     body_limit: Option<usize>,
-    body_timeout: Option<Duration>,
+    body_timeout: Option<TimeLimit>,
     bodies_limit: Option<usize>,
     min_timeout: Option<Duration>,
     tracebacks: bool,
@@ -126,8 +127,8 @@ impl Settings {
         if let Some(bytes) = self.body_limit {
             gateway = gateway.body_limit(bytes);
         }
-        if let Some(timeout) = self.body_timeout {
-            gateway = gateway.body_timeout(timeout);
+        if let Some(limit) = self.body_timeout {
+            gateway = gateway.body_timeout(limit.0.unwrap_or(Duration::MAX));
         }
         if let Some(bytes) = self.bodies_limit {
             gateway = gateway.bodies_limit(bytes);
@@ -145,28 +146,28 @@ impl Settings {
         self.allow_origin.iter().fold(gateway, |gateway, origin| gateway.allow_origin(origin))
     }
 
-    /// What is to be said of a gateway that everybody can use.
+    /// The warning for a gateway that others can use without a token.
     pub(super) fn warning(&self, address: SocketAddr) -> Option<String> {
         let open = !address.ip().to_canonical().is_loopback() && self.token.is_none();
         open.then(|| {
             format!(
-                "warning: everybody who can reach {address} can call the functions; set {TOKEN}, or pass --token, to \
-                 ask for a token"
+                "warning: anyone who can reach {address} can call the functions; set {TOKEN} or pass --token to require a \
+                 token"
             )
         })
     }
 
-    /// Prints the addresses, and the tokens that nobody knows yet.
-    pub(super) fn tell(&self, address: SocketAddr) {
+    /// Prints the address of the live page, and generated tokens.
+    pub(super) fn print_addresses(&self, address: SocketAddr) {
         if let Some(Token { value, generated: true }) = &self.token {
-            note(format_args!("the token, for Authorization: Bearer: {value}"));
+            note(format_args!("token for Authorization: Bearer: {value}"));
         }
         match &self.control {
             Some(Token { value, generated: true }) => {
-                note(format_args!("the live page with its buttons: http://{address}/dashboard#token={value}"))
+                note(format_args!("live page with controls: http://{address}/dashboard#token={value}"))
             }
             Some(_) => note(format_args!(
-                "the live page with its buttons: http://{address}/dashboard; its token is that of {CONTROL_TOKEN}"
+                "live page with controls: http://{address}/dashboard; its token is in {CONTROL_TOKEN}"
             )),
             None => {}
         }
@@ -177,13 +178,14 @@ impl Token {
     fn given(value: String) -> Result<Self, Failure> {
         let sendable = |byte: u8| byte.is_ascii_graphic();
         if !value.bytes().all(sendable) {
-            let message = "a token has only visible ASCII characters, without spaces: others cannot be sent in a header";
+            let message =
+                "a token may have only visible ASCII characters and no spaces: a header cannot carry others";
             return Err(Failure::Usage(message.to_owned()));
         }
         Ok(Self { value, generated: false })
     }
 
-    /// A token that nobody can guess.
+    /// Generates a token that cannot be guessed.
     fn generate() -> Result<Self, Failure> {
         let mut bytes = [0; 16];
         let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
@@ -192,30 +194,11 @@ impl Token {
     }
 }
 
-/// `30s`, `250ms`, `none`; a bare number is milliseconds.
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    if text == "none" {
-        return Ok(Duration::MAX);
-    }
-    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let millis = match unit {
-        "" | "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        _ => return Err("a duration such as 30s or 250ms, none, or a number of milliseconds is expected"),
-    };
-    let number: u64 = number.parse().map_err(|_| "a whole number is expected before the unit")?;
-    Ok(Duration::from_millis(number.saturating_mul(millis)))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use clap::Parser;
 
-    use super::{GatewayOptions, Settings, duration};
+    use super::{GatewayOptions, Settings};
 
     #[derive(Parser)]
     struct Line {
@@ -233,7 +216,7 @@ mod tests {
 
     /// The tokens for calls and for control, with whether they were generated.
     fn tokens(args: &[&str], variables: &[(&str, &str)]) -> [Option<(String, bool)>; 2] {
-        let settings = settings(args, variables).expect("it is valid");
+        let settings = settings(args, variables).expect("the options are valid");
         [settings.token, settings.control].map(|token| token.map(|token| (token.value, token.generated)))
     }
 
@@ -247,18 +230,18 @@ mod tests {
         assert_eq!(tokens(&[], &[("PYPROC_TOKEN", "")]), [None, None]);
         assert_eq!(tokens(&["--allow-control"], &[("PYPROC_CONTROL_TOKEN", "b")]), [None, given("b")]);
         let [Some((one, true)), Some((other, true))] = tokens(&["--token", "--allow-control"], &[]) else {
-            panic!("both are generated");
+            panic!("both should be generated");
         };
         assert!(one.len() == 32 && other.len() == 32 && one != other);
-        let error = settings(&[], &[("PYPROC_TOKEN", "two words")]).expect_err("it cannot be sent");
+        let error = settings(&[], &[("PYPROC_TOKEN", "two words")]).expect_err("the token is invalid");
         assert!(error.contains("visible ASCII") && !error.contains("two words"), "{error}");
     }
 
     #[test]
     fn a_gateway_that_others_can_reach_without_a_token_is_warned_of() {
         let warns = |address: &str, args: &[&str]| {
-            let settings = settings(args, &[]).expect("it is valid");
-            settings.warning(address.parse().expect("it is an address")).is_some()
+            let settings = settings(args, &[]).expect("the options are valid");
+            settings.warning(address.parse().expect("the address is valid")).is_some()
         };
         for address in ["0.0.0.0:80", "[::]:80", "10.1.2.3:80"] {
             assert!(warns(address, &[]) && !warns(address, &["--token"]), "{address}");
@@ -272,18 +255,7 @@ mod tests {
     fn debug_prints_no_token() {
         let settings =
             settings(&["--token", "hunter2", "--allow-control"], &[("PYPROC_CONTROL_TOKEN", "hunter3")]);
-        let printed = format!("{:?}", settings.expect("it is valid"));
+        let printed = format!("{:?}", settings.expect("the options are valid"));
         assert!(!printed.contains("hunter"), "{printed}");
-    }
-
-    #[test]
-    fn durations_have_units_or_are_milliseconds() {
-        for (text, millis) in [("250", 250), ("250ms", 250), ("5s", 5000), ("2m", 120_000), ("0", 0)] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-        assert_eq!(duration("none"), Ok(Duration::MAX));
-        for text in ["", "s", "-1", "1.5s", "5 s", "5h"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
     }
 }

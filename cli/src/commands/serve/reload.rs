@@ -1,5 +1,4 @@
-//! `--reload`: sees that Python files change, and reloads the pool. The main structure is
-//! [`Watch`].
+//! `--reload`: reloads the pool when Python files change. The main structure is [`Watch`].
 
 mod files;
 mod place;
@@ -15,17 +14,17 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use self::files::Files;
 use crate::console::note;
-use crate::options::Log;
+use crate::verbosity::Verbosity;
 
-/// An editor, or a checkout, writes several files one after another: the reload begins when it has
-/// been quiet for so long.
+/// How long files must stay unchanged before the reload starts: an editor or a checkout writes
+/// several files in a row.
 const QUIET: Duration = Duration::from_millis(150);
 
-/// How often to look whether a watched directory, or a link to it, is another one now. Not every
-/// such change is an event.
+/// How often to check whether a watched directory, or a link to it, was replaced: not every such
+/// change causes an event.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// Watches until it is dropped.
+/// Watches the files until it is dropped.
 pub(super) struct Watch {
     task: actix_rt::task::JoinHandle<()>,
 }
@@ -36,21 +35,22 @@ impl Drop for Watch {
     }
 }
 
-/// Watches the directory of the worker's script, or the current one for a module, and others.
-pub(super) fn watch(pool: &Pool, others: &[PathBuf], log: Option<Log>) -> io::Result<Watch> {
+/// Watches the directory of the worker's script, or the working directory for a module, and
+/// `others`.
+pub(super) fn watch(pool: &Pool, others: &[PathBuf], log: Option<Verbosity>) -> io::Result<Watch> {
     let files = Files::watch(pool.config(), others)?;
-    note(format_args!("watching the Python files in {} directories", files.directories()));
+    note(format_args!("watching Python files in {} directories", files.directories()));
     let reload = Reload {
         pool: pool.clone(),
         running: Fuse::terminated(),
-        // A worker that fails to start prints its traceback itself; it is repeated here only if
-        // that is not shown.
-        shows_traceback: matches!(log, Some(Log::Off | Log::Error)),
+        // A worker that fails to start prints its own traceback; repeat it only if `--log` hides
+        // it.
+        shows_traceback: matches!(log, Some(Verbosity::Off | Verbosity::Error)),
     };
     Ok(Watch { task: actix_rt::spawn(follow(files, reload)) })
 }
 
-/// The reload under way, if there is one.
+/// The reload in progress, if any.
 struct Reload {
     pool: Pool,
     running: Fuse<LocalBoxFuture<'static, Result<(), StartError>>>,
@@ -58,12 +58,12 @@ struct Reload {
 }
 
 impl Reload {
-    /// Starts a reload, in place of the one under way: that one has read files that have changed
-    /// since, and may never end.
+    /// Starts a reload. It replaces the one in progress, which has read old files and may never
+    /// end.
     fn start(&mut self) {
         note(match self.running.is_terminated() {
-            true => "a Python file has changed: reloading",
-            false => "a Python file has changed again: reloading once more",
+            true => "a Python file changed: reloading",
+            false => "a Python file changed again: restarting the reload",
         });
         let pool = self.pool.clone();
         self.running = async move { pool.reload().await }.boxed_local().fuse();
@@ -76,7 +76,7 @@ impl Reload {
                 if self.shows_traceback {
                     note(error.details().trim_end());
                 }
-                note(format_args!("error: failed to {error}; the old code stays"));
+                note(format_args!("error: failed to {error}; the old workers keep serving"));
             }
         }
     }
@@ -84,7 +84,7 @@ impl Reload {
 
 async fn follow(mut files: Files, mut reload: Reload) {
     let mut look = interval(LOOK);
-    // When it will have been quiet for long enough, if something has changed.
+    // When to reload, if something has changed.
     let mut due: Option<Instant> = None;
     loop {
         let quiet = async {

@@ -1,4 +1,4 @@
-//! The directories of the code, and what changes in them. The main structure is [`Files`].
+//! Watches the directories of the code. The main structure is [`Files`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,28 +13,28 @@ use tokio::sync::mpsc;
 use super::place::{Place, directories_on_the_way, directory};
 use crate::console::note;
 
-/// Directories that hold none of the user's own code, and often many files.
+/// Directories that contain other people's code, and often many files.
 const IGNORED: [&str; 5] = ["__pycache__", "node_modules", "site-packages", "venv", "target"];
 
-/// Watches the code as it is now, and where it is.
+/// The code, where it is, and whether it has changed.
 pub(super) struct Files {
-    /// The script as it was named; none for a module.
+    /// The script as the user named it; `None` for a module.
     script: Option<PathBuf>,
-    /// The directories of the user, as they were named.
+    /// The directories as the user named them.
     named: Vec<PathBuf>,
-    /// Where all of these led when they were looked at.
+    /// The places of all of these at the last check.
     places: Vec<Place>,
     armed: Armed,
-    /// Whether the code is not what was read last.
+    /// Whether the code has changed since the last reload.
     changed: bool,
 }
 
-/// A watch on directories. It sees nothing of what comes in their place.
+/// A watch on directories. It does not see directories that replace them.
 struct Armed {
     watcher: RecommendedWatcher,
     events: mpsc::UnboundedReceiver<notify::Result<Event>>,
     watched: BTreeSet<PathBuf>,
-    /// The files in them, each with when it was written and its length.
+    /// The Python files in them, with time of change and length.
     code: BTreeMap<PathBuf, (SystemTime, u64)>,
 }
 
@@ -57,32 +57,32 @@ impl Files {
         Ok(Self { script, named, places, armed, changed: false })
     }
 
-    /// How many directories are watched.
+    /// The number of watched directories.
     pub(super) fn directories(&self) -> usize {
         self.armed.watched.len()
     }
 
-    /// Waits for the next event; whether [`Files::settle`] has something to do for it. Cancellation
-    /// safety: none is lost.
+    /// Waits for the next event; `true` if it makes [`Files::settle`] necessary. Cancellation
+    /// safety: no event is lost.
     pub(super) async fn event(&mut self) -> bool {
         match self.armed.events.recv().await {
             Some(Ok(event)) => {
-                let seen = self.armed.judge(&event);
-                self.changed |= seen.code;
-                seen.directories || seen.code
+                let change = self.armed.classify(&event);
+                self.changed |= change.code;
+                change.directories || change.code
             }
             Some(Err(error)) => {
                 note(format_args!("warning: failed to watch the files: {error}"));
-                // Something may have been missed.
+                // Events may have been missed.
                 self.changed = true;
                 true
             }
-            // The watcher lives as long as the other end of the channel.
+            // The watcher holds the sender and lives as long as the receiver.
             None => std::future::pending().await,
         }
     }
 
-    /// Whether a path leads elsewhere than it did.
+    /// Whether a path leads to another place than at the last check.
     pub(super) fn have_moved(&mut self) -> bool {
         let places = places(self.script.as_deref(), &self.named);
         let moved = places != self.places;
@@ -91,12 +91,12 @@ impl Files {
         moved
     }
 
-    /// Watches what there is now; whether the code is to be read again. What changes from here on
-    /// is an event, what has changed before is read.
+    /// Starts a new watch on what exists now; `true` if the code must be reloaded. Later changes
+    /// cause events, earlier ones are part of the reload.
     pub(super) fn settle(&mut self) -> bool {
         match Armed::start(self.script.as_deref(), &self.named) {
             Ok(armed) => {
-                // What was written into a new directory before it was watched was no event.
+                // Files written to a new directory before it was watched caused no event.
                 self.changed |= armed.code != self.armed.code;
                 self.armed = armed;
             }
@@ -107,7 +107,7 @@ impl Files {
         reads
     }
 
-    /// Whether there is something to run. A directory that is replaced may be gone for a moment.
+    /// Whether the script exists. It may be missing for a moment while a directory is replaced.
     fn script_exists(&self) -> bool {
         self.script.as_ref().is_none_or(|script| script.exists())
     }
@@ -119,18 +119,18 @@ fn places(script: Option<&Path>, named: &[PathBuf]) -> Vec<Place> {
 
 impl Armed {
     fn start(script: Option<&Path>, named: &[PathBuf]) -> io::Result<Self> {
-        let (tell, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // The watch has ended, or another one has taken its place.
-            let _ = tell.send(event);
+            // The receiver is gone if the watch has ended or was replaced.
+            let _ = sender.send(event);
         });
         let watcher = watcher.map_err(io::Error::other)?;
         let mut armed = Self { watcher, events, watched: BTreeSet::new(), code: BTreeMap::new() };
         let on_the_way = script.map(directories_on_the_way).unwrap_or_default();
-        // Python imports from the directory that the script is really in.
+        // Python imports from the real directory of the script.
         let last = on_the_way.last().cloned();
         for directory in named.iter().chain(&last) {
-            // One that is gone for a moment is looked for again and again.
+            // A directory may be missing for a moment; the periodic check finds it again.
             if let Ok(directory) = directory.canonicalize() {
                 armed.add_tree(&directory);
             }
@@ -143,7 +143,7 @@ impl Armed {
         Ok(armed)
     }
 
-    /// Watches a directory and those in it, without following links out of it.
+    /// Watches a directory and its subdirectories, without following links.
     fn add_tree(&mut self, directory: &Path) {
         if !self.add(directory) {
             return;
@@ -156,7 +156,7 @@ impl Armed {
         }
     }
 
-    /// Watches a directory; `false` if it is watched already, or cannot be.
+    /// Watches a directory; `false` if it is watched already or cannot be watched.
     fn add(&mut self, directory: &Path) -> bool {
         if self.watched.contains(directory) {
             return false;
@@ -168,7 +168,7 @@ impl Armed {
         self.watched.insert(directory.to_owned());
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
             let path = entry.path();
-            // A link counts as what it leads to.
+            // A link counts as its target.
             if let Ok(metadata) = std::fs::metadata(&path)
                 && is_code(&path)
             {
@@ -179,9 +179,9 @@ impl Armed {
         true
     }
 
-    fn judge(&self, event: &Event) -> Seen {
+    fn classify(&self, event: &Event) -> Change {
         if event.need_rescan() {
-            return Seen { directories: true, code: true };
+            return Change { directories: true, code: true };
         }
         let names = matches!(
             event.kind,
@@ -193,15 +193,15 @@ impl Armed {
         let directories = names && event.paths.iter().any(is_directory);
         let code =
             !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| is_code(path));
-        Seen { directories, code: code || (directories && event.paths.iter().any(had_code)) }
+        Change { directories, code: code || (directories && event.paths.iter().any(had_code)) }
     }
 }
 
-/// What an event says.
-struct Seen {
-    /// A directory has come, gone or was replaced.
+/// What an event changed.
+struct Change {
+    /// A directory was created, removed or replaced.
     directories: bool,
-    /// Code is not what it was.
+    /// A Python file was created, removed or changed.
     code: bool,
 }
 
@@ -209,7 +209,8 @@ fn is_code(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "py")
 }
 
-/// Hidden, or known for other people's code. A virtual environment of any name has its mark in it.
+/// Whether a directory is hidden or contains other people's code. A virtual environment of any name
+/// contains a `pyvenv.cfg`.
 fn is_ignored(directory: &Path) -> bool {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with('.') || IGNORED.contains(&&*name) || directory.join("pyvenv.cfg").exists()
@@ -225,12 +226,12 @@ mod tests {
 
     use super::Files;
 
-    /// How long an event may take.
+    /// How long an event may take to arrive.
     const CAP: Duration = Duration::from_secs(60);
 
     async fn event(files: &mut Files) {
-        let concerns = async { while !files.event().await {} };
-        tokio::time::timeout(CAP, concerns).await.expect("there is an event");
+        let relevant = async { while !files.event().await {} };
+        tokio::time::timeout(CAP, relevant).await.expect("an event arrives");
     }
 
     #[actix_rt::test]
@@ -240,7 +241,7 @@ mod tests {
         fs::write(at("worker.py"), "").expect("there is room");
         let mut files = Files::watch(&PoolConfig::new(at("worker.py")), &[]).expect("it is there");
         assert_eq!(files.directories(), 1);
-        // A worker makes one at its start: that must not start the next worker.
+        // A worker creates one when it starts: that must not cause another reload.
         fs::create_dir(at("cache")).expect("there is room");
         event(&mut files).await;
         assert!(!files.settle());

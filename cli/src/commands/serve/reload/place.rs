@@ -1,19 +1,19 @@
-//! Where a path leads now, through links that may change. The main structure is [`Place`].
+//! Resolves a path through links that may change. The main structure is [`Place`].
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// How many links may lead to a file, as the system has it.
+/// How many links may lead to a file, as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// What a path led to when it was looked at; `None` if it led nowhere.
+/// The target of a path at some moment; `None` if it led nowhere.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place(Option<(PathBuf, u64, u64)>);
 
 impl Place {
-    /// Looks where a path leads. A file or directory in place of another is another place.
+    /// Resolves a path. If a file or directory was replaced, its place differs.
     pub(super) fn of(path: &Path) -> Self {
         let look = || -> io::Result<_> {
             let real = path.canonicalize()?;
@@ -23,8 +23,8 @@ impl Place {
         Self(look().ok())
     }
 
-    /// As [`Place::of`], of a file: editors put another file in its place when they save, which is
-    /// not a move.
+    /// As [`Place::of`], but a replaced file has the same place: editors replace a file when they
+    /// save it.
     pub(super) fn of_file(path: &Path) -> Self {
         Self(path.canonicalize().ok().map(|real| (real, 0, 0)))
     }
@@ -38,7 +38,7 @@ pub(super) fn directory(path: &Path) -> PathBuf {
     }
 }
 
-/// The directories of the links that lead from `path` to a file, and last that of the file.
+/// The directories of the links that lead from `path` to a file; the last is that of the file.
 pub(super) fn directories_on_the_way(path: &Path) -> Vec<PathBuf> {
     let mut here = path.to_owned();
     let mut directories = vec![directory(&here)];

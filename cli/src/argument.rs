@@ -1,4 +1,4 @@
-//! The argument of a call, read and checked before anything is started. The main structure is
+//! The argument of a call, which is read and checked before the pool starts. The main structure is
 //! [`Argument`].
 
 use std::borrow::Cow;
@@ -16,28 +16,29 @@ use crate::failure::Failure;
 /// An argument that can be sent.
 #[derive(Debug)]
 pub(crate) enum Argument {
-    /// JSON as it was written, so that no number loses a digit.
+    /// JSON as the user wrote it, so that no number loses a digit.
     Json(String),
-    /// What is to be sent as MessagePack.
+    /// A value to send as MessagePack.
     Msgpack(Value),
-    /// Bytes as they are.
+    /// Raw bytes.
     Bytes(Bytes),
 }
 
 impl Argument {
-    /// Reads JSON; `-` stands for standard input.
+    /// Checks JSON; `-` reads it from standard input.
     pub(crate) fn json(text: &str, codec: Codec) -> Result<Self, Failure> {
         let text = match text {
             "-" => io::read_to_string(io::stdin().lock())
-                .map_err(|error| Failure::Usage(format!("standard input cannot be read: {error}")))?,
+                .map_err(|error| Failure::Usage(format!("failed to read standard input: {error}")))?,
             text => text.to_owned(),
         };
-        let wrong = |error: serde_json::Error| Failure::Usage(format!("the argument is not JSON: {error}"));
+        let not_json =
+            |error: serde_json::Error| Failure::Usage(format!("the argument is not JSON: {error}"));
         if codec != Codec::Msgpack {
-            serde_json::from_str::<IgnoredAny>(&text).map_err(wrong)?;
+            serde_json::from_str::<IgnoredAny>(&text).map_err(not_json)?;
             return Ok(Self::Json(text));
         }
-        let value = serde_json::from_str(&text).map_err(wrong)?;
+        let value = serde_json::from_str(&text).map_err(not_json)?;
         match large_integer(&text) {
             Some(digits) => {
                 Err(Failure::Usage(format!("{digits} does not fit the 64 bits of a MessagePack integer")))
@@ -55,7 +56,7 @@ impl Argument {
         };
         match read {
             Ok(()) => Ok(Self::Bytes(bytes.into())),
-            Err(error) => Err(Failure::Usage(format!("{} cannot be read: {error}", path.display()))),
+            Err(error) => Err(Failure::Usage(format!("failed to read {}: {error}", path.display()))),
         }
     }
 
@@ -68,11 +69,11 @@ impl Argument {
     }
 }
 
-/// The first integer of valid JSON that has more than 64 bits: as a value it would silently become
-/// a float.
+/// The first integer in valid JSON that does not fit 64 bits. Parsed as a value it would silently
+/// become a float.
 fn large_integer(json: &str) -> Option<&str> {
     let mut outside = true;
-    // Between quotes that are not escaped, numbers are text.
+    // Numbers inside of strings are text.
     let pieces = json.split_inclusive(['"', ',', ':', '[', ']', '{', '}', ' ', '\t', '\n', '\r']);
     let mut escaped = false;
     for piece in pieces {
@@ -86,7 +87,7 @@ fn large_integer(json: &str) -> Option<&str> {
             outside ^= !escaped;
         }
     }
-    debug_assert!(outside && !escaped, "valid JSON ends outside of its strings");
+    debug_assert!(outside && !escaped, "valid JSON ends outside of a string");
     None
 }
 
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn json_goes_as_it_was_written_and_what_is_none_is_wrong_usage() {
         let json = Argument::json("18446744073709551616", Codec::Json).expect("it is JSON");
-        let call = json.into_call("f").expect("it is not encoded anew");
+        let call = json.into_call("f").expect("JSON is sent as it is");
         assert_eq!(&call.payload()[..], b"18446744073709551616");
         for (text, codec) in [
             ("{", Codec::Json),
