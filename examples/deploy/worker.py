@@ -1,4 +1,4 @@
-"""The functions that are deployed."""
+"""The deployed functions."""
 
 from pyproc_worker import expose
 
