@@ -57,10 +57,14 @@ fn links_of_the_guide_lead_somewhere_in_both_places() {
             assert!(everywhere || known(&in_rustdoc), "{name}: {label} is not defined in {RUSTDOC_LINKS}");
         }
     }
+    let manifest = read("Cargo.toml");
     for (label, target) in in_rustdoc {
         let Some(file) = target.strip_prefix(SOURCES) else { continue };
         let (file, anchor) = file.split_once('#').unwrap_or((file, ""));
         assert_leads_somewhere(&format!("{RUSTDOC_LINKS}: {label}"), Path::new(file), anchor);
+        let (directory, _) = file.split_once('/').unwrap_or((file, ""));
+        let published = manifest.contains(&format!("    \"/{directory}\",\n"));
+        assert!(published, "{RUSTDOC_LINKS}: the published crate does not include {file}");
     }
 }
 
