@@ -30,6 +30,10 @@ const STDERR_LIMIT: u64 = 8 * 1024;
 /// A probe's report is far shorter.
 const REPORT_LIMIT: u64 = 64 * 1024;
 
+/// How long a probe may take at least. It also compiles the package, so `start_timeout`, which is
+/// about the user's worker, can only extend it.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// An interpreter that is fit for workers, and the package `pyproc_worker` compiled for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Interpreter {
@@ -59,7 +63,7 @@ impl Interpreter {
             .map_err(|looked_for| StartError::InterpreterNotFound { looked_for: looked_for.into() })?;
         // A relative path would count from the working directory of the workers.
         let path = std::path::absolute(found).map_err(StartError::io("find the working directory"))?;
-        let interpreter = probe(&path, spawner, config.start_timeout).await?;
+        let interpreter = probe(&path, spawner, config.start_timeout.max(PROBE_TIMEOUT)).await?;
         tracing::debug!(executable = ?interpreter.executable, version = interpreter.version, "found the interpreter");
         Ok(interpreter)
     }
@@ -114,4 +118,24 @@ fn version(report: &Report) -> String {
 
 fn is_program(path: &Path) -> bool {
     path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::super::spawner::Spawner;
+    use super::probe;
+
+    #[tokio::test]
+    async fn interpreter_that_hangs_is_given_up_and_killed() {
+        let directory = tempfile::tempdir().expect("the disk has room");
+        let python = directory.path().join("python");
+        std::fs::write(&python, "#!/bin/sh\nexec sleep 60\n").expect("the disk has room");
+        std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).expect("the file is ours");
+        let spawner = Spawner::start().expect("the system has threads");
+        let error = probe(&python, &spawner, Duration::from_millis(200)).await.expect_err("it hangs");
+        assert!(error.to_string().contains("did not answer"), "{error}");
+    }
 }

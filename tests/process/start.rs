@@ -13,8 +13,8 @@ use actix_pyproc_actors::backend::{Backend as _, Link as _};
 use actix_pyproc_actors::id::{Generation, SlotId};
 
 use crate::driver::{Driver, start_error, worker};
-use crate::support::fixture;
 use crate::support::processes::gone;
+use crate::support::{CAP, fixture};
 
 /// A program that stands in for an interpreter.
 fn fake_python(directory: &tempfile::TempDir, script: &str) -> PathBuf {
@@ -110,15 +110,21 @@ async fn worker_that_a_signal_kills_at_start_is_told_with_the_signals_name() {
 
 #[actix_rt::test]
 async fn worker_that_hangs_is_killed_at_the_time_out_and_its_stacks_say_where() {
-    let begun = Instant::now();
-    let error = start_error(worker("hangs_at_start.py").start_timeout(Duration::from_secs(1))).await;
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-    let StartError::TimedOut { after, exit } = &error else { panic!("{error:?}") };
-    assert_eq!(*after, Duration::from_secs(1));
-    assert_eq!((exit.status.signal(), &exit.cause), (Some(9), &ExitCause::StartTimeout));
-    assert!(exit.stacks.as_ref().is_some_and(|stacks| stacks.contains("load_the_model")), "{exit:?}");
-    assert_eq!(&exit.stderr_tail[..], ["loading"]);
-    gone(exit.pid).await;
+    let mut limit = Duration::from_secs(1);
+    loop {
+        let error = start_error(worker("hangs_at_start.py").start_timeout(limit)).await;
+        let StartError::TimedOut { after, exit } = &error else { panic!("{error:?}") };
+        assert_eq!(*after, limit);
+        assert_eq!((exit.status.signal(), &exit.cause), (Some(9), &ExitCause::StartTimeout));
+        gone(exit.pid).await;
+        if limit < CAP / 4 && exit.stderr_tail.is_empty() {
+            // The machine is so busy that the worker has not come to where it hangs.
+            limit *= 4;
+            continue;
+        }
+        assert!(exit.stacks.as_ref().is_some_and(|stacks| stacks.contains("load_the_model")), "{exit:?}");
+        return assert_eq!(&exit.stderr_tail[..], ["loading"]);
+    }
 }
 
 #[actix_rt::test]
@@ -200,11 +206,11 @@ async fn program_that_is_no_python_is_refused_with_what_it_said() {
     assert!(text.contains("exited with status 7") && text.contains("no python here"), "{text}");
 }
 
+// A short limit for workers ended the probe, which compiles the package on a busy machine.
 #[actix_rt::test]
-async fn interpreter_that_hangs_is_given_up_and_killed() {
+async fn short_start_timeout_does_not_cut_the_probe_of_the_interpreter() {
     let directory = tempfile::tempdir().expect("the disk has room");
-    let python = fake_python(&directory, "exec sleep 60");
-    let config = worker("basic.py").python(python).start_timeout(Duration::from_millis(200));
-    let error = start_error(config).await;
-    assert!(error.to_string().contains("did not answer"), "{error}");
+    let python = fake_python(&directory, "sleep 0.3; exec python3 \"$@\"");
+    let config = Arc::new(worker("basic.py").python(python).start_timeout(Duration::from_millis(200)));
+    assert!(PythonBackend::new(config).await.is_ok());
 }
