@@ -1,5 +1,6 @@
 //! Links between pages lead somewhere: in the repository, in rustdoc and in the book.
 
+mod architecture;
 mod links;
 mod semantics;
 

@@ -19,14 +19,14 @@ fn file(prefix: &str) -> PathBuf {
 }
 
 /// The tests that a line names: `file::name` between backticks.
-fn named(line: &str) -> Vec<(&str, &str)> {
+pub(crate) fn named(line: &str) -> Vec<(&str, &str)> {
     let quoted = line.split('`').skip(1).step_by(2);
     let paths = quoted.filter_map(|text| text.split_once("::"));
     // Types and their constants are in capitals.
     paths.filter(|(file, name)| file.starts_with(char::is_lowercase) && !name.contains([' ', '('])).collect()
 }
 
-fn exists((prefix, name): (&str, &str)) {
+pub(crate) fn exists((prefix, name): (&str, &str)) {
     let path = file(prefix);
     let code = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     let exists = code.contains(&format!("fn {name}()")) || code.contains(&format!("def {name}(self)"));
