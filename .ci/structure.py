@@ -36,10 +36,11 @@ LAYERS = {
         ["guide"],
     ],
     "cli/src": [
-        ["escape", "signals"],
+        ["escape", "signals", "duration", "verbosity"],
         ["console"],
-        ["failure"],
-        ["options", "session", "target", "load"],
+        ["failure", "report"],
+        ["options", "session", "argument", "load"],
+        ["call_args", "figures"],
         ["commands"],
     ],
 }
