@@ -1,4 +1,4 @@
-"""What a Python worker of actix-pyproc imports.
+"""The package that a Python worker of actix-pyproc imports.
 
     from pyproc_worker import expose, run_worker
 
@@ -10,14 +10,14 @@
         run_worker()
 
 The host runs the script in each worker process of the pool and calls the exposed functions by
-name. Importing this package has no effect on the process: no thread, no signal handler, no
-logging configuration.
+name. Importing this package has no effect on the process: it starts no thread, installs no signal
+handler and does not configure logging.
 """
 
 import sys
 
 if sys.version_info < (3, 9):
-    raise ImportError("pyproc_worker needs Python 3.9 or later, this is %d.%d.%d" % sys.version_info[:3])
+    raise ImportError("pyproc_worker needs Python 3.9 or later; this is Python %d.%d.%d" % sys.version_info[:3])
 
 from ._context import CallCancelled, CallContext, current_call
 from ._registry import expose, setup, teardown

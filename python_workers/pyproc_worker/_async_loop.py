@@ -1,7 +1,7 @@
 """The serving loop of a worker that exposes an `async def`: asyncio in the main thread.
 
-Each call of an `async def` function is a task; a `def` function runs where its frame is read, and the
-loop waits for it. The replies of one turn of the loop go out with one write.
+Each call of an `async def` function is a task. A `def` function runs as soon as its frame is read,
+and the loop waits for it. One write sends the replies of one iteration of the loop.
 """
 
 import asyncio
@@ -33,24 +33,24 @@ from ._interrupt import CALL_SITES, GRACE_NS, leaves_lock, on_interrupt, transpa
 from ._threads import remaining
 
 CHUNK = 64 * 1024
-# Beyond this much unsent the worker stops reading, so that a host that does not read is not fed.
+# With more unsent bytes than this, the worker stops reading: the host does not read its replies.
 _MOST_UNSENT = 4 * 1024 * 1024
 
-# The shutdown of an executor in which something still runs.
+# Shutdowns of executors that still run something. They must not be collected.
 _UNFINISHED = []
 
 _CURRENT = contextvars.ContextVar("pyproc_worker.call", default=None)
 
 
 def new_loop():
-    """Return a new event loop, of the policy that the script has set, as the current one."""
+    """Return a new event loop, now the current one, of the policy that the script has set."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop
 
 
 def close_loop(loop):
-    """Cancel what still runs on a loop and close it, as `asyncio.run` does, but do not wait for threads for long."""
+    """Cancel the tasks of a loop and close it, as `asyncio.run` does, but limit the wait."""
     try:
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
@@ -68,7 +68,7 @@ def _shut_down_executor(loop):
     task = loop.create_task(loop.shutdown_default_executor())
     loop.run_until_complete(asyncio.wait({task}, timeout=remaining()))
     if not task.done():
-        # When it is cancelled or collected, it joins its thread without a limit.
+        # If it were cancelled or collected, it would join its thread without a limit.
         task._log_destroy_pending = False
         _UNFINISHED.append(task)
 
@@ -79,7 +79,7 @@ def serve(worker, calls, kinds):
     STATE.task_context = _CURRENT
     loop = worker.loop
     number = worker.hello["interrupt_signal"]
-    # The loop's handler wakes an idle loop; ours, set after it, ends code that blocks the loop.
+    # The loop's own handler wakes an idle loop; ours, set after it, ends code that blocks it.
     loop.add_signal_handler(number, server.cancel_marked)
     worker.set_interrupt_handler(server.on_signal)
     on_error = loop.get_exception_handler()
@@ -88,7 +88,7 @@ def serve(worker, calls, kinds):
         server.start()
         _run(loop, server)
     except BaseException as error:
-        # A signal handler of the script has raised it between two callbacks.
+        # A signal handler of the script raised between two callbacks.
         server.fail(error)
     if server.failure is not None:
         server.send_rest()
@@ -105,14 +105,13 @@ def _run(loop, server):
         except (SystemExit, KeyboardInterrupt) as error:
             if _is_between_callbacks(error.__traceback__):
                 raise
-            # asyncio lets these two through when a task of a user's own raises them. The call
-            # that waits for that task gets them as well, and is answered.
+            # asyncio lets these two through when a task that user code created raises them. The
+            # call that awaits the task gets them too, and answers.
             continue
 
 
 def _is_between_callbacks(traceback):
-    # Whether the code that has raised was called by the loop itself and not by a callback: a signal
-    # handler.
+    # Whether the loop itself, not a callback, called the code that raised: a signal handler.
     caller = None
     while traceback is not None:
         name = str(traceback.tb_frame.f_globals.get("__name__"))
@@ -126,7 +125,7 @@ def _is_between_callbacks(traceback):
 def _callback(method):
     """Make a method of the server a callback that ends the server when it raises.
 
-    asyncio would log the exception and go on, without what the callback had still to do.
+    asyncio would log the exception and continue, and the rest of the callback would never run.
     """
 
     @functools.wraps(method)
@@ -147,24 +146,24 @@ class _Server:
         self.kinds = kinds
         self.max_frame = max_frame
         self.reader = FrameReader(max_frame)
-        # The tasks that have not ended, each with the id of its call.
+        # The tasks that have not ended, each with its call id.
         self.tasks = {}
         self.start_task = loop.create_task
         if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-            # The first step at once: what never waits is answered without a turn of the loop.
+            # The first step runs at once: a call that never waits needs no iteration of the loop.
             self.start_task = functools.partial(asyncio.Task, loop=loop, eager_start=True)
-        # The contexts of the calls whose function has begun.
+        # The contexts of the calls whose functions have started.
         self.running = {}
         self.out = []
         self.unsent = b""
         self.flushing = False
         self.reading = False
-        # Whether tasks that do not end at once are to be cancelled again.
+        # Whether a timer is set that cancels tasks again if they do not end.
         self.repeating = False
         self.ending = False
         self.done = False
         self.failure = None
-        # While it is unknown how much of `unsent` is sent; stays so when that has raised.
+        # Whether it is unknown how much of `unsent` has been sent; remains so if the send raised.
         self.writing = False
 
     def start(self):
@@ -242,7 +241,7 @@ class _Server:
         context._task = asyncio.current_task()
         _CURRENT.set(context)
         if metadata:
-            # Each task has a context of its own, which ends with it.
+            # The context belongs to the task and ends with it.
             _trace.attach(metadata)
         self.running[call] = context
         try:
@@ -269,9 +268,9 @@ class _Server:
     def _check(self, task, call):
         if task.cancelled():
             if STATE.stopping:
-                # The loop is being closed. The phase says that the call has not started.
+                # The loop is closing. The phase shows that the call has not started.
                 return
-            # Code of the user's own has cancelled all tasks, this one before its first step.
+            # User code cancelled all tasks, this one before its first step.
             error = _errors.payload("asyncio.exceptions.CancelledError", "cancelled before it started")
             self._send(call, time.perf_counter_ns(), ERROR, RAISED, error)
         elif isinstance(task.exception(), ProtocolError):
@@ -282,13 +281,13 @@ class _Server:
 
     @_callback
     def cancel_marked(self):
-        """Cancel the tasks whose mark says so."""
+        """Cancel the tasks whose mark requests it."""
         now = time.monotonic_ns()
         for context in list(self.running.values()):
             if context.cancelled and self._due(context, now):
                 context._task.cancel()
         if STATE.stopping and self.running and not self.repeating:
-            # There may be no host any more that would ask again.
+            # The host may be dead, so nothing else would cancel them again.
             self.repeating = True
             self.loop.call_later(GRACE_NS / 1e9, self._repeat)
 
@@ -298,7 +297,7 @@ class _Server:
         self.cancel_marked()
 
     def on_signal(self, number, frame):
-        """Raise CallCancelled in code that blocks the loop, if it belongs to a call with the mark."""
+        """Raise CallCancelled in code that blocks the loop, if its call is marked."""
         if STATE.stopping:
             self.loop.call_soon_threadsafe(self.cancel_marked)
         if STATE.armed >= 0:
@@ -313,8 +312,8 @@ class _Server:
 
     @staticmethod
     def _due(context, now):
-        # As in `_interrupt.may_raise`: time for the cleanup, and for one with a cancel event to see
-        # it.
+        # As in `_interrupt.may_raise`: a call gets time for its cleanup, and one with a cancel
+        # event gets time to notice that.
         last, context._interrupted_at = context._interrupted_at, now
         if last is None:
             return not context._cooperative
@@ -324,7 +323,7 @@ class _Server:
         return True
 
     def _in_task(self, frame):
-        # A task that a function has started has no frame of ours above it but `_run`.
+        # The only frame of ours above a task that a function has started is `_run`.
         if leaves_lock(frame) or str(frame.f_globals.get("__name__")).startswith("asyncio."):
             return False
         innermost = frame
@@ -342,12 +341,12 @@ class _Server:
         if len(payload) + LENGTH_BASE > self.max_frame:
             kind, codec, payload = self.calls.too_large(kind, codec, payload)
         spent = service_time(time.perf_counter_ns() - started)
-        # A view of a bytearray is sent later, when the function may have changed it.
+        # A view of a bytearray is sent later, and user code may change it before that.
         payload = payload if type(payload) is bytes else bytes(payload)
         self._queue(HEADER.pack(len(payload) + LENGTH_BASE, kind, codec, spent, call), payload)
 
     def _send_now(self, data):
-        """Send what has gathered, and this, and only then go on; for what happens in tests only."""
+        """Block until all that is queued, and `data`, is sent; for injected faults and the end."""
         os.set_blocking(self.socket.fileno(), True)
         try:
             self.socket.sendall(b"".join([self.unsent, *self.out, data]))
@@ -357,7 +356,7 @@ class _Server:
         self.out.clear()
 
     def fail(self, error):
-        """End at once with what has been raised outside of a call."""
+        """End at once with an exception that was raised outside of a call."""
         self.failure = error
         self.ending = self.done = True
         self._read_off()
@@ -365,10 +364,10 @@ class _Server:
             self.loop.stop()
 
     def exception_handler(self, otherwise):
-        """Return an exception handler for the loop that ends the server when a callback was lost."""
+        """Return a handler of the loop's exceptions that ends the server if a callback was lost."""
 
         def on_error(loop, context):
-            # A signal handler of the script has raised before the callback began.
+            # A signal handler of the script raised before the callback started.
             callback = getattr(context.get("handle"), "_callback", None)
             owner = getattr(callback, "__self__", None)
             if owner is self or isinstance(owner, asyncio.Task):
@@ -381,7 +380,7 @@ class _Server:
         return on_error
 
     def send_rest(self):
-        """Send the answers that have gathered when the server has failed; nothing is sent after them."""
+        """Send the queued answers of a server that has failed, and nothing after them."""
         if self.writing:
             return
         self.writing = True
@@ -419,7 +418,7 @@ class _Server:
         except (BlockingIOError, InterruptedError, ConnectionError) as error:
             if _errors.is_foreign(error):
                 raise
-            # After a ConnectionError nobody will read it; the reader finds the end of the socket.
+            # After a ConnectionError nobody reads it; the reader finds the end of the socket.
             sent = len(self.unsent) if isinstance(error, ConnectionError) else 0
         self.unsent = self.unsent[sent:]
         self.writing = False

@@ -1,4 +1,7 @@
-"""One call in general: any codec, metadata, every way to fail. The loops keep only their fast paths."""
+"""Runs a call in the general case: any codec, metadata, every failure.
+
+The main structure is `Calls`. The loops have only their fast paths.
+"""
 
 from . import _codec, _errors, _trace
 from ._context import STATE, CallCancelled
@@ -24,20 +27,23 @@ SENT, RUNNING, FINISHED = 0, 1, 2
 
 
 class Calls:
-    """Runs calls against the slot table; each method returns (kind, codec byte, payload) to send."""
+    """Runs calls and updates the slot table. Answers are (kind, codec byte, payload)."""
 
     def __init__(self, functions, names, table, max_frame):
-        # Emptied when the worker must stop: what has not started is then skipped.
+        # Emptied when the worker must stop: calls that have not started are then skipped.
         self.functions = functions
         self.names = names
         self.phase = table.phase
         self.marks = table.marks
         self.max_frame = max_frame
-        # Takes the payload of a Fault frame, if the host may inject faults.
+        # Handles the payload of a Fault frame, if the host may inject faults.
         self.inject = None
 
     def begin(self, codec, function, call, payload):
-        """Decode a call and look at its mark; return (callable, argument, metadata, codec) or what to send."""
+        """Decode a call and read its mark.
+
+        Return (function, argument, metadata, codec), or the answer to a call that must not run.
+        """
         index = call & INDEX_MASK
         if index >= len(self.phase):
             raise ProtocolError("call %d is beyond the slot table" % call)
@@ -59,7 +65,7 @@ class Calls:
         if self.marks[index] or STATE.stopping:
             refusal = self._skipped()
         if refusal is not None:
-            # It has not run and will not: a host that sees only the table must read it so.
+            # It has not run and will not. A host that can read only the table must see that.
             self.phase[index] = SENT
             return refusal
         return called, argument, metadata, codec
@@ -84,7 +90,7 @@ class Calls:
             state.armed = -1
             self.phase[call & INDEX_MASK] = FINISHED
         except BaseException as error:
-            # A signal handler of the script may raise after the function has returned.
+            # A signal handler of the script can raise after the function has returned.
             answer = self.returned(codec, call, result) if ended else self.raised(call, error)
         else:
             answer = self.result(codec, result)
@@ -98,7 +104,7 @@ class Calls:
         if STATE.forked:
             _leave_fork(error)
         self.phase[call & INDEX_MASK] = FINISHED
-        # A function can raise it of its own accord.
+        # A function can also raise CallCancelled by itself.
         asked = STATE.stopping or self.marks[call & INDEX_MASK] == 1
         code = INTERRUPTED if asked and isinstance(error, CallCancelled) else RAISED
         try:
@@ -107,7 +113,7 @@ class Calls:
             return ERROR, code, _errors.payload(type(error).__name__, _errors.message_of(error))
 
     def returned(self, codec, call, result):
-        """Answer a call whose function returned and whose phase may not say so."""
+        """Answer a call whose function returned, but whose phase may not show it."""
         STATE.armed = -1
         if not STATE.forked:
             self.phase[call & INDEX_MASK] = FINISHED
@@ -124,24 +130,24 @@ class Calls:
         return REPLY, codec, payload
 
     def other(self, kind, payload, send):
-        """Take a frame that no loop knows: a fault, or a protocol error. `send` sends bytes at once."""
+        """Handle a frame that the loops do not: a fault, or an error. `send` sends at once."""
         if kind != FAULT or self.inject is None:
             raise ProtocolError("a frame of unknown kind %d" % kind)
         self.inject(payload, send)
 
     def too_large(self, kind, codec, payload):
-        """Answer in place of an answer that is longer than a frame may be."""
+        """Return the answer that replaces one that is longer than `max_frame`."""
         if kind == REPLY:
-            message = "the result is %d bytes long, and a frame at most %d" % (len(payload), self.max_frame)
+            message = "the result has %d bytes, but a frame holds at most %d" % (len(payload), self.max_frame)
             return ERROR, TOO_LARGE, _errors.payload("", message)
-        told = _codec.load_json(payload)
-        return kind, codec, _errors.payload(told["type"][:80], told["message"][:80])
+        error = _codec.load_json(payload)
+        return kind, codec, _errors.payload(error["type"][:80], error["message"][:80])
 
     def _skipped(self):
-        return ERROR, SKIPPED, _errors.payload("", "the call was taken back before it started")
+        return ERROR, SKIPPED, _errors.payload("", "the call was cancelled or revoked before it started")
 
     def _unknown(self, function):
-        message = "there is no function %d; there are %s" % (function, ", ".join(self.names))
+        message = "there is no function %d; the worker exposes %s" % (function, ", ".join(self.names))
         return ERROR, UNKNOWN_FUNCTION, _errors.payload("", message)
 
 
@@ -149,8 +155,8 @@ CALL_SITES.add(Calls.run.__code__)
 
 
 def _leave_fork(error):
-    # A function forked and its child came back from it. The socket is not the child's to serve, so
-    # it ends here, as a script would.
+    # A function forked, and the child returned from it too. Only the parent serves the socket, so
+    # the child ends here, as a script would.
     from ._threads import leave_now
 
     if isinstance(error, SystemExit):

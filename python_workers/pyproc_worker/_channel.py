@@ -1,4 +1,4 @@
-"""What a worker inherits (docs/protocol.md, section 1): the socket, the slot table, the other pipes."""
+"""The socket and the slot table that a worker inherits (docs/protocol.md, sections 1 and 5)."""
 
 import _socket
 import os
@@ -11,13 +11,13 @@ _TABLE_HEAD = 64
 
 
 class Table:
-    """The slot table: a byte of phase, a byte of mark and a deadline for each call in flight."""
+    """The slot table: for each call in flight its phase, its mark and its deadline."""
 
     def __init__(self, descriptor, slots):
         import mmap
 
         if not 0 < slots <= INDEX_MASK + 1:
-            raise ValueError("a slot table of %d slots" % slots)
+            raise ValueError("a slot table cannot have %d slots" % slots)
         self._map = mmap.mmap(descriptor, _TABLE_HEAD + 10 * slots)
         view = memoryview(self._map)
         if view[:4] != _MAGIC:
@@ -28,7 +28,7 @@ class Table:
         self.deadlines = view[deadlines:]
 
     def release(self):
-        """Make every later access raise ValueError: a forked child must not write what the host reads."""
+        """Make later accesses raise ValueError: a forked child must not write to the table."""
         for view in (self.phase, self.marks, self.deadlines):
             view.release()
 
@@ -43,7 +43,7 @@ class Channel:
         self.sendall = self.socket.sendall
 
     def poll_before_blocking(self, nanoseconds):
-        """Let `recv` spin for this long before it blocks, which spares the wake-up of an idle core."""
+        """Make `recv` spin for this long before it blocks, to avoid the wake-up of an idle core."""
         receive, clock, flag = self.socket.recv, time.monotonic_ns, _socket.MSG_DONTWAIT
 
         def recv(size):
@@ -58,18 +58,18 @@ class Channel:
         self.recv = recv
 
     def read_frame(self, max_frame):
-        """Return (kind, payload) of the next frame without reading beyond it; raises EOFError."""
+        """Return (kind, payload) of the next frame and read nothing after it; raises EOFError."""
         head = self.receive_exactly(b"", HEADER_SIZE)
         length, kind, _codec, _function, _call = HEADER.unpack(head)
         check_length(length, max_frame)
         return kind, self.receive_exactly(b"", length - LENGTH_BASE)
 
     def receive_exactly(self, begun, size):
-        """Return `size` bytes that start with `begun`; raises EOFError if the socket ends before."""
+        """Return `size` bytes that start with `begun`; raises EOFError if the socket ends first."""
         missing = size - len(begun)
         if missing == 0:
             return begun
-        # The kernel fills the whole of the bytes object that is then handed to the function.
+        # The kernel writes directly into the bytes object that the function receives.
         data = self.socket.recv(missing, _socket.MSG_WAITALL)
         if len(data) == missing and not begun:
             return data
@@ -93,12 +93,12 @@ class Channel:
             self.sendall(memoryview(payload)[sent - len(header) :])
 
     def stop_reading(self):
-        """Make the running or the next `recv` return what is there and then the end; for signal handlers."""
+        """Make `recv` return what has arrived and then the end; safe in a signal handler."""
         try:
             self.socket.shutdown(_socket.SHUT_RD)
         except OSError:
             pass
 
     def close(self):
-        """Close the socket, which tells the host that nothing more comes."""
+        """Close the socket; the host then reads the end of the stream."""
         self.socket.close()

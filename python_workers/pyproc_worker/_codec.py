@@ -1,10 +1,10 @@
-"""Payload bytes to values and back, for the three codecs.
+"""Converts payloads to values and back, for each codec.
 
-JSON goes straight to the C scanner and encoder that `json` itself uses, built once: four times as
-fast for a small value as `json.loads` and `json.dumps`, and it does not import `json`, whose
-regular expressions cost more than the rest of the start. A self-test at import falls back to the
-public functions. orjson is not used: it writes NaN as null, reads integers beyond 64 bits as
-floats and encodes types that `json` refuses, so results would depend on what is installed.
+JSON uses the C scanner and encoder of `json` directly. For a small value they are four times as
+fast as `json.loads` and `json.dumps`, and `json`, whose regular expressions take longer than the
+rest of the start, is not imported. If a self-test at import fails, the public functions are used.
+orjson is not used: it writes NaN as null, reads integers beyond 64 bits as floats and encodes types
+that `json` rejects, so results would depend on what is installed.
 """
 
 import sys
@@ -13,14 +13,14 @@ from ._frames import CODEC_BYTES, CODEC_JSON, CODEC_MSGPACK, CODEC_NONE
 
 _WHITESPACE = " \t\n\r"
 _BYTES_TYPES = (bytes, bytearray, memoryview)
-# Up to this limit a circular value ends in a RecursionError, in C too, before the stack does.
+# Up to this limit, a circular value raises RecursionError, in C too, before the stack overflows.
 _SAFE_RECURSION = 5000
 
 _join = "".join
 
 
 class Refused(Exception):
-    """A result that cannot be encoded: the type name and the message to send instead."""
+    """A result cannot be encoded: has the type name and the message to send instead."""
 
     def __init__(self, type_name, message):
         super().__init__(message)
@@ -56,13 +56,13 @@ def _private_functions():
     text = '{"a":[1,2.5,null,true,"\\u00e9\\n"],"b":{}}'
     value = {"a": [1, 2.5, None, True, "\u00e9\n"], "b": {}}
     if scan(text, 0) != (value, len(text)) or _join(encoder(None)(value, 0)) != text.replace("\\u00e9", "\u00e9"):
-        raise ImportError("the C functions of json are not what they were")
+        raise ImportError("the C functions of json have changed")
     for refused in (float("nan"), {1}):
         try:
             encoder(None)(refused, 0)
         except (TypeError, ValueError):
             continue
-        raise ImportError("the C encoder of json accepts what it must refuse")
+        raise ImportError("the C encoder of json accepts a value that is not JSON")
     return scan, encoder
 
 
@@ -92,7 +92,7 @@ _encode_checked = _make_encoder(_markers)
 def json_encoder():
     """Return the C encoder `(value, 0) -> strings` for the serving loop.
 
-    It finds circular values by the recursion limit, or by looking where a script has raised that.
+    It detects circular values by the recursion limit or, if a script has raised that, by their ids.
     """
     return _encode_fast if sys.getrecursionlimit() <= _SAFE_RECURSION else _encode_checked
 
@@ -116,12 +116,12 @@ def dump_json(value):
     try:
         return _join(_encode_checked(value, 0)).encode()
     finally:
-        # After an error the encoder leaves the ids of the containers that it was in.
+        # After an error, the ids of the containers that the encoder was in are still there.
         _markers.clear()
 
 
 def dump_text(value):
-    """Return a value of the worker's own as JSON bytes; what UTF-8 cannot hold is written as `\\ud800`."""
+    """Return a value of the worker as JSON bytes; lone surrogates become text like `\\ud800`."""
     try:
         return dump_json(value)
     except UnicodeEncodeError:
@@ -137,7 +137,7 @@ def _replace_surrogates(value):
 
 
 def valid_text(text):
-    """Return a text with each lone surrogate, which UTF-8 cannot hold, written as `\\ud800`."""
+    """Return a text whose lone surrogates, which are not valid UTF-8, are text like `\\ud800`."""
     return str.encode(text, "utf-8", "backslashreplace").decode()
 
 
@@ -151,7 +151,7 @@ _msgpack_functions = None
 
 
 def _msgpack():
-    # Chosen at the first MessagePack call, so that a JSON worker never pays for it.
+    # Loaded by the first MessagePack call, so that JSON workers do not pay for it.
     global _msgpack_functions
     if _msgpack_functions is None:
         from ._msgpack import choose
@@ -174,10 +174,10 @@ def decode(codec, payload):
 
 
 def encode(codec, result):
-    """Return (codec, payload) for the result of a call that came with `codec`; raises Refused.
+    """Return (codec, payload) for the result of a call in `codec`; raises Refused.
 
-    A large bytes-like result is returned as it is; a small one is copied, because it may be changed
-    before it is sent.
+    A large bytes-like result is not copied. A small one is, because it is sent later and user code
+    may change it before that.
     """
     try:
         if codec != CODEC_MSGPACK and isinstance(result, _BYTES_TYPES):
@@ -185,7 +185,7 @@ def encode(codec, result):
         codec = CODEC_MSGPACK if codec == CODEC_MSGPACK else CODEC_JSON
         return codec, dump_json(result) if codec == CODEC_JSON else _msgpack()[0](result)
     except BaseException as error:
-        # A dict of a class of the user's own may raise anything, a memoryview may be released.
+        # A subclass of dict can raise anything; a memoryview can be released.
         raise _refused(codec, result, error) from None
 
 
@@ -198,7 +198,7 @@ def _as_payload(result):
     try:
         return view.cast("B")
     except (TypeError, ValueError):
-        # Its items are more than single numbers.
+        # Its items are not single numbers.
         return bytes(view)
 
 
@@ -208,6 +208,6 @@ def _refused(codec, result, error):
     try:
         message = explain(codec, result, error)
     except BaseException:
-        # The classes of the result and of the error are the user's, and so is what they raise.
+        # The classes of the result and of the error are user code, which can raise anything.
         message = "the result (%s) cannot be encoded" % type(result).__name__
     return Refused(type(error).__name__, message)

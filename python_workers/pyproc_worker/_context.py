@@ -1,4 +1,7 @@
-"""What is known of the running call, by the loops, the signal handlers and user code."""
+"""The running call, for the loops, the signal handlers and user code.
+
+The main structures are `State` and `CallContext`.
+"""
 
 import time
 from _struct import Struct
@@ -8,20 +11,21 @@ from ._frames import INDEX_MASK
 
 _U64 = Struct("=Q")
 
-# How often a wait for a cancellation looks at the mark; there is no lock that a signal could catch.
+# How often a wait for a cancellation reads the mark. A lock could be left taken by a signal
+# handler.
 _POLL_SECONDS = 0.01
 
 
 class CallCancelled(BaseException):
     """Raised inside an exposed function whose call was cancelled or has passed its deadline.
 
-    It is a BaseException so that `except Exception` does not swallow it. Clean up in `finally`;
-    what a function does after it swallowed this is still interrupted again.
+    It is a BaseException so that `except Exception` does not swallow it. Clean up in `finally`. A
+    function that swallows it and continues is interrupted again.
     """
 
 
 class State:
-    """The one record of which call runs; read by signal handlers, so it holds plain values only."""
+    """Which call is running. Signal handlers read it, so it has only plain values."""
 
     __slots__ = (
         "armed",
@@ -40,13 +44,13 @@ class State:
     )
 
     def __init__(self):
-        # The id of the call whose function is running, -1 while none is.
+        # The id of the call whose function is running, or -1.
         self.armed = -1
         self.marks = None
         self.deadlines = None
         self.raised_call = -1
         self.raised_at = 0
-        # The id of the last call that was given a cancel event.
+        # The id of the last call that received a cancel event.
         self.cooperative = -1
         self.stopping = False
         self.forked = False
@@ -64,7 +68,7 @@ STATE = State()
 class CallContext:
     """The running call, as `current_call()` returns it.
 
-    Outside a call every attribute says so: `call_id` and `deadline` are None, `cancelled` is False.
+    Outside of a call, `call_id` and `deadline` are None and `cancelled` is False.
     """
 
     __slots__ = (
@@ -91,13 +95,13 @@ class CallContext:
         self._ended = call_id is None
         self._cancelled = False
         self._logger = None
-        # Of an asyncio call: whether it has a cancel event, and when it was last cancelled.
+        # For an asyncio call: whether it has a cancel event, and when it was last cancelled.
         self._cooperative = False
         self._interrupted_at = None
         if call_id is not None:
             nanoseconds = _U64.unpack_from(state.deadlines, 8 * (call_id & INDEX_MASK))[0]
             if nanoseconds:
-                # time.monotonic() reads the same clock as the host: CLOCK_MONOTONIC.
+                # time.monotonic() reads the host's clock, CLOCK_MONOTONIC.
                 self.deadline = nanoseconds / 1e9
 
     def remaining(self):
@@ -108,7 +112,7 @@ class CallContext:
 
     @property
     def cancelled(self):
-        """Whether the host has cancelled this call; what it was at the end, once the call has ended."""
+        """Whether the host has cancelled this call, or had when the call ended."""
         if not self._ended:
             state = self._state
             if state.forked or (self._task is None and state.armed != self.call_id):
@@ -119,7 +123,7 @@ class CallContext:
 
     @property
     def metadata(self):
-        """The metadata of the call, a dict of strings (`traceparent` among them)."""
+        """The metadata of the call, a dict of strings, such as `traceparent`."""
         if self._metadata is None:
             if self._raw:
                 from ._codec import load_json
@@ -131,7 +135,7 @@ class CallContext:
 
     @property
     def logger(self):
-        """A logger whose records carry the id of this call to the host."""
+        """A logger whose records have the id of this call."""
         if self._logger is None:
             import logging
 
@@ -144,7 +148,7 @@ class CallContext:
 
 
 class CancelEvent:
-    """What a `cancel_event` parameter receives: like threading.Event, set by the host."""
+    """The argument of a `cancel_event` parameter: like threading.Event, but set by the host."""
 
     __slots__ = ("_context",)
 
@@ -156,7 +160,7 @@ class CancelEvent:
         return self._context.cancelled
 
     def wait(self, timeout=None):
-        """Block until the call is cancelled or `timeout` seconds have gone by; return `is_set()`."""
+        """Block until the call is cancelled or `timeout` seconds have passed; return `is_set()`."""
         context = self._context
         until = None if timeout is None else time.monotonic() + timeout
         while not context.cancelled and not context._ended:
@@ -173,7 +177,7 @@ _OUTSIDE = CallContext()
 
 
 def current_call():
-    """Return the context of the call that is running; outside a call, one that says so."""
+    """Return the context of the running call; outside of a call, one whose `call_id` is None."""
     state = STATE
     if state.forked:
         return _OUTSIDE
@@ -192,7 +196,7 @@ def current_call():
 
 
 def cancel_event():
-    """Return the cancel event of the running call, which from now on counts as cooperative."""
+    """Return the cancel event of the running call, and give the call time to react to it."""
     context = current_call()
     if context._task is not None:
         context._cooperative = True

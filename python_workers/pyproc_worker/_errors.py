@@ -1,4 +1,4 @@
-"""An exception as the payload of Error or Failed: type, message, traceback, each bounded."""
+"""Turns exceptions into payloads of Error and Failed: type, message and traceback, each bounded."""
 
 import sys
 
@@ -9,17 +9,17 @@ _OWN = __name__.partition(".")[0]
 
 
 def type_name(exception):
-    """Return the qualified name of the type of an exception; builtins have no module."""
+    """Return the qualified name of an exception's type; that of a builtin has no module."""
     kind = type(exception)
     if kind.__module__ in ("builtins", None):
         return kind.__qualname__
-    # CallCancelled has the name under which user code imports it.
+    # User code imports CallCancelled from the package itself.
     module = _OWN if str(kind.__module__).startswith(_OWN + ".") else kind.__module__
     return "%s.%s" % (module, kind.__qualname__)
 
 
 def message_of(exception):
-    """Return str(exception), whatever that does."""
+    """Return str(exception), or a replacement if that raises."""
     try:
         return bounded(str(exception))
     except BaseException as error:
@@ -27,7 +27,7 @@ def message_of(exception):
 
 
 def traceback_text(exception):
-    """Return what Python would print for an exception, without the frames of this package."""
+    """Return what Python prints for an exception, without the frames of this package."""
     try:
         _clean(exception)
         import traceback
@@ -44,12 +44,12 @@ def payload(type_text, message, traceback=""):
 
 
 def exception_payload(exception):
-    """Return the payload that tells of an exception of user code."""
+    """Return the payload that reports an exception of user code."""
     return payload(type_name(exception), message_of(exception), traceback_text(exception))
 
 
 def bounded(text):
-    """Return a text with its middle left out if it is long; both ends matter in a traceback."""
+    """Return a text without its middle if it is long; both ends matter in a traceback."""
     if len(text) <= _LONGEST:
         return text
     head, tail = _LONGEST // 4, _LONGEST // 2
@@ -57,7 +57,7 @@ def bounded(text):
 
 
 def print_error(text):
-    """Write to standard error; what the script has put in its place may refuse it."""
+    """Write to standard error; ignore errors, because the script may have replaced the stream."""
     try:
         sys.stderr.write(valid_text(text))
         sys.stderr.flush()
@@ -66,7 +66,7 @@ def print_error(text):
 
 
 def _clean(exception):
-    # Takes our frames out of an exception and of all that it is chained to.
+    # Removes our frames from an exception and from all exceptions that it is chained to.
     waiting, seen = [exception], set()
     while waiting:
         found = waiting.pop()
@@ -99,7 +99,7 @@ def _without_own(traceback):
 
 
 def is_foreign(exception):
-    """Whether code that is not of this package has raised an exception."""
+    """Return whether code outside of this package raised an exception."""
     traceback = exception.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -107,6 +107,6 @@ def is_foreign(exception):
 
 
 def is_own(frame):
-    """Whether a frame runs code of this package."""
+    """Return whether a frame runs code of this package."""
     name = frame.f_globals.get("__name__")
     return type(name) is str and (name == _OWN or name.startswith(_OWN + "."))

@@ -1,4 +1,4 @@
-"""Faults on demand: docs/protocol.md, section 8. It is imported when the first one comes."""
+"""Injects faults (docs/protocol.md, section 8). Imported with the first fault."""
 
 import os
 import time
@@ -11,29 +11,29 @@ from ._frames import CODEC_JSON, HEADER, INDEX_MASK, LENGTH_BASE, REPLY, frame
 EXIT_STATUS = 70
 # A call that no host has sent: the highest sequence number at the last index.
 _NEVER_SENT = 0xFFFFFFFF
-# What is added to a call id from one use of its index to the next.
+# The difference between the call ids of one use of an index and the next.
 _NEXT_USE = INDEX_MASK + 1
 
-# What the memory fault has taken.
+# The memory that the memory fault has taken.
 _HOARD = []
 
 
 def at_start(order):
-    """Do wrong what `fault` in Hello says, before the script is loaded."""
+    """Inject the fault that Hello requests, before the script is loaded."""
     if order["kind"] == "slow_start":
         time.sleep(order["seconds"])
     elif order["kind"] == "start_failure":
-        raise RuntimeError("a fault was injected: this start fails")
+        raise RuntimeError("an injected fault made this start fail")
     else:
-        raise ValueError("no fault %r for a start" % order["kind"])
+        raise ValueError("%r is not a fault of the start" % order["kind"])
 
 
 def inject(payload, send, channel, calls, kinds):
-    """Do wrong what a Fault frame says, now or with the next call. `send` blocks until all is sent."""
+    """Inject the fault of a Fault frame, now or in the next call; `send` sends at once."""
     order = _codec.load_json(payload)
     name = order["kind"]
     if name == "garbage":
-        # The first byte makes it a length that no frame has.
+        # The first byte makes the length greater than that of any frame.
         send(b"\xff" + os.urandom(63))
     elif name == "oversize":
         send(HEADER.pack(calls.max_frame + 1, REPLY, CODEC_JSON, 0, _NEVER_SENT))
@@ -47,7 +47,7 @@ def inject(payload, send, channel, calls, kinds):
     elif name == "slow_reader":
         time.sleep(order["seconds"])
     elif name == "memory":
-        # Bytes of zero would take none.
+        # The kernel would not back zeros with memory.
         _HOARD.append(b"\xa5" * order["bytes"])
     else:
         before, after = {
@@ -60,19 +60,19 @@ def inject(payload, send, channel, calls, kinds):
 
 
 def _close(channel):
-    # The process lives on and does nothing, until its host ends it.
+    # The process stays alive and does nothing until its host ends it.
     channel.socket.shutdown(2)
     while True:
         time.sleep(60)
 
 
 def _with_next_call(functions, kinds, before, after):
-    """Let the next call of any function go through `before(id)` and `after(id, result)`, and none after it."""
+    """Pass the next call, whatever its function, through `before(id)` and `after(id, result)`."""
     originals = list(functions)
 
     def begin():
         if functions:
-            # A worker that was told to stop has emptied the list.
+            # A worker that must stop has emptied the list.
             functions[:] = originals
         call = current_call().call_id
         before(call)
@@ -122,7 +122,7 @@ def _old_reply(send, calls, kinds):
 
 def _duplicate_reply(send, calls, kinds):
     def after(call, result):
-        # A second reply is one only when the first has been sent, so it goes with the next call.
+        # The first reply must be sent before the second, so the second goes with the next call.
         second = _reply(calls, call, result)
         _with_next_call(calls.functions, kinds, lambda _: send(second), _unchanged)
         return result

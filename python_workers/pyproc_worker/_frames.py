@@ -1,10 +1,10 @@
-"""The frames of docs/protocol.md, section 2: the numbers, and bytes to frames and back."""
+"""Encodes and decodes frames (docs/protocol.md, section 2). The main structure is `FrameReader`."""
 
 from _struct import Struct
 
 HEADER = Struct(">IBBHI")
 HEADER_SIZE = 12
-# What the length field counts of a header.
+# The bytes of a header that the length field counts.
 LENGTH_BASE = 8
 DEFAULT_MAX_FRAME = 64 * 1024 * 1024 + LENGTH_BASE
 
@@ -38,7 +38,7 @@ CODEC_NONE = 0
 CODEC_JSON = 1
 CODEC_MSGPACK = 2
 CODEC_BYTES = 3
-# A bit of the codec byte of a Call: a metadata block stands before the argument.
+# A bit of the codec byte of a Call: a metadata block precedes the argument.
 METADATA = 0x80
 
 RAISED = 1
@@ -49,16 +49,16 @@ SKIPPED = 5
 INTERRUPTED = 6
 TOO_LARGE = 7
 
-# The bits of a call id that are its index in the slot table.
+# The bits of a call id that are the index in the slot table.
 INDEX_MASK = 1023
-# The service time field holds this for itself and all that is longer.
+# The greatest service time; longer ones are cut to it.
 LONGEST = 65535
-# A frame longer than this is received and sent in a buffer of its own.
+# A longer frame is received into, and sent from, a separate buffer.
 LARGE = 64 * 1024
 
 
 class ProtocolError(Exception):
-    """The host sent what the protocol does not allow; the connection cannot go on."""
+    """The host broke the protocol; the connection cannot be used any more."""
 
 
 def frame(kind, codec, function, call, payload=b""):
@@ -67,7 +67,7 @@ def frame(kind, codec, function, call, payload=b""):
 
 
 def check_length(length, max_frame):
-    """Raise ProtocolError unless `length` is one that a frame may have."""
+    """Raise ProtocolError unless a frame may have this length."""
     if length < LENGTH_BASE:
         raise ProtocolError("a frame of length %d is shorter than its header" % length)
     if length > max_frame:
@@ -91,10 +91,10 @@ def split_metadata(payload):
 
 
 class FrameReader:
-    """Turns received bytes into frames; what is incomplete waits for the next bytes.
+    """Turns received bytes into frames; an incomplete frame waits for more bytes.
 
-    A large frame gets a buffer of its right size, once, after its length was checked; while it
-    is incomplete `room()` is where to receive into, and `filled(n)` says how much came.
+    A large frame gets one buffer of exactly its size, after its length has been checked. While it
+    is incomplete, receive into `room()` and report the count to `filled()`.
     """
 
     def __init__(self, max_frame=DEFAULT_MAX_FRAME):
@@ -135,13 +135,13 @@ class FrameReader:
         return frames
 
     def room(self):
-        """Return a view of what is missing of a large frame, or None."""
+        """Return a view of the missing part of a large frame, or None."""
         if self._large is None:
             return None
         return memoryview(self._large)[self._have :]
 
     def filled(self, count):
-        """Note that `count` bytes were received into `room()`; return the frame if it is complete."""
+        """Count bytes that were received into `room()`; return the frame if it is complete."""
         self._have += count
         if self._have < len(self._large):
             return []
@@ -150,5 +150,5 @@ class FrameReader:
         return [complete]
 
     def at_boundary(self):
-        """Whether no frame has begun that has not ended."""
+        """Return whether the stream may end here: no frame is incomplete."""
         return not self._rest and self._large is None

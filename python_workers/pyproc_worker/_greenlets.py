@@ -1,7 +1,7 @@
-"""Interrupts in a worker that uses gevent: the call waits in its greenlet while gevent's hub runs.
+"""Interrupts calls in a worker that uses gevent.
 
-The signal handler runs in whichever greenlet is active. When that is not the one of the call, the
-handler has the hub throw `CallCancelled` into the call's greenlet, as `gevent.Timeout` does.
+The signal handler runs in the active greenlet. While the call waits, that is gevent's hub; the
+handler then makes the hub throw `CallCancelled` into the call's greenlet, as `gevent.Timeout` does.
 """
 
 import sys
@@ -11,14 +11,14 @@ from ._context import STATE, CallCancelled
 from ._interrupt import asked, may_raise, on_interrupt
 
 _WARNING = (
-    "pyproc_worker: eventlet has patched this worker: a call that waits cannot be interrupted, so each call that is"
-    " cancelled or passes its deadline while it runs costs its process; use gevent or asyncio instead\n"
+    "pyproc_worker: eventlet has patched this worker: a call that waits cannot be interrupted, so the host kills the"
+    " process for each running call that is cancelled or passes its deadline; use gevent or asyncio instead\n"
 )
 
 
 def warning():
     """Return why calls of this worker cannot be interrupted, or None."""
-    # time.sleep() is then a function of eventlet's.
+    # eventlet replaces time.sleep().
     patched = str(getattr(time.sleep, "__module__", "")).partition(".")[0] == "eventlet"
     return _WARNING if patched else None
 
@@ -31,7 +31,7 @@ def handler():
     home = getcurrent()
 
     def throw():
-        # Some time has passed, in which the call may have ended.
+        # The call may have ended since the signal.
         state = STATE
         call = state.armed
         frame = home.gr_frame

@@ -1,8 +1,8 @@
-"""The signal handlers that end a running call, and only that.
+"""Signal handlers that end the running call, and nothing else.
 
 A handler runs between two bytecodes of whatever the main thread executes. It may raise only while
-the function of the call is on the stack above the loop and nothing of this package is above it, so
-that no exception can ever surface in the loop, in the codecs or in another call.
+the stack has the function of the call above the loop and no code of this package above that, so
+that no exception can surface in the loop, in the codecs or in another call.
 """
 
 import sys
@@ -12,24 +12,23 @@ from ._context import STATE, CallCancelled
 from ._errors import is_own
 from ._frames import INDEX_MASK
 
-# A function that has been interrupted gets this long for its cleanup before it is interrupted
-# again.
+# An interrupted function gets this long for its cleanup before it is interrupted again.
 GRACE_NS = 100_000_000
 
-# The code objects that call user functions: frames that end the walk from the interrupted frame.
+# The code objects that call user functions; the walk from the interrupted frame ends at them.
 CALL_SITES = set()
-# Modules of ours whose frames are part of the call: the way into it, and the log handler.
+# Modules of ours whose frames are part of the call: the closures around it, and the log handler.
 _TRANSPARENT = ("pyproc_worker._bind", "pyproc_worker._logging")
-# Functions of `logging` in which a lock may be taken that nobody would release.
+# Functions of `logging` that may have taken a lock that nothing would release.
 _LOCKING = ("handle", "acquire", "release", "_acquireLock", "_releaseLock")
-# In Python 3.9 a signal handler can run between this bytecode, which ends the body of a `with` or
-# `try`, and the call of `__exit__` or the first bytecode of `finally`.
+# This bytecode ends the body of a `with` or `try`. In Python 3.9 a signal handler can run between
+# it and the call of `__exit__` or the first bytecode of `finally`.
 _POP_BLOCK = 87 if sys.version_info < (3, 10) else None
-# Those of `threading` that have a lock, or a permit, when they return, and that give one back.
+# Functions of `threading` that return with a lock or a permit, and those that release one.
 _ACQUIRING = ("acquire", "_acquire_restore", "_release_save")
 _RELEASING = ("__exit__", "release")
-# Where all of the import system's locks are taken: its file, and those functions that take one and
-# leave it to others to release it, or release it without `finally`.
+# The file that takes all locks of the import system, and its functions that leave the release to
+# others or release without `finally`.
 _IMPORT = "<frozen importlib._bootstrap>"
 _IMPORT_LOCKING = frozenset(
     ("__enter__", "__exit__", "acquire", "release", "_get_module_lock", "_lock_unlock_module", "cb", "has_deadlock")
@@ -37,22 +36,22 @@ _IMPORT_LOCKING = frozenset(
 
 
 def unsafe(frame):
-    """Whether an exception must not begin in a frame or in what it calls; the host signals again."""
+    """Return whether a frame and its callees must not be interrupted; the host signals again."""
     code = frame.f_code
     name = code.co_name
     if name in _RELEASING and frame.f_globals.get("__name__") == "threading":
         return True
-    # What a finalizer raises is printed and swallowed.
+    # Python prints and swallows what a finalizer raises.
     return name == "__del__" or (name in _IMPORT_LOCKING and code.co_filename == _IMPORT)
 
 
 def leaves_lock(frame):
-    """Whether an exception that begins in just this frame could leave a lock of others taken."""
+    """Return whether an exception in this very frame could leave a lock taken."""
     code = frame.f_code
     if _POP_BLOCK is not None and code.co_code[frame.f_lasti] == _POP_BLOCK:
         return True
     if code.co_filename == _IMPORT:
-        # Not what it calls: the code of a module that is being imported can be interrupted.
+        # What it calls can be interrupted: the code of a module that is being imported.
         return True
     module = frame.f_globals.get("__name__")
     if module == "threading":
@@ -61,7 +60,7 @@ def leaves_lock(frame):
 
 
 def _has_entered(frame):
-    # Whether the condition is entered already: until then the call may wait for long.
+    # Until the condition is entered, the call may wait for long.
     try:
         return frame.f_locals["self"]._is_owned()
     except Exception:
@@ -69,12 +68,12 @@ def _has_entered(frame):
 
 
 def transparent(frame):
-    """Whether a frame is user code, or code of ours that is part of the call."""
+    """Return whether a frame is user code, or code of ours that is part of the call."""
     return not is_own(frame) or frame.f_globals["__name__"] in _TRANSPARENT
 
 
 def interruptible(frame):
-    """Whether raising in `frame` ends user code that a call site of ours has called."""
+    """Return whether an exception in `frame` ends user code that a call site of ours called."""
     innermost = frame
     if leaves_lock(frame):
         return False
@@ -88,14 +87,14 @@ def interruptible(frame):
 
 
 def may_raise(call, frame, cooperative):
-    """Whether to raise in the call now: at most once in each grace period, and only where it is safe."""
+    """Return whether to raise in the call now: where it is safe, and once per grace period."""
     state = STATE
     now = time.monotonic_ns()
     if state.raised_call == call:
         if now - state.raised_at < GRACE_NS:
             return False
     elif cooperative:
-        # It has a cancel event, which is now set: let it end by itself first.
+        # Its cancel event is now set: let it end by itself first.
         state.raised_call, state.raised_at = call, now
         return False
     if not interruptible(frame):
@@ -105,7 +104,7 @@ def may_raise(call, frame, cooperative):
 
 
 def asked(call):
-    """Whether a call runs and is to be interrupted."""
+    """Return whether a call is running and must be interrupted."""
     state = STATE
     if call < 0 or state.forked:
         return False
@@ -113,7 +112,7 @@ def asked(call):
 
 
 def on_interrupt(_signal, frame):
-    """Raise CallCancelled in the running call if its mark says so."""
+    """Raise CallCancelled in the running call if its mark requests it."""
     state = STATE
     call = state.armed
     if asked(call) and may_raise(call, frame, state.cooperative == call):
@@ -121,4 +120,4 @@ def on_interrupt(_signal, frame):
 
 
 def on_sigint(_signal, _frame):
-    """Do nothing: whoever presses Ctrl-C means the host, which stops its workers itself."""
+    """Do nothing: Ctrl-C is meant for the host, which stops its workers itself."""

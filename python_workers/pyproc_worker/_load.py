@@ -1,4 +1,4 @@
-"""Runs the script, or the module, as `__main__`, so that it behaves as under `python worker.py`."""
+"""Runs the script or the module as `__main__`, as `python worker.py` does."""
 
 import os
 import sys
@@ -7,11 +7,11 @@ _MODULE = type(sys)
 
 
 class CannotLoad(Exception):
-    """There is nothing to run."""
+    """The script or module cannot be found or read."""
 
 
 def run_script(path):
-    """Run a file as `__main__`; whatever it raises comes through."""
+    """Run a file as `__main__`; its exceptions propagate."""
     try:
         with open(path, "rb") as file:
             source = file.read()
@@ -20,7 +20,7 @@ def run_script(path):
     sys.argv = [path]
     _set_first_path(os.path.dirname(os.path.abspath(path)))
     module = _new_main(path)
-    # The source stays on disk under this name, so tracebacks show its lines.
+    # Under this file name, tracebacks show the lines of the source.
     exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
 
 
@@ -47,7 +47,8 @@ def _find(name):
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError as error:
-        # A parent that is missing is the caller's mistake; one that fails inside is its own.
+        # A missing parent package is the caller's mistake; an import that fails inside of one is
+        # not.
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             spec = None
         else:
@@ -66,14 +67,14 @@ def _new_main(path):
     module.__file__ = path
     module.__builtins__ = sys.modules["builtins"]
     module.__cached__ = None
-    # The bootstrap's own `__main__` stays alive, because its frame still runs.
+    # The bootstrap's `__main__` must stay alive, because its frame still runs.
     _replaced.append(sys.modules["__main__"])
     sys.modules["__main__"] = module
     return module
 
 
 def _set_first_path(directory):
-    # `python -c` has put an empty entry on the path, which stands for the current directory.
+    # `python -c` adds an empty entry, which means the current directory.
     sys.path[:] = [entry for entry in sys.path if entry]
     if directory in sys.path:
         sys.path.remove(directory)

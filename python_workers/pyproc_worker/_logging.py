@@ -1,7 +1,7 @@
-"""Log records to the host, as docs/protocol.md, section 6, has them.
+"""Sends log records to the host (docs/protocol.md, section 6).
 
-`logging` costs more to import than all of this package, so the handler is attached when the script,
-or what it uses, imports it; a worker that does not log never pays.
+Importing `logging` takes longer than importing this package, so the handler is attached when the
+script, or a library that it uses, imports it.
 """
 
 import os
@@ -16,7 +16,7 @@ _LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "erro
 
 
 def install(descriptor, level):
-    """Send what reaches the root logger to `descriptor`, from `level` on."""
+    """Send the records of the root logger, from `level` on, to `descriptor`."""
     number = level if isinstance(level, int) else _LEVELS.get(str(level).lower(), 20)
     if "logging" in sys.modules:
         _attach(descriptor, number)
@@ -25,7 +25,7 @@ def install(descriptor, level):
 
 
 class _WhenImported:
-    """A finder that calls back once `logging` has been imported, and is then gone."""
+    """A finder that calls back once, when `logging` has been imported."""
 
     def __init__(self, then):
         self.then = then
@@ -49,7 +49,7 @@ class _WhenImported:
         try:
             spec.loader.exec_module = exec_module
         except AttributeError:
-            # A frozen module's loader is a class that cannot be changed: the records go to stderr.
+            # The loader of a frozen module is a class that cannot be changed: records go to stderr.
             return spec
         return spec
 
@@ -58,7 +58,7 @@ def _attach(descriptor, level):
     import logging
 
     class HostHandler(logging.Handler):
-        """Writes each record as one JSON line; the host reads them whatever the load."""
+        """Writes each record as one JSON line; the host always reads them."""
 
         def emit(self, record):
             try:
@@ -76,7 +76,7 @@ def _attach(descriptor, level):
 
 
 def encode_line(level, logger, message, call):
-    """Return one line of at most 64 KiB; a name or a message that is too long is cut."""
+    """Return one line of at most 64 KiB; long names and messages are cut."""
     logger = logger[:_LONGEST_NAME]
     while True:
         line = dump_text({"level": level, "logger": logger, "message": message, "call": call}) + b"\n"

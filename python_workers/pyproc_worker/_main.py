@@ -1,4 +1,4 @@
-"""The entry of a worker process: docs/protocol.md, sections 1 and 3."""
+"""The entry point of a worker process (docs/protocol.md, sections 1 and 3)."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ _VARIABLES = {
     "package": "PYPROC_PACKAGE_FD",
     "life": "PYPROC_LIFE_FD",
 }
-# Those that a worker can do without.
+# A worker also runs without these.
 _OPTIONAL = ("package", "life")
-# The signal that the kernel sends when the host is gone.
+# The signal that the kernel sends when the host has died.
 _HOST_DEATH_SIGNAL = 37
 
 
 def main():
-    """Take over what the host has left open, load the script, serve, and leave as a script does."""
+    """Take over the inherited descriptors, load the script, serve, and exit as a script does."""
     descriptors = _inherit()
     _die_with_host(descriptors.get("life"))
     from ._channel import Channel, Table
@@ -66,17 +66,18 @@ def _inherit():
     for name, variable in _VARIABLES.items():
         text = os.environ.pop(variable, None)
         if text is None and name not in _OPTIONAL:
-            sys.exit("pyproc_worker: %s is not set: a worker is started by its host" % variable)
+            sys.exit("pyproc_worker: %s is not set; only a host can start a worker" % variable)
         if text is not None:
             descriptors[name] = int(text)
-            # What the worker starts must not keep the socket open, or its death would go unseen.
+            # Processes that the worker starts must not keep the socket open: the host would not
+            # notice the worker's death.
             os.set_inheritable(descriptors[name], False)
     return descriptors
 
 
 def _die_with_host(life):
-    # However the host goes, and whatever this process does then, all that it has started goes too.
-    # Started by hand, it leads no group, and has none to end.
+    # However the host dies, and whatever this process does then, all processes that it has started
+    # die too. A worker that was started by hand does not lead a group.
     if life is None or os.getpgrp() != os.getpid():
         return
     import _signal
@@ -93,16 +94,15 @@ def _die_with_host(life):
         os.kill(os.getpid(), _signal.SIGKILL)
 
     def kill_at_end(descriptor, owner):
-        # The kernel itself kills the owner when the host's end is closed, even while C code runs
-        # here.
+        # The kernel kills the owner when the host's end is closed, even while C code runs here.
         fcntl.fcntl(descriptor, fcntl.F_SETOWN, owner)
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, _signal.SIGKILL)
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | fcntl.FASYNC)
 
     _signal.signal(_HOST_DEATH_SIGNAL, on_host_death)
     kill_at_end(life, -own)
-    # Opened again it has a second owner: this process, whatever group it is in then. It stays open
-    # until the end.
+    # The second opening has a second owner: this process, in whatever group it then is. It stays
+    # open until the process exits.
     kill_at_end(os.open("/proc/self/fd/%d" % life, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), own)
 
 
@@ -124,12 +124,12 @@ def _read_hello(channel):
     try:
         kind, payload = channel.read_frame(DEFAULT_MAX_FRAME)
     except (EOFError, ConnectionError):
-        sys.exit("pyproc_worker: the host has gone")
+        sys.exit("pyproc_worker: the host closed the socket before it sent Hello")
     if kind != HELLO:
         sys.exit("pyproc_worker: protocol error: the first frame is of kind %d, not Hello" % kind)
     hello.update(load_json(payload))
     if hello.get("protocol") != 1:
-        sys.exit("pyproc_worker: this worker speaks protocol 1, the host %r" % (hello.get("protocol"),))
+        sys.exit("pyproc_worker: this worker needs protocol 1, but the host uses protocol %r" % (hello.get("protocol"),))
     return hello
 
 
@@ -145,7 +145,7 @@ def _watch(stacks, stacks_signal):
     faulthandler.enable(sys.stderr)
     if stacks_signal:
         faulthandler.register(stacks_signal, file=stacks, all_threads=True, chain=False)
-    # A handler rather than SIG_IGN, which programs that the worker starts would inherit.
+    # Processes that the worker starts would inherit SIG_IGN, but not a handler.
     _signal.signal(_signal.SIGINT, on_sigint)
 
 

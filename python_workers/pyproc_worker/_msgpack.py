@@ -1,8 +1,8 @@
-"""MessagePack: the `msgpack` package if it is installed, else the same in plain Python.
+"""Encodes and decodes MessagePack, with the `msgpack` package if it is installed.
 
-Both give the same results: strings are `str`, binaries `bytes`, arrays `list`, a timestamp is an
-aware `datetime`, any other extension an `ExtType`. The functions here do not recurse, so no nesting
-can overflow the stack; what is nested deeper than 1000 is refused.
+Both implementations give the same results: strings are `str`, binaries are `bytes`, arrays are
+`list`, timestamps are aware `datetime`s, other extensions are `ExtType`s. The functions here do not
+recurse, so no nesting can overflow the stack; a value that is nested deeper than 1000 is rejected.
 """
 
 from _struct import Struct
@@ -20,7 +20,7 @@ _HEAD_F64 = Struct(">Bd")
 
 
 class ExtType:
-    """A MessagePack extension: its type code, 0 to 127 to be encoded, and its bytes."""
+    """A MessagePack extension: its type code and its bytes. Only codes 0 to 127 can be encoded."""
 
     __slots__ = ("code", "data")
 
@@ -39,10 +39,11 @@ class ExtType:
 
 
 def choose():
-    """Return (pack, unpack): those of `msgpack` where its C extension is installed, else our own."""
+    """Return (pack, unpack): those of `msgpack` if its C extension is installed, else ours."""
     try:
         import msgpack
-        from msgpack import _cmsgpack  # Its plain Python fallback recurses and is no faster than ours.
+        # Its fallback in plain Python recurses and is not faster than ours.
+        from msgpack import _cmsgpack
     except ImportError:
         return pack, unpack
 
@@ -87,7 +88,7 @@ def pack(value):
 
 
 def _pack_one(out, value):
-    # Appends a scalar whole, of a container the head; returns the iterator over what is in it.
+    # Appends a scalar, or the head of a container, and returns the iterator over its items.
     kind = type(value)
     if kind is str or isinstance(value, str):
         data = value.encode()
@@ -203,7 +204,7 @@ def unpack(payload):
 
 def _unpack_from(data):
     position = 0
-    # Of each container that is open: itself, how many values it lacks, and its key or _NO_KEY.
+    # For each open container: itself, the number of missing values, and its current key or _NO_KEY.
     stack = []
     while True:
         head = data[position]
@@ -264,7 +265,7 @@ _SCALARS = {
     0xD2: _I32,
     0xD3: _I64,
 }
-# Head to the struct of the size, and whether it is a str, bytes or an extension.
+# For each head, the struct of the size, and what follows it.
 _SIZED = {
     0xD9: (_U8, "str"),
     0xDA: (_U16, "str"),
@@ -287,7 +288,7 @@ def _container(data, position, head):
         size = struct.unpack_from(data, position)[0]
         position += struct.size
         is_map = head >= 0xDE
-    # Each element is at least one byte long, so a size that lies is refused before it is believed.
+    # Each element has at least one byte, so a false size is rejected here.
     if size * (2 if is_map else 1) > len(data) - position:
         raise ValueError("incomplete MessagePack")
     return ({} if is_map else []), size, position

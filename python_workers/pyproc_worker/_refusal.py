@@ -1,15 +1,15 @@
-"""Why a result cannot be encoded, and where in it: imported when that has happened."""
+"""Explains why a result cannot be encoded, and which part of it. Imported when that happens."""
 
 from ._frames import CODEC_JSON
 
-# Enough to find the culprit in an ordinary result without walking a huge one for long.
+# Enough to search an ordinary result, and little enough to give up on a huge one soon.
 _MOST_VISITED = 100_000
 _DEEPEST = 64
 _GENERATORS = ("generator", "async_generator")
 
 
 def explain(codec, result, error):
-    """Return the message for a result that the encoder refused with `error`."""
+    """Return the message for a result that the encoder rejected with `error`."""
     name = "JSON" if codec == CODEC_JSON else "MessagePack"
     kind = type(result).__name__
     if isinstance(result, memoryview):
@@ -18,7 +18,7 @@ def explain(codec, result, error):
         return "the function returned a generator: streaming is not supported; return a list instead"
     if kind == "coroutine":
         result.close()
-        return "the function returned a coroutine: declare it with `async def` itself"
+        return "the function returned a coroutine: declare the function itself with `async def`"
     try:
         found = _find(codec, result)
     except BaseException:

@@ -1,4 +1,4 @@
-"""What the script declares: exposed functions and the hooks around serving."""
+"""Registers what the script declares: exposed functions, and hooks around serving."""
 
 FUNCTIONS = {}
 SETUP = []
@@ -8,8 +8,8 @@ TEARDOWN = []
 def expose(target=None, *, name=None):
     """Let the host call a function: `@expose`, `@expose("name")` or `@expose(name="name")`.
 
-    The function is returned as it is. Raises TypeError for what cannot be called, ValueError for a
-    name that is already taken by another function.
+    Returns the function unchanged. Raises TypeError if it cannot be called, and ValueError if
+    another function already has the name.
     """
     if isinstance(target, str):
         if name is not None:
@@ -21,9 +21,9 @@ def expose(target=None, *, name=None):
 
 
 def setup(function=None):
-    """Run a function, `def` or `async def`, before the worker says that it is ready.
+    """Run a function, `def` or `async def`, before the worker reports that it is ready.
 
-    Hooks run in the order in which they are declared. One that raises keeps the worker from starting.
+    Hooks run in the order in which they are declared. If one raises, the start fails.
     """
     return _hook(SETUP, function)
 
@@ -39,7 +39,7 @@ def _register(function, name):
     if name is None:
         name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not name:
-        raise TypeError("%r has no name of its own: use @expose(name=...)" % (function,))
+        raise TypeError("%r has no name: use @expose(name=...)" % (function,))
     known = FUNCTIONS.get(name)
     if known is not None and _origin(known) != _origin(function):
         raise ValueError("two functions are exposed as %r" % name)
@@ -48,8 +48,8 @@ def _register(function, name):
 
 
 def _origin(function):
-    # A script that is also imported under its own name declares each function twice: once in
-    # `__main__`. That is the same function, found by where it is written.
+    # A script that is also imported as a module declares each function twice. It is the same
+    # function if it is written in the same place.
     code = getattr(function, "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code is not None else id(function)
 

@@ -1,7 +1,7 @@
-"""The serving loop of a worker whose functions are all `def`: the main thread and a blocking socket.
+"""The serving loop of a worker whose functions are all `def`: it blocks on the socket.
 
-This is the floor of the latency and the throughput of the whole pool. The path of a small JSON call
-is written out in one function on locals; all else goes through `Calls`.
+It limits the latency and the throughput of the whole pool. The path of a small JSON call is inlined
+in one function that uses only locals; everything else goes through `Calls`.
 """
 
 from time import perf_counter_ns
@@ -28,14 +28,14 @@ from ._frames import (
 )
 from ._interrupt import CALL_SITES
 
-# How much one recv asks for: a batch of some thousand small frames.
+# The most that one recv reads: a batch of about a thousand small frames.
 CHUNK = 64 * 1024
 
 
 def serve(channel, calls, flush_ns):
     """Answer calls until Drain or the end of the socket; raises ProtocolError.
 
-    What a signal handler of the script raises outside of a call comes through as well.
+    Exceptions that a signal handler of the script raises outside of a call propagate too.
     """
     # Headers and payloads in turn.
     out = []
@@ -51,31 +51,30 @@ def serve(channel, calls, flush_ns):
 def _flush(out, sendall):
     if out:
         replies = b"".join(out)
-        # Before they are sent: an exception may leave them sent in part, and they must not follow
-        # again.
+        # Cleared first: an exception can leave them partly sent, and they must not be sent twice.
         out.clear()
         sendall(replies)
 
 
 def _serve(channel, calls, flush_ns, out):
     append = out.append
-    # Bound once: a local is the cheapest name that Python has.
+    # Locals are Python's fastest names.
     clock, join, unpack, pack = perf_counter_ns, "".join, HEADER.unpack_from, HEADER.pack
     scan, encode = scan_json, json_encoder()
     functions, phase, marks, state = calls.functions, calls.phase, calls.marks, STATE
     max_frame = calls.max_frame
     large = min(LARGE, max_frame - LENGTH_BASE)
     recv, sendall = channel.recv, channel.sendall
-    # A call of this many microseconds is worth a write of its own, so that its reply, and those
-    # that were gathered before it, do not wait for what comes next.
+    # After a call of this many microseconds, the gathered replies are written at once, so that they
+    # do not wait for the next call.
     prompt = flush_ns // 4000
-    # Functions whose last call was such a one or that nobody has called yet.
+    # Functions whose last call took that long, or that have not been called yet.
     slow = set(range(len(functions)))
     rest = b""
     want = CHUNK
 
     while True:
-        # An idle worker must not hold on to the last argument and result.
+        # An idle worker must not keep the last argument and result alive.
         argument = result = text = payload = None
         data = recv(want)
         if not data:
@@ -89,7 +88,7 @@ def _serve(channel, calls, flush_ns, out):
         size = len(data)
         start = 0
         then = clock()
-        # The first write of a batch comes early: the host works while the rest of it runs.
+        # The first write of a batch is early, so that the host works while the rest of it runs.
         due = then + flush_ns // 4
         while size - start >= HEADER_SIZE:
             length, kind, codec, function, call = unpack(data, start)
@@ -104,8 +103,8 @@ def _serve(channel, calls, flush_ns, out):
                 payload = channel.receive_exactly(data[start + HEADER_SIZE :], length - LENGTH_BASE)
                 data = b""
                 end = size = 0
-                # Large frames come in rows. To read only the next header first means that its
-                # payload is received into the one buffer that it is used from.
+                # Large frames often follow each other. If only the next header is read first, its
+                # payload can be received directly into its final buffer.
                 want = HEADER_SIZE
             else:
                 payload = None
@@ -114,8 +113,9 @@ def _serve(channel, calls, flush_ns, out):
                     slow.discard(function)
                     _flush(out, sendall)
                 if codec == CODEC_JSON and payload is None:
-                    # While `kind` is CALL the function has not begun. Once it has, it is not run
-                    # again, whatever a signal handler of the script raises between two bytecodes.
+                    # While `kind` is CALL, the function has not started. Once it has, it must not
+                    # run again, whatever a signal handler of the script raises between two
+                    # bytecodes.
                     try:
                         index = call & INDEX_MASK
                         phase[index] = RUNNING
@@ -131,7 +131,7 @@ def _serve(channel, calls, flush_ns, out):
                         phase[index] = FINISHED
                         payload = join(encode(result, 0)).encode()
                     except BaseException as error:
-                        # How far it came says what failed.
+                        # How far the call got determines what failed.
                         if kind == CALL:
                             state.armed = -1
                             kind = 0

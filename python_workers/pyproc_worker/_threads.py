@@ -1,4 +1,4 @@
-"""The end of a worker in which threads still run: they get a moment, and then the process ends without them."""
+"""Ends a worker in which threads still run: it waits for them briefly, and then exits."""
 
 import os
 import sys
@@ -6,14 +6,14 @@ import time
 
 from ._errors import print_error
 
-# What runs in threads gets this long after the last call: a thread cannot be interrupted.
+# How long the worker waits for threads after the last call. A thread cannot be interrupted.
 _SECONDS = 1.0
 
 _until = None
 
 
 def remaining():
-    """Return the seconds that threads have left; the first time that this is asked they begin to count."""
+    """Return the seconds that are left for threads, counted from the first call of this."""
     global _until
     if _until is None:
         _until = time.monotonic() + _SECONDS
@@ -21,19 +21,19 @@ def remaining():
 
 
 def leave(code):
-    """End the process as `sys.exit(code)` does, but without threads that do not end in time."""
+    """Exit as `sys.exit(code)` does, but do not wait for threads that do not end in time."""
     threading = sys.modules.get("threading")
     left = [] if threading is None else _left(threading)
     if not left:
         sys.exit(code)
     names = ", ".join(sorted(thread.name for thread in left))
-    print_error("pyproc_worker: the process ends without threads that have not ended: %s\n" % names)
+    print_error("pyproc_worker: the process exits although these threads still run: %s\n" % names)
     _run_exit_functions()
     leave_now(code)
 
 
 def leave_now(code):
-    """End the process at once with the status of `SystemExit(code)`; what was printed is flushed."""
+    """Exit at once with the status of `SystemExit(code)`, after flushing the standard streams."""
     status = code if isinstance(code, int) else int(code is not None)
     try:
         if not isinstance(code, (int, type(None))):
@@ -49,7 +49,7 @@ def _left(threading):
         return []
 
     def wait():
-        # What the interpreter does at its end, without a limit: executors end their idle threads.
+        # The interpreter does this at its end, without a limit. Executors end their idle threads.
         for function in reversed(getattr(threading, "_threading_atexits", ())):
             function()
         for thread in _running(threading):
@@ -72,5 +72,5 @@ def _run_exit_functions():
     try:
         atexit._run_exitfuncs()
     except BaseException:
-        # Before Python 3.10 it raises again what it has printed.
+        # Before Python 3.10, it raises again what it has printed.
         pass

@@ -1,10 +1,10 @@
-"""The trace context of a call, as OpenTelemetry's current context. A worker that does not import OpenTelemetry pays nothing."""
+"""Makes the trace context of a call that of OpenTelemetry, if OpenTelemetry is imported."""
 
 import sys
 
 
 def attach(metadata):
-    """Make the context in a call's metadata, as it came, current; return what `detach` takes, or None."""
+    """Make the trace context in a call's metadata current; return a token for `detach`, or None."""
     if "opentelemetry.context" not in sys.modules:
         return None
     try:
@@ -14,7 +14,7 @@ def attach(metadata):
 
         return context.attach(propagate.extract(load_json(metadata)))
     except Exception:
-        # A call does not fail for its trace.
+        # A broken trace context must not fail the call.
         return None
 
 
@@ -25,5 +25,5 @@ def detach(token):
     try:
         context.detach(token)
     except Exception:
-        # Nor for the end of it.
+        # The call has its result.
         pass

@@ -1,4 +1,4 @@
-"""The life of a worker: setup hooks, Ready, serving, teardown hooks."""
+"""The life of a worker: setup hooks, Ready, serving, teardown. The main structure is `Worker`."""
 
 import _signal
 import os
@@ -15,30 +15,29 @@ from ._frames import FAILED, READY, ProtocolError, frame
 from ._interrupt import on_interrupt
 
 _BY_HAND = """\
-%(script)s is a worker of actix-pyproc: it serves a host process, and none has started it.
-To try it, let the pyproc command be the host:
+%(script)s is a worker of actix-pyproc: it serves the host process that starts it.
+To try it, use the pyproc command as the host:
     pyproc check %(script)s
     pyproc call %(script)s predict '{"value": 42}'
     pyproc serve %(script)s
 """
 
-# How often a worker that was told to stop interrupts the call that keeps it.
+# How often a worker that must stop interrupts the running call.
 _AGAIN_SECONDS = 0.02
 
 _worker = None
 
 
 class StartError(Exception):
-    """The worker cannot serve, for a reason that a traceback would not explain."""
+    """The worker cannot serve, for a reason that needs no traceback."""
 
 
 def run_worker(*_arguments, **_options):
     """Serve the exposed functions until the host ends the worker; then return.
 
-    A script need not call it: what has not been served when the script ends is served then.
-    Arguments, such as a socket path, are accepted and ignored. In a process that the worker has
-    started (`multiprocessing`) it does nothing. Without a host it prints how to start one and exits
-    with 2.
+    A script that does not call this serves when it ends. Arguments, such as a socket path, are
+    accepted and ignored. In a process that the worker has started (`multiprocessing`) this does
+    nothing. Without a host it prints how to start one and exits with 2.
     """
     if _worker is not None:
         _worker.run()
@@ -49,7 +48,7 @@ def run_worker(*_arguments, **_options):
 
 
 def _is_child(frame):
-    # The spawn and forkserver children of multiprocessing import the script as `__mp_main__`.
+    # The children of multiprocessing's spawn and forkserver import the script as `__mp_main__`.
     if STATE.forked or frame.f_globals.get("__name__") == "__mp_main__":
         return True
     process = sys.modules.get("multiprocessing.process")
@@ -57,7 +56,7 @@ def _is_child(frame):
 
 
 class Worker:
-    """One worker process, from the loaded script to its end. It serves once."""
+    """A worker process, from the loaded script to its end. It serves once."""
 
     def __init__(self, channel, table, hello):
         self.channel = channel
@@ -65,11 +64,11 @@ class Worker:
         self.hello = hello
         self.begun = False
         self.failed = False
-        # What SIGALRM did before SIGTERM came.
+        # The handler of SIGALRM before SIGTERM arrived.
         self._alarm = None
-        # Of each thread that forks, the signals that it had blocked before.
+        # For each thread that forks, the signals that it had blocked before.
         self._masks = {}
-        # An event loop, if a function or a hook is `async def`.
+        # The event loop, if a function or a hook is `async def`.
         self.loop = None
 
     def install(self):
@@ -83,7 +82,7 @@ class Worker:
         )
 
     def run(self):
-        """Serve, once; exits with 1, after it has told the host, if a setup hook fails."""
+        """Serve, once; if a setup hook fails, report that and exit with 1."""
         if self.begun or STATE.forked:
             return
         if get_ident() != STATE.main_thread:
@@ -97,7 +96,7 @@ class Worker:
         self._serve(functions, ready)
 
     def fail(self, error):
-        """Tell the host with Failed, and standard error as Python does, why the worker cannot start."""
+        """Report why the worker cannot start: to the host with Failed, and on standard error."""
         self.failed = True
         if isinstance(error, StartError):
             kind, message, text = "StartError", str(error), ""
@@ -111,7 +110,7 @@ class Worker:
         try:
             self.channel.sendall(frame(FAILED, 1, 0, 0, _errors.payload(kind, message, text)))
         except OSError:
-            # The host has gone; standard error was told.
+            # The host is dead; standard error has the report.
             pass
 
     def _prepare(self):
@@ -166,7 +165,7 @@ class Worker:
             raise leaving
 
     def _why(self, error):
-        # What ended the loop, as the exception to leave with, or None.
+        # The exception to exit with after the loop has ended with this one, or None.
         if _errors.is_foreign(error):
             if isinstance(error, SystemExit):
                 return error
@@ -176,7 +175,7 @@ class Worker:
         if isinstance(error, (ProtocolError, EOFError)):
             _errors.print_error("pyproc_worker: protocol error: %s\n" % error)
             return SystemExit(1)
-        # The host has gone, which is the end of the socket seen while writing.
+        # The host is dead: a write found the end of the socket.
         return None if isinstance(error, ConnectionError) else error
 
     def _injector(self, calls, kinds):
@@ -208,11 +207,11 @@ class Worker:
 
     def _handle_signals(self, functions):
         def on_terminate(number, interrupted):
-            # Whatever has not started is skipped, and the loop finds the end of its socket.
+            # Calls that have not started are skipped, and the loop finds the end of its socket.
             STATE.stopping = True
             functions.clear()
             self.channel.stop_reading()
-            # The running call may be where it cannot be ended just now, or swallow it: ask again.
+            # The call may be in code that must not be interrupted, or swallow it: repeat.
             self._alarm = _signal.signal(_signal.SIGALRM, self.interrupt)
             _signal.setitimer(_signal.ITIMER_REAL, _AGAIN_SECONDS, _AGAIN_SECONDS)
             self.interrupt(number, interrupted)
@@ -233,22 +232,22 @@ class Worker:
         return _greenlets.handler()
 
     def set_interrupt_handler(self, handler):
-        """Let `handler` answer the interrupt signal, and SIGTERM after the worker was set to stop."""
+        """Install the handler of the interrupt signal, which SIGTERM calls too."""
         self.interrupt = handler
         _signal.signal(self.hello["interrupt_signal"], handler)
 
     def _before_fork(self):
-        # A SIGTERM that the child gets before its handler is gone would be lost, and with it the
-        # effect of Process.terminate().
+        # Until the child has reset its handlers, it would lose a SIGTERM, and Process.terminate()
+        # would have no effect.
         self._masks[get_ident()] = _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTERM,))
 
     def _after_fork_in_parent(self):
         _signal.pthread_sigmask(_signal.SIG_SETMASK, self._masks.pop(get_ident(), ()))
 
     def _after_fork(self):
-        # The child has neither calls nor a host, and must not touch those of its parent.
+        # The child has no calls and no host, and must not touch those of its parent.
         STATE.forked = True
-        # Not -1, by which the loops know that the function has returned.
+        # Not -1: to the loops that means that the function has returned.
         STATE.armed = -2
         self.table.release()
         self.channel.close()
@@ -258,7 +257,7 @@ class Worker:
 
 
 def _freeze():
-    # What the script has loaded stays: later collections need not walk it again.
+    # The objects that the script has loaded stay alive; later collections need not visit them.
     import gc
 
     gc.collect()

@@ -304,7 +304,7 @@ class CallsTest(unittest.TestCase):
     def test_a_result_longer_than_a_frame(self):
         for function in ("make", "text"):
             told = self.refused(_frames.TOO_LARGE, function, 1 << 22)
-            self.assertIn("a frame at most", told["message"])
+            self.assertIn("a frame holds at most", told["message"])
 
     def test_printing_harms_nothing(self):
         self.assertEqual(self.host.call("shout", "hello there").value, 11)

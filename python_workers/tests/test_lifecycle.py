@@ -363,7 +363,7 @@ class EndTest(unittest.TestCase):
                 host.out.wait(kind + " has begun")
                 self.assertEqual(host.drain(), 0)
                 self.assertEqual(host.out.end(), kind + " has begun\nteardown\natexit\n")
-                self.assertIn("without threads that have not ended: ", host.err.end())
+                self.assertIn("although these threads still run: ", host.err.end())
 
     def test_nor_does_one_that_a_cancelled_coroutine_has_left(self):
         for end in (lambda host: host.drain(), lambda host: host.hang_up()):
