@@ -49,6 +49,10 @@ flame TARGET FILTER="":
 heap:
     PYPROC_BENCH_HEAP=1 cargo bench --bench heap
 
+# The guide and the reference pages as a book, in a browser; needs mdbook.
+book:
+    mdbook serve --open
+
 # The documentation, in a browser.
 doc:
     cargo doc --workspace --no-deps --all-features --open

@@ -4,8 +4,9 @@
 #![doc = ""]
 #![doc = include_str!("../docs/guide/README.md")]
 
-// It is compiled for rustdoc and for doctests only. In each chapter rustdoc meets the definitions
-// of `links.md` first, so those at the end of the chapter, which are for its file, do not count.
+// This module is compiled for rustdoc and doctests only. rustdoc uses the first definition of a
+// label. So the definitions of `links.md` win over those at the end of a chapter, which are for
+// readers of the file.
 
 #[doc = include_str!("guide/links.md")]
 #[doc = ""]
