@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::links::{read, root};
 use crate::semantics::{exists, named};
+use crate::support::{read, root};
 
 /// The files below `directory` with this extension, as paths from the root.
 fn files(directory: &str, extension: &str) -> Vec<PathBuf> {

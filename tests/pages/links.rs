@@ -3,14 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-pub(crate) fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use crate::support::{read, root};
 
 /// The Markdown files at and below `directory`, as sorted paths from the root. Build output,
 /// installed packages and hidden directories are skipped.

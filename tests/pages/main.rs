@@ -3,10 +3,13 @@
 mod architecture;
 mod links;
 mod semantics;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::Path;
 
-use links::{Page, assert_leads_somewhere, pages, read, root};
+use links::{Page, assert_leads_somewhere, pages};
+use support::{read, root};
 
 /// What rustdoc makes of the labels that the guide's chapters define as files.
 const RUSTDOC_LINKS: &str = "src/guide/links.md";

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::links::{read, root};
+use crate::support::{read, root};
 
 /// The file that a test named `prefix::name` is in.
 fn file(prefix: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! What tests of whole pools share: fixtures, waits with a cap, calls and events.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
+pub(crate) mod blocking;
 pub(crate) mod events;
 pub(crate) mod leaks;
 pub(crate) mod processes;
@@ -26,6 +27,12 @@ pub(crate) fn root() -> &'static Path {
         .ancestors()
         .find(|dir| dir.join("python_workers").is_dir())
         .expect("every crate is in the repository")
+}
+
+/// The text of a file, by its path from the root.
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The path of a worker file in `tests/workers`.

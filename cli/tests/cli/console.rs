@@ -12,7 +12,7 @@ fn acts(text: &str) -> impl Iterator<Item = char> + '_ {
 fn is_plain(ended: &Ended) {
     let stdout = String::from_utf8_lossy(&ended.stdout);
     for text in [&ended.stderr, stdout.as_ref()] {
-        assert_eq!(acts(text).collect::<Vec<_>>(), [], "{text}");
+        assert_eq!(acts(text).collect::<Vec<_>>(), [] as [char; 0], "{text}");
     }
 }
 

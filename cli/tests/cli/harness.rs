@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long any one thing may take.
-const CAP: Duration = Duration::from_secs(60);
+use crate::support;
+pub(crate) use crate::support::blocking::until;
+pub(crate) use crate::support::fixture as worker;
 
 /// Which runs this process has made: the mark of the next one.
 static RUNS: AtomicU32 = AtomicU32::new(0);
@@ -60,14 +60,9 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// The path of a fixture.
-pub(crate) fn worker(name: &str) -> String {
-    format!("{}/../tests/workers/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
 /// `pyproc COMMAND FIXTURE ARGS...`
 pub(crate) fn pyproc(command: &str, fixture: &str, args: &[&str]) -> Pyproc {
-    Pyproc::new().arg(command).arg(worker(fixture)).args(args)
+    Pyproc::new().arg(command).arg(support::fixture(fixture)).args(args)
 }
 
 impl Pyproc {
@@ -230,19 +225,6 @@ impl Ended {
             assert_eq!(self.stderr.matches(text).count(), 1, "{text:?} in: {}", self.stderr);
         }
         self.prints("")
-    }
-}
-
-/// Waits for an event.
-#[track_caller]
-pub(crate) fn until<T>(what: &str, mut event: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(value) = event() {
-            return value;
-        }
-        assert!(begun.elapsed() < CAP, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -3,10 +3,17 @@
 mod call;
 mod chaos;
 mod check;
+#[path = "../../../tests/http/client.rs"]
+#[allow(dead_code, reason = "the tests of the handlers use the rest")]
+mod client;
 mod console;
+mod gateway;
 mod harness;
+mod init;
 mod serve;
 mod settings;
 mod signals;
+#[path = "../../../tests/support/mod.rs"]
+mod support;
 mod top;
 mod values;

@@ -9,8 +9,9 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::markdown::{read, root};
-use crate::shell::{self, until};
+use crate::shell;
+use crate::support::blocking::until;
+use crate::support::{read, root};
 
 /// Where the files are on the machine that they are for.
 const THERE: &str = "/srv/app";

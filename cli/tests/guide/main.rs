@@ -7,12 +7,15 @@ mod deploy;
 mod markdown;
 mod page;
 mod shell;
+#[path = "../../../tests/support/mod.rs"]
+mod support;
 mod transcript;
 
 use std::path::Path;
 
-use markdown::{Block, chapters, read, root};
+use markdown::{Block, chapters};
 use page::Walk;
+use support::{read, root};
 
 macro_rules! walks {
     ($($claim:ident: $page:literal;)*) => {

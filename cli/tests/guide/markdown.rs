@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::support::root;
+
 /// A fenced code block.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -24,15 +26,6 @@ impl Block {
         let name = self.caption.strip_prefix('`')?.split('`').next()?;
         (name.contains(['.', '/']) && !name.contains(' ')).then_some(name)
     }
-}
-
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the repository")
-}
-
-pub(crate) fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The chapters of the guide and its index, as paths from the root.

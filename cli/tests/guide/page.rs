@@ -8,8 +8,10 @@ use actix_pyproc::PoolConfig;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::markdown::{Block, blocks, read};
-use crate::shell::{self, CAP, Running, until};
+use crate::markdown::{Block, blocks};
+use crate::shell::{self, Running};
+use crate::support::blocking::until;
+use crate::support::{CAP, read};
 use crate::transcript::matches;
 
 /// Where pages have the gateway listen. Here it listens on a port that is free.

@@ -5,13 +5,10 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
-/// How long any one thing may take.
-pub(crate) const CAP: Duration = Duration::from_secs(60);
+use crate::support::blocking::until;
 
 /// A command that has begun. It leads a process group, which is killed when this is dropped.
 pub(crate) struct Running {
@@ -74,18 +71,5 @@ impl Drop for Running {
         let _ = kill_process_group(self.pid(), Signal::KILL);
         // It can only fail for a child that was reaped, and only this reaps it.
         let _ = self.child.wait();
-    }
-}
-
-/// Waits for an event.
-#[track_caller]
-pub(crate) fn until<T>(what: &str, mut event: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(value) = event() {
-            return value;
-        }
-        assert!(begun.elapsed() < CAP, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(5));
     }
 }

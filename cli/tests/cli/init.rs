@@ -3,22 +3,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
+
+use crate::harness::{Ended, Pyproc};
+use crate::support::root;
 
 const COMMANDS: [&str; 7] = ["check", "call", "bench", "config", "init", "completions", "man"];
 
-fn pyproc(cwd: &Path, args: &[&str]) -> Output {
-    let binary = env!("CARGO_BIN_EXE_pyproc");
-    Command::new(binary).current_dir(cwd).args(args).output().expect("the binary was built")
+fn pyproc(cwd: &Path, args: &[&str]) -> Ended {
+    Pyproc::new().cwd(cwd).args(args).run()
 }
 
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", stderr(output));
-    String::from_utf8(output.stdout.clone()).expect("it is text")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+fn stdout(ended: Ended) -> String {
+    String::from_utf8(ended.exits(0).stdout).expect("it is text")
 }
 
 fn directory() -> tempfile::TempDir {
@@ -33,32 +30,33 @@ fn target_directory() -> PathBuf {
 
 #[test]
 fn project_builds_and_runs_and_says_what_to_type_next() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the repository");
     let parent = directory();
-    let checkout = root.to_str().expect("it is text");
+    let checkout = root().to_str().expect("it is text");
     let output = pyproc(parent.path(), &["init", "my demo", "--path", checkout]);
-    assert_eq!(stdout(&output), "cd 'my demo'\ncargo run\n");
+    assert_eq!(stdout(output), "cd 'my demo'\ncargo run\n");
 
     let project = parent.path().join("my demo");
     // The same versions, for there may be no network.
-    fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).expect("it is part of the repository");
+    fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).expect("it is part of the repository");
     let cargo = Command::new(env!("CARGO"))
         .args(["run", "--offline", "--quiet"])
         .current_dir(&project)
         .env("CARGO_TARGET_DIR", target_directory())
         .env_remove("PYPROC_WORKERS")
-        .output();
-    assert_eq!(stdout(&cargo.expect("cargo runs")), "predict(21) = 42\n");
+        .output()
+        .expect("cargo runs");
+    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+    assert_eq!(String::from_utf8_lossy(&cargo.stdout), "predict(21) = 42\n");
 
     let called = pyproc(&project, &["call", "worker.py", "predict", r#"{"value": 4}"#]);
-    assert_eq!(stdout(&called).trim(), r#"{"result":8}"#);
+    assert_eq!(stdout(called).trim(), r#"{"result":8}"#);
 }
 
 #[test]
 fn files_are_those_of_a_project_and_depend_on_the_published_version() {
     let parent = directory();
     let output = pyproc(parent.path(), &["init", "a/demo"]);
-    assert_eq!(stdout(&output), "cd a/demo\ncargo run\n");
+    assert_eq!(stdout(output), "cd a/demo\ncargo run\n");
     let read = |file: &str| fs::read_to_string(parent.path().join("a/demo").join(file)).expect(file);
     let manifest = read("Cargo.toml");
     assert!(manifest.contains("name = \"demo\"\n"), "{manifest}");
@@ -74,7 +72,7 @@ fn files_are_those_of_a_project_and_depend_on_the_published_version() {
 fn project_inside_a_workspace_is_none_of_its_members() {
     let parent = directory();
     fs::write(parent.path().join("Cargo.toml"), "[workspace]\nmembers = []\n").expect("it can be written");
-    stdout(&pyproc(parent.path(), &["init", "demo", "--name", "other"]));
+    stdout(pyproc(parent.path(), &["init", "demo", "--name", "other"]));
     let manifest = fs::read_to_string(parent.path().join("demo/Cargo.toml")).expect("it was written");
     assert!(manifest.contains("\n[workspace]\n") && manifest.contains("name = \"other\""), "{manifest}");
 }
@@ -83,7 +81,7 @@ fn project_inside_a_workspace_is_none_of_its_members() {
 fn what_is_there_is_left_alone() {
     let parent = directory();
     fs::create_dir(parent.path().join("empty")).expect("it can be made");
-    stdout(&pyproc(parent.path(), &["init", "empty"]));
+    stdout(pyproc(parent.path(), &["init", "empty"]));
     fs::write(parent.path().join("file"), "").expect("it can be written");
     for (args, expected) in [
         (&["init", "empty"][..], "empty is not empty; nothing was written"),
@@ -93,8 +91,8 @@ fn what_is_there_is_left_alone() {
         (&["init"], "DIR"),
     ] {
         let output = pyproc(parent.path(), args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        assert!(stderr(&output).contains(expected), "{args:?}: {}", stderr(&output));
+        assert_eq!(output.code, Some(2), "{args:?}");
+        assert!(output.stderr.contains(expected), "{args:?}: {}", output.stderr);
         assert!(output.stdout.is_empty(), "{args:?}");
     }
     assert!(!parent.path().join("new").exists());
@@ -103,29 +101,29 @@ fn what_is_there_is_left_alone() {
 #[test]
 fn completions_know_each_command_and_its_options() {
     for shell in ["bash", "zsh", "fish"] {
-        let script = stdout(&pyproc(Path::new("/"), &["completions", shell]));
+        let script = stdout(pyproc(Path::new("/"), &["completions", shell]));
         for word in COMMANDS.iter().chain(&["least-loaded", "schema"]) {
             assert!(script.contains(word), "{word} for {shell}");
         }
     }
     let output = pyproc(Path::new("/"), &["completions", "tcsh"]);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.code, Some(2));
 }
 
 #[test]
 fn manual_has_a_page_for_each_command() {
-    let page = stdout(&pyproc(Path::new("/"), &["man"]));
+    let page = stdout(pyproc(Path::new("/"), &["man"]));
     assert!(page.contains(".TH pyproc 1") && page.contains("Exit codes:"), "{page}");
-    let call = stdout(&pyproc(Path::new("/"), &["man", "call"]));
+    let call = stdout(pyproc(Path::new("/"), &["man", "call"]));
     assert!(call.contains(".TH pyproc\\-call 1") || call.contains(".TH pyproc-call 1"), "{call}");
     assert!(call.contains("standard input"), "{call}");
 
     let pages = directory();
-    stdout(&pyproc(pages.path(), &["man", "--dir", "."]));
+    stdout(pyproc(pages.path(), &["man", "--dir", "."]));
     for command in COMMANDS {
         assert!(page.contains(command), "{command} in pyproc.1");
         assert!(pages.path().join(format!("pyproc-{command}.1")).is_file(), "{command}");
     }
     assert!(pages.path().join("pyproc.1").is_file() && !pages.path().join("pyproc-help.1").exists());
-    assert_eq!(pyproc(Path::new("/"), &["man", "dance"]).status.code(), Some(2));
+    pyproc(Path::new("/"), &["man", "dance"]).exits(2);
 }

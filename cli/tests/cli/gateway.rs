@@ -1,33 +1,24 @@
 //! `pyproc serve` as a process: its one line, its end, and code that changes under it. The main
 //! structure is [`Gateway`].
 
-#[path = "../../../tests/http/client.rs"]
-#[allow(dead_code, reason = "the tests of the handlers use the rest")]
-mod client;
-#[path = "../../../tests/support/mod.rs"]
-mod support;
-
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use client::{Answer, exchange, post, send};
-use support::{CAP, capped, lines, root, signal, until};
+use crate::client::{Answer, exchange, post, send};
+use crate::harness::{Ended, Pyproc, Running};
+use crate::support::{capped, fixture, lines, until};
 
 /// A gateway process.
 struct Gateway {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    stderr: Arc<Mutex<String>>,
+    running: Running,
     address: SocketAddr,
 }
 
@@ -37,47 +28,21 @@ impl Gateway {
     }
 
     fn start_with(script: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pyproc"))
-            .arg("serve")
-            .arg(script)
-            .args(["--listen", "127.0.0.1:0", "--workers", "2"])
-            .args(args)
-            .env_remove("PYPROC_TOKEN")
-            .env_remove("PYPROC_CONTROL_TOKEN")
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary was built");
-        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("it is text");
-        let address =
-            line.trim().strip_prefix("listening on http://").and_then(|address| address.parse().ok());
-        let mut from = child.stderr.take().expect("it is piped");
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let into = Arc::clone(&stderr);
-        std::thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(read @ 1..) = from.read(&mut chunk) {
-                let text = String::from_utf8_lossy(&chunk[..read]);
-                into.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
-            }
-        });
-        let Some(address) = address else { panic!("it said {line:?}") };
-        Self { child, stdout, stderr, address }
+        let command =
+            Pyproc::new().arg("serve").arg(script).args(&["--listen", "127.0.0.1:0", "--workers", "2"]);
+        let command = variables.iter().fold(command, |command, (name, value)| command.env(name, value));
+        let mut running = command.args(args).start();
+        let line = running.prints("\n");
+        let address = line.trim().strip_prefix("listening on http://").and_then(|text| text.parse().ok());
+        Self { running, address: address.unwrap_or_else(|| panic!("it said {line:?}")) }
     }
 
     fn contract(args: &[&str]) -> Self {
-        Self::start(&root().join("tests/workers/contract.py"), args)
+        Self::start(&fixture("contract.py"), args)
     }
 
-    async fn says(&self, text: &str) {
-        until(text, || self.said().contains(text)).await;
-    }
-
-    fn said(&self) -> String {
-        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn says(&mut self, text: &str) -> String {
+        self.running.says(text)
     }
 
     async fn call(&self, function: &str, argument: serde_json::Value) -> Answer {
@@ -86,27 +51,9 @@ impl Gateway {
     }
 
     /// Waits for its end. Nothing but the one line is on standard output.
-    async fn ends(mut self) -> Option<i32> {
-        let begun = Instant::now();
-        let status = loop {
-            match self.child.try_wait().expect("it is our child") {
-                Some(status) => break status,
-                None => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-            assert!(begun.elapsed() < CAP, "it does not end");
-        };
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).expect("it is text");
-        assert_eq!(rest, "");
-        status.code()
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // It may have ended, as it should.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn ends(self, code: i32) -> Ended {
+        let line = format!("listening on http://{}\n", self.address);
+        self.running.end().exits(code).prints(&line)
     }
 }
 
@@ -152,12 +99,12 @@ async fn sigterm_under_load_loses_no_call_and_exits_with_0() {
     let clients: Vec<_> =
         (0..16).map(|name| actix_rt::spawn(client(gateway.address, path.clone(), name))).collect();
     until("there is load", || lines(&path).len() > 200).await;
-    signal(gateway.child.id(), "TERM");
+    gateway.running.signal(Signal::TERM);
     let mut answered = 0;
     for client in clients {
         answered += capped("a client", client).await.expect("the task lives");
     }
-    assert_eq!(gateway.ends().await, Some(0));
+    gateway.ends(0);
     let ran = lines(&path);
     let unique: std::collections::BTreeSet<_> = ran.iter().collect();
     assert_eq!(unique.len(), ran.len(), "no call ran twice");
@@ -166,35 +113,35 @@ async fn sigterm_under_load_loses_no_call_and_exits_with_0() {
 
 #[actix_rt::test]
 async fn a_call_that_runs_at_sigint_is_answered_and_readiness_is_gone_before() {
-    let (gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("there is room"));
+    let (mut gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("there is room"));
     let busy = dir.path().join("busy");
     let argument = json!({"path": busy, "seconds": 1}).to_string();
     let headers = [("Content-Type", "application/json")];
     let mut running =
         send(gateway.address, "POST", "/call/touch_and_sleep", &headers, argument.as_bytes()).await;
     until("the call runs", || busy.exists()).await;
-    signal(gateway.child.id(), "INT");
-    gateway.says("a second signal stops at once").await;
+    gateway.running.signal(Signal::INT);
+    gateway.says("a second signal stops at once");
     assert_eq!(exchange(gateway.address, "GET", "/ready", &[], b"").await.status, 503);
     let mut answer = String::new();
     capped("the answer", running.read_to_string(&mut answer)).await.expect("it is whole");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert_eq!(gateway.ends().await, Some(0));
+    gateway.ends(0);
 }
 
 #[actix_rt::test]
 async fn a_second_signal_stops_at_once() {
-    let (gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("there is room"));
+    let (mut gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("there is room"));
     let busy = dir.path().join("busy");
     let argument = json!({"path": busy, "seconds": 60}).to_string();
     let headers = [("Content-Type", "application/json")];
     let _running =
         send(gateway.address, "POST", "/call/touch_and_sleep", &headers, argument.as_bytes()).await;
     until("the call runs", || busy.exists()).await;
-    signal(gateway.child.id(), "TERM");
-    gateway.says("a second signal stops at once").await;
-    signal(gateway.child.id(), "TERM");
-    assert_eq!(gateway.ends().await, Some(143));
+    gateway.running.signal(Signal::TERM);
+    gateway.says("a second signal stops at once");
+    gateway.running.signal(Signal::TERM);
+    gateway.ends(143);
 }
 
 #[actix_rt::test]
@@ -204,18 +151,18 @@ async fn code_that_changes_is_read_anew_and_code_that_does_not_start_is_not_used
     fs::write(&helper, "VERSION = 1\n").expect("there is room");
     let code = "from helper import VERSION\nfrom pyproc_worker import expose\n@expose\ndef version():\n    return VERSION\n";
     fs::write(&script, code).expect("there is room");
-    let gateway = Gateway::start(&script, &["--reload"]);
-    gateway.says("watching").await;
+    let mut gateway = Gateway::start(&script, &["--reload"]);
+    gateway.says("watching");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(1));
 
     // Another length too: what Python has compiled is known by time and length.
     fs::write(&helper, "VERSION = 22\n").expect("there is room");
-    gateway.says("reloaded").await;
+    gateway.says("reloaded");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(22));
 
     fs::write(&helper, "raise RuntimeError('it is broken')\n").expect("there is room");
-    gateway.says("the old workers keep serving").await;
-    gateway.says("it is broken").await;
+    gateway.says("the old workers keep serving");
+    gateway.says("it is broken");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(22));
 
     fs::write(&helper, "VERSION = 'mended'\n").expect("there is room");
@@ -225,8 +172,8 @@ async fn code_that_changes_is_read_anew_and_code_that_does_not_start_is_not_used
         }
     })
     .await;
-    signal(gateway.child.id(), "TERM");
-    assert_eq!(gateway.ends().await, Some(0));
+    gateway.running.signal(Signal::TERM);
+    gateway.ends(0);
 }
 
 const SECRETS: [(&str, &str); 2] =
@@ -245,7 +192,7 @@ fn telltale(dir: &Path) -> std::path::PathBuf {
 async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
     let dir = TempDir::new().expect("there is room");
     let args = ["--allow-control", "--log", "trace"];
-    let gateway = Gateway::start_with(&telltale(dir.path()), &args, &SECRETS);
+    let mut gateway = Gateway::start_with(&telltale(dir.path()), &args, &SECRETS);
     let ask = |path: &'static str, token: &'static str| {
         let address = gateway.address;
         async move { post(address, path, &[("Authorization", token)], b"").await }
@@ -260,36 +207,33 @@ async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
     }
     ask("/dashboard/control", "Bearer readers-secret").await.is_problem(401, "unauthorized");
     ask("/dashboard/control", "Bearer operators-secret").await.is_problem(400, "bad_order");
-    gateway.says("live page with controls").await;
-    signal(gateway.child.id(), "TERM");
-    gateway.says("waiting up to").await;
-    assert!(!gateway.said().contains("-secret"), "{}", gateway.said());
-    assert_eq!(gateway.ends().await, Some(0));
+    gateway.says("live page with controls");
+    gateway.running.signal(Signal::TERM);
+    gateway.says("waiting up to");
+    let said = gateway.ends(0).stderr;
+    assert!(!said.contains("-secret"), "{said}");
 }
 
 #[actix_rt::test]
 async fn a_token_that_nobody_gave_is_made_and_printed_once() {
     let dir = TempDir::new().expect("there is room");
-    let gateway = Gateway::start_with(&telltale(dir.path()), &["--token"], &[]);
-    gateway.says("token for Authorization: Bearer: ").await;
-    let said = gateway.said();
+    let mut gateway = Gateway::start_with(&telltale(dir.path()), &["--token"], &[]);
+    let said = gateway.says("token for Authorization: Bearer: ");
     let token = said.lines().find_map(|line| line.split_once("Bearer: ")).expect("it is told").1.to_owned();
     post(gateway.address, "/call/what_i_know", &[], b"").await.is_problem(401, "unauthorized");
     let bearer = format!("Bearer {token}");
     let answer = post(gateway.address, "/call/what_i_know", &[("Authorization", &bearer)], b"").await;
     assert_eq!((answer.status, answer.text().contains(&token)), (200, false));
-    assert_eq!(gateway.said().matches(&token).count(), 1);
+    gateway.running.signal(Signal::TERM);
+    assert_eq!(gateway.ends(0).stderr.matches(&token).count(), 1);
 }
 
 #[test]
 fn config_does_not_show_tokens() {
-    let output = Command::new(env!("CARGO_BIN_EXE_pyproc"))
-        .args(["config", "worker.py", "--json"])
-        .envs(SECRETS)
-        .output()
-        .expect("the binary was built");
-    assert!(output.status.success());
-    assert!(!String::from_utf8_lossy(&output.stdout).contains("secret"));
+    let command = Pyproc::new().args(&["config", "worker.py", "--json"]);
+    let command = SECRETS.iter().fold(command, |command, (name, value)| command.env(name, value));
+    let ended = command.run().exits(0);
+    assert!(!String::from_utf8_lossy(&ended.stdout).contains("secret"));
 }
 
 #[actix_rt::test]
@@ -325,14 +269,8 @@ async fn flags_of_serve_reach_the_gateway() {
 async fn a_port_that_is_taken_is_told_at_once() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    let script = root().join("tests/workers/contract.py");
-    let output = Command::new(env!("CARGO_BIN_EXE_pyproc"))
-        .arg("serve")
-        .arg(script)
-        .args(["--listen", &address])
-        .output()
-        .expect("the binary was built");
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(6), 0));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains(&format!("failed to listen on {address}")), "{stderr}");
+    let ended =
+        Pyproc::new().arg("serve").arg(fixture("contract.py")).args(&["--listen", &address]).run().exits(6);
+    let ended = ended.prints("");
+    assert!(ended.stderr.contains(&format!("failed to listen on {address}")), "{}", ended.stderr);
 }
