@@ -1,4 +1,4 @@
-//! The text of the page.
+//! The text of the page. The main item is [`page`].
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,9 @@ use crate::support::report::{Report, rounded};
 const HEAD: &str = "\
 # Benchmarks
 
-This page is written by `just bench-report`, which runs the benches first. Times of a shared machine vary by some ten percent from run to
-run; ratios were taken side by side in one run, in turn, as medians, and are what counts.
+`just bench-report` runs the benches and writes this page. On a shared machine, times vary by some
+ten percent from run to run, so compare values within one table. The ratios are what counts: both
+sides are measured in turn, in one run.
 
 ";
 
@@ -18,34 +19,41 @@ const COMMANDS: &str = "
 
 | command | does |
 | --- | --- |
-| `cargo bench` | all of it, in under 20 minutes |
-| `PYPROC_BENCH_QUICK=1 cargo bench` | all of it, roughly, in under 3 minutes |
-| `cargo bench --bench pool_concurrent -- '1 workers/16 B'` | a part: `pool_call`, `pool_concurrent`, `scaling`, `rpc_comparison`, `actors`, `framing`, `launch` are criterion's |
-| `cargo bench --bench floor` | the figures above, each beside its floor |
-| `cargo bench --bench mixed` | short calls among long ones |
-| `cargo bench --bench budget` | the guard: allocations of a call against `benches/budget.toml`; it fails above them |
-| `just bench-report` | all benches, then this page and its plots |
-| `just flame pool_concurrent '1 workers/16 B/256'` | flame graphs of the host, under `target/criterion` |
-| `just heap` | `dhat-heap.json`: every allocation of 50,000 calls |
-| `pyproc bench worker.py predict '{\"value\": 42}'` | the same load on a worker of yours |
+| `cargo bench` | runs all benches, in less than 20 minutes |
+| `PYPROC_BENCH_QUICK=1 cargo bench` | runs all benches roughly, in less than 3 minutes |
+| `cargo bench --bench pool_concurrent -- '1 workers/16 B'` | runs a part of one bench; `pool_call`, `pool_concurrent`, `scaling`, `rpc_comparison`, `actors`, `framing` and `launch` use criterion |
+| `cargo bench --bench floor` | measures the figures at the top of this page, each beside its floor |
+| `cargo bench --bench mixed` | measures short calls among long ones |
+| `cargo bench --bench budget` | counts the allocations of a call, and fails if they exceed `benches/budget.toml` |
+| `just bench-report` | runs all benches, then writes this page and its plots |
+| `just flame pool_concurrent '1 workers/16 B/256'` | writes flame graphs of the host to `target/criterion` |
+| `just heap` | writes every allocation of 50,000 calls to `dhat-heap.json` |
+| `pyproc bench worker.py predict '{\"value\": 42}'` | puts the same load on a worker of yours |
 
 ## How it is measured
 
-- **The floor** is the pool's own worker, driven by a bare blocking program over the same socket pair, with frames that were encoded before and
-  replies that are not decoded: nothing that talks to this worker can be faster. `benches/support/floor.rs`.
-- **In turn**: floor, pool, pool, floor, and so on, 0.6 s each, after a turn of each that does not count; medians of 9 rounds, and the median of
-  their ratios.
-- **One caller has several modes.** Where client and worker may share a core, a call is two switches of context; across two idle virtual cores
-  it is two wake-ups of an idle core, which takes the hypervisor several times as long. So it is quoted free, on one core, and on two.
-- **Allocations** are counted by the allocator, for all threads of the host, from the encoding of the argument to the decoding of the result.
-- **The protocols** have real Python servers (`python_workers/servers/`) that, like our worker, answer all that one read brings with one write.
-  Their clients are blocking programs that encode, decode and check; 64 callers share one connection, but for XML-RPC, whose HTTP answers one
-  call at a time: there each has its own connection and thread. `actix-pyproc` is the whole pool, actors and all; `our wire, bare` the floor.
-  The servers of the others only call the function. Ours also marks each call as running and as finished in memory that it shares with the host,
-  and can interrupt it. With 64 callers MessagePack-RPC is ahead: `msgpack` is C, and its messages are half as long as JSON.
+- **The floor** is the pool's own worker, driven by a bare blocking program over the same kind of
+  socket pair. Its requests are encoded in advance and its replies are not decoded, so no client of
+  this worker can be faster. See `benches/support/floor.rs`.
+- **In turn** means: floor, pool, pool, floor, and so on, 0.6 s each, after one warm-up turn of each.
+  The table shows the medians of 9 rounds. The ratio is the median of the 9 ratios, so it can differ
+  from the ratio of the two medians beside it.
+- **One caller** has several modes. If client and worker share a core, a call takes two context
+  switches. If they run on two idle virtual cores, it takes two wake-ups of an idle core, which take
+  the hypervisor several times as long. So the page shows three values: with cores chosen by the
+  system (free), on one core, and on two cores.
+- **Allocations** are counted by the allocator for all threads of the host, from the encoding of the
+  argument to the decoding of the result.
+- **The protocols** have real Python servers (`python_workers/servers/`). Like our worker, they answer
+  all requests of one read with one write. Their clients are blocking programs that encode, decode and
+  check. 64 callers share one connection, except for XML-RPC: HTTP answers one call at a time, so each
+  caller has its own connection and thread. `actix-pyproc` is the whole pool with its actors;
+  `our wire, bare` is the floor. The other servers only call the function. Our worker also records in
+  shared memory which calls run and which have finished, and it can interrupt a call. With 64 callers
+  MessagePack-RPC is faster: `msgpack` is written in C, and its messages are half as long as JSON.
 ";
 
-/// A machine of whose cores others use more than this share is not quiet.
+/// If other processes use more than this share of the cores, the machine is busy.
 const BUSY: f64 = 0.1;
 
 /// The whole page.
@@ -81,33 +89,33 @@ fn machine(out: &mut String, report: &Report) {
     add(
         out,
         format_args!(
-            "Machine: {}, {} cores; Linux {}; {}; {}; others used {:.0} % of the cores before the figures.{}\n",
+            "Machine: {}, {} cores; Linux {}; {}; {}. Before the run, other processes used {:.0} % of the cores.{}\n",
             of.cpu,
             of.cores,
             of.kernel,
             of.python,
             of.rustc,
             100.0 * of.used_by_others,
-            if report.quick { " These are quick runs, for a look only." } else { "" }
+            if report.quick { " This was a quick run: its values are rough." } else { "" }
         ),
     );
     if of.used_by_others > BUSY {
         out.push_str(
-            "\n**The machine had other work to do while this was measured.** What depends on free cores is wrong then, above all the scaling of \
-             work that computes, the p99s, and throughput where host and worker must run at the same time; counts and what runs on one core are not.\n",
+            "\n**The machine was busy during the run.** Values that depend on free cores are wrong: the scaling of work that computes, the p99s, \
+             and throughput where host and worker run at the same time. Counts, and values on one core, are right.\n",
         );
     }
 }
 
-/// One row of section 7 of the design.
+/// A figure with a target.
 struct Target {
     figure: &'static str,
     row: &'static str,
-    /// The two sides and their unit.
+    /// The two sides of a ratio, and their unit.
     sides: [&'static str; 3],
     value: &'static str,
     target: f64,
-    /// Whether the value must be below.
+    /// Whether the value must be below the target.
     below: bool,
 }
 
@@ -165,7 +173,7 @@ const TARGETS: [Target; 12] = [
         0.8,
     ),
     Target {
-        figure: "bytes allocated a call, 1 caller",
+        figure: "bytes allocated per call, 1 caller",
         row: "allocated per call, 1 callers",
         sides: ["", "", ""],
         value: "bytes",
@@ -173,7 +181,7 @@ const TARGETS: [Target; 12] = [
         below: true,
     },
     Target {
-        figure: "bytes allocated a call, 256 callers",
+        figure: "bytes allocated per call, 256 callers",
         row: "allocated per call, 256 callers",
         sides: ["", "", ""],
         value: "bytes",
@@ -181,7 +189,7 @@ const TARGETS: [Target; 12] = [
         below: true,
     },
     Target {
-        figure: "crash to the reply of a replacement, first delay 50 ms, median in ms",
+        figure: "ms from a crash to a reply of the replacement, first delay 50 ms, median",
         row: "crash to the reply of a replacement",
         sides: ["", "", ""],
         value: "p50_ms",
@@ -189,7 +197,7 @@ const TARGETS: [Target; 12] = [
         below: true,
     },
     Target {
-        figure: "the same, slowest of all",
+        figure: "the same, maximum",
         row: "crash to the reply of a replacement",
         sides: ["", "", ""],
         value: "max_ms",
@@ -199,7 +207,7 @@ const TARGETS: [Target; 12] = [
 ];
 
 fn figures(out: &mut String, report: &Report) {
-    out.push_str("\n## The figures, beside their floors\n\n| figure | floor, or one | pool, or many | target | measured | |\n| --- | --- | --- | --- | --- | --- |\n");
+    out.push_str("\n## The figures, beside their floors\n\n| figure | floor, or one | pool, or many | target | value | |\n| --- | --- | --- | --- | --- | --- |\n");
     for target in &TARGETS {
         let side = |side: &str| {
             let value = report.figure(target.row, side);
@@ -226,8 +234,8 @@ fn figures(out: &mut String, report: &Report) {
     }
     if let Some(report) = Report::read("mixed") {
         let p99 = |policy: &str| report.figure(&format!("20 % load/{policy}"), "p99_us");
-        // The second knows what each function takes, which is half of late binding; it has no
-        // target.
+        // Least-loaded knows how long each function takes, which is half of late binding, so it has
+        // no target.
         for (fixed, target) in [("round-robin", Some(10.0)), ("least-loaded", None)] {
             let both = p99("late binding").zip(p99(&format!("pipeline of 64, {fixed}")));
             let Some((late, other)) = both else { continue };
@@ -244,7 +252,7 @@ fn figures(out: &mut String, report: &Report) {
             );
         }
     }
-    out.push_str("\nWith `busy_poll` of 200 µs, a worker that spins before it sleeps, which is off by default:\n\n| one caller | floor without it, µs | pool with it, µs |\n| --- | --- | --- |\n");
+    out.push_str("\nWith `busy_poll` of 200 µs (off by default) a worker polls its socket before it sleeps:\n\n| p50 of one caller | floor without it, µs | pool with it, µs |\n| --- | --- | --- |\n");
     for cores in ["free", "one core", "two cores"] {
         let id = format!("p50 of one caller, {cores}, busy_poll 200 us");
         if let (Some(floor), Some(pool)) = (report.figure(&id, "floor_us"), report.figure(&id, "pool_us")) {
@@ -257,54 +265,60 @@ const fn verdict(kept: bool) -> &'static str {
     if kept { "met" } else { "missed" }
 }
 
-/// The goals of the Go project's page.
+/// The goals of pyproc, the Go project. Every value also stands in the table of its bench.
 fn goals(out: &mut String) {
-    let (Some(call), Some(many), Some(floor)) =
-        (Report::read("pool_call"), Report::read("pool_concurrent"), Report::read("floor"))
-    else {
-        return;
-    };
-    out.push_str("\n## The goals of pyproc's page\n\n| goal | measured |\n| --- | --- |\n");
+    let figure = |bench: &str, row: &str, figure: &str| Report::read(bench)?.figure(row, figure);
     let rows = [
         (
-            "latency under 1 ms for small payloads (p99 of one caller, 1 KiB of JSON, in µs)",
-            call.figure("json/1 KiB", "p99_us"),
+            "latency below 1 ms for small payloads",
+            "p99 of one caller, JSON of 1 KiB, in µs",
+            "pool_call",
+            figure("pool_call", "json/1 KiB", "p99_us"),
         ),
         (
-            "over 5,000 calls/s for each worker (1 worker, 64 callers, 16 B)",
-            many.figure("least-loaded/1 workers/16 B/64 callers", "calls_per_s"),
+            "more than 5,000 calls/s per worker",
+            "calls/s of 1 worker, 64 callers, echo of 16 B",
+            "pool_concurrent",
+            figure("pool_concurrent", "least-loaded/1 workers/16 B/64 callers", "calls_per_s"),
         ),
         (
-            "under 10 KB for each request (bytes allocated, `predict`)",
-            call.figure("predict", "bytes_per_call"),
+            "less than 10 KB per request",
+            "bytes allocated per call, 1 caller",
+            "floor",
+            figure("floor", "allocated per call, 1 callers", "bytes"),
         ),
         (
-            "linear to 8 workers (work that waits, 8 workers / 1)",
-            // The ratio of the first table: a second run would be a second value.
-            floor.figure("wait 2 ms, 8 workers / 1 worker", "ratio"),
+            "linear scaling to 8 workers",
+            "work that waits 2 ms, 8 workers / 1",
+            "floor",
+            figure("floor", "wait 2 ms, 8 workers / 1 worker", "ratio"),
         ),
     ];
-    for (goal, value) in rows {
+    if rows.iter().all(|row| row.3.is_none()) {
+        return;
+    }
+    out.push_str("\n## The goals of pyproc, the Go project\n\n| goal | figure | bench | value |\n| --- | --- | --- | --- |\n");
+    for (goal, figure, bench, value) in rows {
         if let Some(value) = value {
-            add(out, format_args!("| {goal} | {} |\n", rounded(value)));
+            add(out, format_args!("| {goal} | {figure} | `{bench}` | {} |\n", rounded(value)));
         }
     }
     if let Ok(text) = std::fs::read(machine::target().join("bench-report/cli.json")) {
-        let told: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let figures: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         add(
             out,
             format_args!(
                 "\n`pyproc bench worker.py predict '{{\"value\": 42}}' --workers 2 --concurrency 256 --seconds 5`: \
                  **{} calls/s**, p50 {} µs, p99 {} µs.\n",
-                told["rps"].as_f64().map_or_else(String::new, |rate| format!("{rate:.0}")),
-                told["p50_us"],
-                told["p99_us"]
+                figures["rps"].as_f64().map_or_else(String::new, |rate| format!("{rate:.0}")),
+                figures["p50_us"],
+                figures["p99_us"]
             ),
         );
     }
 }
 
-/// A table of some figures of the rows of a bench whose id passes.
+/// A table of the rows of a bench whose id is `wanted`, with a column per figure.
 fn table(out: &mut String, bench: &str, columns: &[(&str, &str)], wanted: impl Fn(&str) -> bool) {
     let Some(report) = Report::read(bench) else {
         add(out, format_args!("\nNot measured: `cargo bench --bench {bench}`.\n"));
@@ -326,7 +340,7 @@ fn table(out: &mut String, bench: &str, columns: &[(&str, &str)], wanted: impl F
 const LATENCY: [(&str, &str); 4] =
     [("calls/s", "calls_per_s"), ("p50 µs", "p50_us"), ("p95 µs", "p95_us"), ("p99 µs", "p99_us")];
 const COSTS: [(&str, &str); 3] = [
-    ("bytes a call", "bytes_per_call"),
+    ("bytes per call", "bytes_per_call"),
     ("allocations", "allocations_per_call"),
     ("worker MiB", "worker_rss_mib"),
 ];
@@ -337,9 +351,7 @@ fn load(out: &mut String) {
         let kept = ["1 workers/", "2 workers/"].iter().any(|part| id.contains(part));
         kept && id.starts_with("least-loaded") || id.contains("round-robin/2 workers/16 B")
     });
-    out.push_str(
-        "\nThe other rows, 4 and 8 workers on these cores and round-robin, are printed by the bench.\n",
-    );
+    out.push_str("\nThe bench prints more rows: 4 and 8 workers, and the rest of round-robin.\n");
 }
 
 fn scaling(out: &mut String) {
@@ -348,9 +360,9 @@ fn scaling(out: &mut String) {
 
 fn mixed(out: &mut String) {
     out.push_str(
-        "\n95 % of the calls take 50 µs, 5 % take 20 ms, on 4 workers. Under *load* calls come at random, as many as make that share of what the \
-         workers can do; *callers* make one call after the other, which always fills the workers: then short calls wait for \
-         the work before them under any policy that is fair.\n",
+        "\n95 % of the calls take 50 µs and 5 % take 20 ms, on 4 workers. With *load*, calls arrive at random, at a rate that uses this share of \
+         the workers. With *callers*, each caller makes one call after the other, which keeps all workers busy: under any fair policy, short calls \
+         then wait for the work before them.\n",
     );
     let columns = [
         ("short calls/s", "short_per_s"),
@@ -369,15 +381,18 @@ fn protocols(out: &mut String) {
 }
 
 fn sizes(out: &mut String) {
-    table(out, "pool_call", &[&LATENCY[..], &COSTS[..]].concat(), |_| true);
+    // The first table has `predict`, beside its floor.
+    table(out, "pool_call", &[&LATENCY[..], &COSTS[..]].concat(), |id| id != "predict");
 }
 
 fn parts(out: &mut String) {
-    let columns = [("calls/s", "calls_per_s"), ("ns a call", "ns_per_call"), COSTS[0], COSTS[1]];
+    let columns = [("calls/s", "calls_per_s"), ("ns per call", "ns_per_call"), COSTS[0], COSTS[1]];
     table(out, "actors", &columns, |_| true);
-    table(out, "launch", &[("p50 ms", "p50_ms"), ("p95 ms", "p95_ms"), ("max ms", "max_ms")], |_| true);
+    // The first table has the time from a crash to the next reply.
+    let columns = [("p50 ms", "p50_ms"), ("p95 ms", "p95_ms"), ("max ms", "max_ms")];
+    table(out, "launch", &columns, |id| !id.starts_with("kill"));
 }
 
 fn add(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a string takes all");
+    out.write_fmt(text).expect("writing to a string does not fail");
 }

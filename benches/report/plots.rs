@@ -1,9 +1,11 @@
-//! The plots of the page.
+//! The plots of the page. The main item is [`all`].
+
+use plotters::chart::SeriesLabelPosition::{LowerRight, UpperLeft};
 
 use crate::plot::{Axis, Bars, Figure, Lines, Panel, Series};
 use crate::support::report::Report;
 
-/// All plots whose benches have been run, with their file names.
+/// All plots whose benches have left a report, with their file names.
 pub(crate) fn all() -> Vec<(&'static str, Figure)> {
     let plots = [
         ("latency.svg", latency as fn() -> Option<Figure>),
@@ -52,12 +54,14 @@ fn latency() -> Option<Figure> {
                     line(2, "p50_us", "p50, 2 workers".into()),
                     line(2, "p99_us", "p99, 2 workers".into()),
                 ],
+                legend: UpperLeft,
             }),
             Panel::Lines(Lines {
                 title: "Throughput against load",
                 x: log("callers", &callers),
                 y: Axis { label: "calls/s, echo of 16 B", log: false, ticks: Vec::new() },
                 series: by_workers("calls_per_s"),
+                legend: UpperLeft,
             }),
         ],
     })
@@ -86,12 +90,14 @@ fn scaling() -> Option<Figure> {
                 x: log("workers", &workers),
                 y: log("calls/s", &[]),
                 series: vec![series("actix-pyproc", points("wait 2 ms")), ideal("wait 2 ms", 64.0)],
+                legend: UpperLeft,
             }),
             Panel::Lines(Lines {
                 title: "Work that computes for 5 ms",
                 x: log("workers, up to the number of cores", &[1.0, 2.0]),
                 y: Axis { label: "calls/s", log: false, ticks: Vec::new() },
                 series: vec![series("actix-pyproc", points("burn 5 ms")), ideal("burn 5 ms", 2.0)],
+                legend: UpperLeft,
             }),
         ],
     })
@@ -161,6 +167,7 @@ fn mixed() -> Option<Figure> {
                 },
                 y: log("ms; 95 % take 50 µs, 5 % take 20 ms", &[]),
                 series: against_load.into(),
+                legend: LowerRight,
             }),
             Panel::Lines(Lines {
                 title: "How long short calls take at 20 % load",
@@ -171,6 +178,7 @@ fn mixed() -> Option<Figure> {
                     ticks: vec![0.0, 25.0, 50.0, 75.0, 90.0, 100.0],
                 },
                 series: spread.into(),
+                legend: LowerRight,
             }),
         ],
     })
