@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # layer and from those before it.
 LAYERS = {
     "actors/src": [
-        ["id", "duration"],
+        ["id", "duration", "setting"],
         ["restart", "backend", "job"],
         ["panic", "alarm"],
         ["worker"],

@@ -1,10 +1,9 @@
 //! How a pool is set up. The main structure is [`PoolConfig`].
 
-mod build;
-mod error;
+mod environment;
 mod field;
+mod file;
 mod layers;
-mod load;
 mod nearest;
 mod schema;
 mod validate;
@@ -14,22 +13,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_pyproc_actors::duration;
+use actix_pyproc_actors::setting::{Settable, settings};
 use serde::{Deserialize, Serialize};
 
 pub use actix_pyproc_actors::restart::RestartConfig;
 pub use actix_pyproc_actors::router::select::Select;
-pub use error::ConfigError;
-pub use field::ConfigField;
+pub use field::{ConfigField, ENV_PREFIX};
 pub use layers::{ConfigLayers, ConfigOrigin, ConfigValue};
-pub use load::ENV_PREFIX;
-
-use field::{described, settings};
 
 /// The most calls that one worker can have in flight: the size of the slot table.
 pub const MAX_IN_FLIGHT: usize = 1024;
 
-described! {
-    /// How a pool is set up. [`PoolConfig::validate`] is called once, when the pool starts.
+/// The greatest `max_frame`: what a `u32` can count beside the header.
+const MAX_FRAME: usize = u32::MAX as usize - 8;
+
+settings! {
+    /// How a pool is set up. [`PoolConfig::validate`] checks it when the pool starts.
     ///
     /// ```
     /// use actix_pyproc::PoolConfig;
@@ -40,115 +39,158 @@ described! {
     /// ```
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(default, deny_unknown_fields)]
+    #[non_exhaustive]
     pub struct PoolConfig {
         /// The script that the workers run, or `{ module = "pkg.mod" }`.
-        /// Default: `worker.py`.
-        pub worker: WorkerSource,
+        #[default = "`worker.py`"]
+        pub worker: WorkerSource = WorkerSource::Path("worker.py".into()),
         /// How many processes.
-        /// Default: the number of cores.
-        pub workers: usize,
+        #[default = "the number of cores"]
+        #[bounds(min = 1, max = 65_535)]
+        pub workers: usize = std::thread::available_parallelism().map_or(1, usize::from),
         /// The Python interpreter.
-        /// Default: none: that of the active virtual environment, else `python3`.
-        pub python: Option<PathBuf>,
-        /// Environment variables of the workers, beside those of the host; `{slot}` in a value
-        /// becomes the slot's number. Default: none.
-        pub env: BTreeMap<String, String>,
+        #[default = "none: that of the active virtual environment, else `python3`"]
+        #[set(impl Into<PathBuf> => Some(python.into()))]
+        pub python: Option<PathBuf> = None,
+        /// Environment variables of the workers, in addition to those of the host; `{slot}` in a
+        /// value becomes the slot's number.
+        #[default = "none"]
+        #[set(nothing)]
+        pub env: BTreeMap<String, String> = BTreeMap::new(),
         /// The working directory of the workers.
-        /// Default: none: that of the host.
-        pub cwd: Option<PathBuf>,
+        #[default = "none: that of the host"]
+        #[set(impl Into<PathBuf> => Some(cwd.into()))]
+        pub cwd: Option<PathBuf> = None,
         /// How a worker is chosen among those that have room.
-        /// Default: `least-loaded`.
-        pub select: Select,
+        #[default = "`least-loaded`"]
+        pub select: Select = Select::LeastLoaded,
         /// How many calls may wait for a worker; one more is refused as overloaded.
-        /// Default: 4,096.
-        pub max_queue: usize,
+        #[default = "4,096"]
+        #[bounds(min = 1)]
+        pub max_queue: usize = 4096,
         /// How many bytes of arguments and metadata may wait for a worker; a call beyond that is
         /// refused as overloaded unless it is the only one.
-        /// Default: 256 MiB.
-        pub max_queue_bytes: usize,
-        /// How many workers one function may occupy while calls of it that were given up do not
-        /// end; 0 for all but one.
-        /// Default: 0.
-        pub max_abandoned: usize,
+        #[default = "256 MiB"]
+        pub max_queue_bytes: usize = 256 << 20,
+        /// How many workers one function may occupy with abandoned calls that do not end; 0 for all
+        /// but one.
+        #[default = "0"]
+        pub max_abandoned: usize = 0,
         /// The deadline of calls that bring none; `"none"` for no deadline.
-        /// Default: 30 s.
+        #[default = "30 s"]
+        #[bounds(above = 0)]
+        #[set(impl Into<Option<Duration>> => call_timeout.into())]
         #[serde(with = "duration::optional")]
-        pub call_timeout: Option<Duration>,
+        pub call_timeout: Option<Duration> = Some(Duration::from_secs(30)),
         /// How much work, by estimate, is put on a busy worker's socket ahead of time.
-        /// Default: 1 ms.
+        #[default = "1 ms"]
         #[serde(with = "duration")]
-        pub pipeline_budget: Duration,
+        pub pipeline_budget: Duration = Duration::from_millis(1),
         /// How many calls one worker may have on its socket, at most 1,024.
-        /// Default: 1,024.
-        pub max_in_flight: usize,
+        #[default = "1,024"]
+        #[bounds(min = 1, max = MAX_IN_FLIGHT)]
+        pub max_in_flight: usize = MAX_IN_FLIGHT,
         /// How many calls of `async def` functions run side by side in one worker.
-        /// Default: 100.
-        pub max_concurrent: usize,
+        #[default = "100"]
+        #[bounds(min = 1)]
+        pub max_concurrent: usize = 100,
         /// How many workers an idempotent call may be tried on.
-        /// Default: 3.
-        pub max_attempts: u32,
+        #[default = "3"]
+        #[bounds(min = 1)]
+        pub max_attempts: u32 = 3,
         /// How long a cancelled call may take to end before its worker is killed.
-        /// Default: 1 s.
+        #[default = "1 s"]
         #[serde(with = "duration")]
-        pub kill_grace: Duration,
+        pub kill_grace: Duration = Duration::from_secs(1),
         /// How long a worker may take to become ready.
-        /// Default: 30 s.
+        #[default = "30 s"]
+        #[bounds(above = 0)]
         #[serde(with = "duration")]
-        pub start_timeout: Duration,
+        pub start_timeout: Duration = Duration::from_secs(30),
         /// How many workers must be ready before the pool counts as started; 0 for all.
-        /// Default: 0.
-        pub min_ready: usize,
+        #[default = "0"]
+        pub min_ready: usize = 0,
         /// How workers that died are replaced.
-        pub restart: RestartConfig,
+        pub restart: RestartConfig = RestartConfig::default(),
         /// When workers that live are replaced.
-        pub recycle: RecycleConfig,
+        pub recycle: RecycleConfig = RecycleConfig::default(),
         /// How long a worker may take to finish its calls when it is retired or the pool shuts
-        /// down. Default: 10 s.
+        /// down.
+        #[default = "10 s"]
         #[serde(with = "duration")]
-        pub drain_timeout: Duration,
+        pub drain_timeout: Duration = Duration::from_secs(10),
         /// How long a process may take from SIGTERM to its end before it gets SIGKILL.
-        /// Default: 2 s.
+        #[default = "2 s"]
         #[serde(with = "duration")]
-        pub stop_grace: Duration,
+        pub stop_grace: Duration = Duration::from_secs(2),
         /// The longest argument or result, in bytes.
-        /// Default: 64 MiB.
-        pub max_frame: usize,
+        #[default = "64 MiB"]
+        #[bounds(min = 1024, max = MAX_FRAME)]
+        pub max_frame: usize = 64 << 20,
         /// How long an idle worker spins for its next call before it sleeps: less latency, one core
-        /// more. Default: 0.
+        /// more.
+        #[default = "0 s"]
         #[serde(with = "duration")]
-        pub busy_poll: Duration,
+        pub busy_poll: Duration = Duration::ZERO,
         /// The lowest level of Python log records that become `tracing` events.
-        /// Default: `info`.
-        pub log_level: LogLevel,
+        #[default = "`info`"]
+        pub log_level: LogLevel = LogLevel::Info,
         /// How many of a worker's last lines on standard error are kept for its exit report.
-        /// Default: 20.
-        pub stderr_tail_lines: usize,
+        #[default = "20"]
+        pub stderr_tail_lines: usize = 20,
         /// The thread that the pool's actors live on.
-        /// Default: `current`.
-        pub thread: ActorThread,
+        #[default = "`current`"]
+        pub thread: ActorThread = ActorThread::Current,
     }
 }
 
-actix_pyproc_actors::restart_config!(settings);
-
-described! {
+settings! {
     /// When workers that live are replaced; the replacement is ready before the old one drains.
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(default, deny_unknown_fields, expecting = "the section [recycle]")]
+    #[non_exhaustive]
     pub struct RecycleConfig {
         /// After this many calls.
-        /// Default: none: never.
-        pub max_calls: Option<u64>,
+        #[default = "none: never"]
+        #[bounds(min = 1)]
+        #[set(u64 => Some(max_calls))]
+        pub max_calls: Option<u64> = None,
         /// After this long.
-        /// Default: none: never.
+        #[default = "none: never"]
+        #[bounds(above = 0)]
+        #[set(Duration => Some(max_lifetime))]
         #[serde(with = "duration::optional")]
-        pub max_lifetime: Option<Duration>,
+        pub max_lifetime: Option<Duration> = None,
         /// Above this much resident memory, in bytes.
-        /// Default: none: never.
-        pub max_rss: Option<u64>,
+        #[default = "none: never"]
+        #[bounds(min = 1)]
+        #[set(u64 => Some(max_rss))]
+        pub max_rss: Option<u64> = None,
         /// How much the limits differ from worker to worker, so that not all are replaced at once:
-        /// 0.1 is ±10 %. Default: 0.1.
-        pub jitter: f64,
+        /// 0.1 is ±10 %.
+        #[default = "0.1"]
+        #[bounds(min = 0, below = 1)]
+        pub jitter: f64 = 0.1,
+    }
+}
+
+impl PoolConfig {
+    /// A pool of workers that run the script at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::default().worker(WorkerSource::Path(path.into()))
+    }
+
+    /// A pool of workers that run a module, as `python -m` does.
+    pub fn module(name: impl Into<String>) -> Self {
+        Self::default().worker(WorkerSource::Module { module: name.into() })
+    }
+
+    /// Adds an environment variable of the workers; `{slot}` in the value becomes the slot's
+    /// number.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
     }
 }
 
@@ -163,6 +205,15 @@ pub enum WorkerSource {
     },
     /// A script; a relative path counts from the host's working directory.
     Path(PathBuf),
+}
+
+impl Settable for WorkerSource {
+    const SCHEMA: &'static str = r#"{"anyOf": [{"type": "string"}, {
+        "type": "object",
+        "properties": {"module": {"type": "string", "description": "A module by its dotted name, as for `python -m`."}},
+        "required": ["module"],
+        "additionalProperties": false
+    }]}"#;
 }
 
 /// The levels of Python's `logging`.
@@ -180,6 +231,10 @@ pub enum LogLevel {
     Error,
     /// `CRITICAL`.
     Critical,
+}
+
+impl Settable for LogLevel {
+    const SCHEMA: &'static str = r#"{"enum": ["debug", "info", "warning", "error", "critical"]}"#;
 }
 
 impl LogLevel {
@@ -205,4 +260,8 @@ pub enum ActorThread {
     Current,
     /// An arbiter of their own, for hosts whose threads block.
     Dedicated,
+}
+
+impl Settable for ActorThread {
+    const SCHEMA: &'static str = r#"{"enum": ["current", "dedicated"]}"#;
 }

@@ -1,11 +1,13 @@
 //! The errors of calls and of starts, and how processes exit. The main structure is [`CallError`].
 
+mod config;
 mod exit;
 mod start;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use config::ConfigError;
 pub use exit::{Exit, ExitCause, ExitStatus};
 pub use start::StartError;
 

@@ -60,10 +60,10 @@ struct Readme;
 
 pub use call::{AffinityKey, Call, Reply};
 pub use config::{
-    ActorThread, ConfigError, ConfigField, ConfigLayers, ConfigOrigin, ConfigValue, ENV_PREFIX, LogLevel,
-    MAX_IN_FLIGHT, PoolConfig, RecycleConfig, RestartConfig, Select, WorkerSource,
+    ActorThread, ConfigField, ConfigLayers, ConfigOrigin, ConfigValue, ENV_PREFIX, LogLevel, MAX_IN_FLIGHT,
+    PoolConfig, RecycleConfig, RestartConfig, Select, WorkerSource,
 };
-pub use error::{CallError, Exit, ExitCause, ExitStatus, StartError};
+pub use error::{CallError, ConfigError, Exit, ExitCause, ExitStatus, StartError};
 #[cfg(feature = "fault-injection")]
 pub use fault::{Fault, FaultInjector, FaultKind, Hit, NotInjected, StopFaults, UnknownFault};
 pub use journal::Incident;

@@ -93,8 +93,7 @@ impl Pool {
     /// [`StartError`] as soon as a worker fails to start, with its exit status and the last lines
     /// of its standard error. No process is left running.
     pub async fn start(config: PoolConfig) -> Result<Self, StartError> {
-        config.validate().map_err(StartError::from)?;
-        let config = Arc::new(config);
+        let config = Arc::new(config.checked()?);
         let here = config.thread == ActorThread::Current && actix_rt::Arbiter::try_current().is_some();
         let (actors, thread) = if here {
             let backend = PythonBackend::new(Arc::clone(&config)).await?;

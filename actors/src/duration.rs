@@ -7,6 +7,10 @@ use std::time::Duration;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserializer, Serializer};
 
+/// The longest duration of a setting, a hundred years of 365 days: longer than any process runs,
+/// and far from where an [`Instant`](std::time::Instant) overflows.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 const UNITS: [(&str, f64); 6] =
     [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
@@ -24,7 +28,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     };
     // Rounded to the nanosecond, so that 0.1 ms does not become 99.999 µs.
     let nanos = (number * factor * 1e9).round();
-    (nanos >= 0.0 && nanos <= u64::MAX as f64).then(|| Duration::from_nanos(nanos as u64))
+    (nanos >= 0.0 && nanos <= LONGEST.as_nanos() as f64).then(|| Duration::from_nanos(nanos as u64))
 }
 
 /// Writes what [`parse`] reads, in the largest unit that gives a whole number.
@@ -67,7 +71,7 @@ pub mod optional {
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match duration {
-            Some(duration) => super::serialize(duration, serializer),
+            Some(duration) => crate::duration::serialize(duration, serializer),
             None => serializer.serialize_str("none"),
         }
     }
@@ -81,7 +85,7 @@ pub mod optional {
         #[serde(untagged)]
         enum Field {
             None(NoneWord),
-            Some(#[serde(with = "super")] Duration),
+            Some(#[serde(with = "crate::duration")] Duration),
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "lowercase")]
@@ -109,18 +113,15 @@ impl Visitor<'_> for DurationVisitor {
     }
 
     fn visit_u64<E: Error>(self, millis: u64) -> Result<Duration, E> {
-        Ok(Duration::from_millis(millis))
+        parse(&millis.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(millis), &self))
     }
 
     fn visit_i64<E: Error>(self, millis: i64) -> Result<Duration, E> {
-        let millis =
-            u64::try_from(millis).map_err(|_| E::invalid_value(Unexpected::Signed(millis), &self))?;
-        Ok(Duration::from_millis(millis))
+        parse(&millis.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Signed(millis), &self))
     }
 
     fn visit_f64<E: Error>(self, millis: f64) -> Result<Duration, E> {
-        Duration::try_from_secs_f64(millis / 1e3)
-            .map_err(|_| E::invalid_value(Unexpected::Float(millis), &self))
+        parse(&millis.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Float(millis), &self))
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
         {
             assert_eq!(parse(text), Some(Duration::from_micros(micros)), "{text}");
         }
-        for text in ["", "s", "-1s", "1 day", "1e99h", "nan", "inf"] {
+        for text in ["", "s", "-1s", "1 day", "1e99h", "876001h", "nan", "inf"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

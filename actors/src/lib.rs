@@ -13,6 +13,8 @@ mod job;
 mod panic;
 pub mod restart;
 pub mod router;
+#[doc(hidden)]
+pub mod setting;
 pub mod supervisor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

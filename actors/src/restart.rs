@@ -11,83 +11,58 @@ use backoff::backoff::Backoff as _;
 use serde::{Deserialize, Serialize};
 
 use crate::duration;
+use crate::setting::settings;
 
-/// Passes the declaration of [`RestartConfig`] to the macro `$to`. The configuration of the pool
-/// generates its documentation and its schema from it, so each field is declared once.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! restart_config {
-    ($to:ident) => {
-        $to! {
-            /// How workers that died are replaced.
-            ///
-            /// The limit on restarts is Erlang's restart intensity: it keeps a worker that always
-            /// dies from burning a core for ever.
-            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-            #[serde(default, deny_unknown_fields, expecting = "the section [restart]")]
-            #[non_exhaustive]
-            pub struct RestartConfig {
-                /// The delay before the first restart.
-                /// Default: 50 ms.
-                #[serde(with = "duration")]
-                pub initial: Duration,
-                /// What the delay is multiplied by from one restart to the next.
-                /// Default: 2.
-                pub multiplier: f64,
-                /// The longest delay.
-                /// Default: 30 s.
-                #[serde(with = "duration")]
-                pub max: Duration,
-                /// How much of a delay is random: 0.2 is ±20 %.
-                /// Default: 0.2.
-                pub jitter: f64,
-                /// After this long in health the next delay is the first again.
-                /// Default: 10 s.
-                #[serde(with = "duration")]
-                pub reset_after: Duration,
-                /// How many restarts of one slot are allowed `within` before the slot rests.
-                /// Default: 10.
-                pub max_restarts: u32,
-                /// The time over which `max_restarts` counts.
-                /// Default: 60 s.
-                #[serde(with = "duration")]
-                pub within: Duration,
-                /// How long a slot rests before it is tried again.
-                /// Default: 10 s.
-                #[serde(with = "duration")]
-                pub cooldown: Duration,
-                /// How many starts in a row may fail before the slot rests.
-                /// Default: 3.
-                pub max_start_failures: u32,
-                /// While no worker serves and the next start is further away than this, calls are
-                /// refused as unavailable instead of kept.
-                /// Default: 1 s.
-                #[serde(with = "duration")]
-                pub hold: Duration,
-            }
-        }
-    };
-}
-
-macro_rules! declare {
-    ($($declaration:tt)*) => { $($declaration)* };
-}
-restart_config!(declare);
-
-impl Default for RestartConfig {
-    fn default() -> Self {
-        Self {
-            initial: Duration::from_millis(50),
-            multiplier: 2.0,
-            max: Duration::from_secs(30),
-            jitter: 0.2,
-            reset_after: Duration::from_secs(10),
-            max_restarts: 10,
-            within: Duration::from_secs(60),
-            cooldown: Duration::from_secs(10),
-            max_start_failures: 3,
-            hold: Duration::from_secs(1),
-        }
+settings! {
+    /// How workers that died are replaced.
+    ///
+    /// The limit on restarts is Erlang's restart intensity: a worker that dies every time cannot
+    /// keep a core busy for ever.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields, expecting = "the section [restart]")]
+    #[non_exhaustive]
+    pub struct RestartConfig {
+        /// The delay before the first restart.
+        #[default = "50 ms"]
+        #[serde(with = "duration")]
+        pub initial: Duration = Duration::from_millis(50),
+        /// The factor by which the delay grows from one restart to the next.
+        #[default = "2"]
+        #[bounds(min = 1, max = 100)]
+        pub multiplier: f64 = 2.0,
+        /// The longest delay.
+        #[default = "30 s"]
+        #[serde(with = "duration")]
+        pub max: Duration = Duration::from_secs(30),
+        /// How much of a delay is random: 0.2 is ±20 %.
+        #[default = "0.2"]
+        #[bounds(min = 0, below = 1)]
+        pub jitter: f64 = 0.2,
+        /// After this long in health the next delay is `initial` again.
+        #[default = "10 s"]
+        #[serde(with = "duration")]
+        pub reset_after: Duration = Duration::from_secs(10),
+        /// How many restarts of one slot are allowed `within` before the slot rests.
+        #[default = "10"]
+        pub max_restarts: u32 = 10,
+        /// The time over which `max_restarts` counts.
+        #[default = "60 s"]
+        #[bounds(above = 0)]
+        #[serde(with = "duration")]
+        pub within: Duration = Duration::from_secs(60),
+        /// How long a slot rests before it is tried again.
+        #[default = "10 s"]
+        #[serde(with = "duration")]
+        pub cooldown: Duration = Duration::from_secs(10),
+        /// How many starts in a row may fail before the slot rests.
+        #[default = "3"]
+        #[bounds(min = 1)]
+        pub max_start_failures: u32 = 3,
+        /// While no worker serves and the next start is further away than this, calls are refused
+        /// as unavailable instead of kept.
+        #[default = "1 s"]
+        #[serde(with = "duration")]
+        pub hold: Duration = Duration::from_secs(1),
     }
 }
 
@@ -146,13 +121,11 @@ impl Restarts {
     }
 }
 
-/// A time that no process lives to see, for durations that would be beyond the clock.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-/// `now + duration`, or a hundred years from now if the clock cannot tell such a time.
+/// `now + delay`, where a duration beyond the longest counts as the longest, so that the clock
+/// cannot overflow.
 #[must_use]
-pub fn later(now: Instant, duration: Duration) -> Instant {
-    now + duration.min(FAR)
+pub fn later(now: Instant, delay: Duration) -> Instant {
+    now + delay.min(duration::LONGEST)
 }
 
 /// `base * (1 ± share)`, where `unit` from 0 to 1 chooses the place in that range.

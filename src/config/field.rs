@@ -1,16 +1,16 @@
-//! The fields of the configuration as data: what documentation, schema and layers go by. The main
+//! The fields of the configuration as data, for layers, documentation and schema. The main
 //! structure is [`ConfigField`].
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::LazyLock;
 
-use actix_pyproc_actors::duration;
-use serde_json::{Value, json};
+use actix_pyproc_actors::setting::{Settable as _, Setting, below};
 
-use super::{ActorThread, ENV_PREFIX, LogLevel, PoolConfig, Select, WorkerSource};
+use crate::config::PoolConfig;
 
-/// A field of [`PoolConfig`], as documentation tells it.
+/// What the names of the variables begin with.
+pub const ENV_PREFIX: &str = "PYPROC_";
+
+/// A field of [`PoolConfig`], as its declaration describes it.
 ///
 /// ```
 /// let fields = actix_pyproc::PoolConfig::fields();
@@ -18,17 +18,15 @@ use super::{ActorThread, ENV_PREFIX, LogLevel, PoolConfig, Select, WorkerSource}
 /// assert_eq!(field.variable(), "PYPROC_MAX_QUEUE");
 /// assert_eq!(field.default, "4,096");
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConfigField {
     /// Its key in TOML, with its section: `restart.max`.
     pub key: String,
     /// What it means.
-    pub doc: String,
+    pub doc: &'static str,
     /// Its default, in words.
-    pub default: String,
-    /// What values it takes, as a JSON Schema.
-    pub(super) schema: Value,
+    pub default: &'static str,
 }
 
 impl ConfigField {
@@ -47,198 +45,33 @@ pub(super) fn variable(key: &str) -> String {
 impl PoolConfig {
     /// All fields, in the order in which they are declared.
     #[must_use]
-    pub fn fields() -> Vec<ConfigField> {
-        let mut fields = Vec::new();
-        Self::describe("", "", &mut fields);
-        fields
+    pub fn fields() -> &'static [ConfigField] {
+        static FIELDS: LazyLock<Vec<ConfigField>> = LazyLock::new(|| {
+            let mut fields = Vec::new();
+            collect("", PoolConfig::SECTION, &mut fields);
+            fields
+        });
+        &FIELDS
     }
 }
 
-/// Something that has keys below it, or is the value of one.
-pub(super) trait Setting {
-    /// Adds the fields, whose keys begin with `key`.
-    fn describe(key: &str, doc: &str, fields: &mut Vec<ConfigField>);
-
-    /// Adds the values, by their keys, which begin with `key`.
-    fn values(&self, key: &str, values: &mut Vec<(String, Value)>);
-
-    /// Reads the field of this key; `None` if there is no such field.
-    fn set(&mut self, key: &str, value: Value) -> Option<serde_json::Result<()>>;
-
-    /// Takes over the field of this key, if there is one.
-    fn take_over(&mut self, key: &str, other: &Self);
-}
-
-/// Declares a struct of settings, and makes data of its fields and their docs.
-macro_rules! described {
-    (
-        $(#[$outer:meta])*
-        pub struct $name:ident {
-            $($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? pub $field:ident: $type:ty,)*
+fn collect(section: &str, settings: &'static [Setting], fields: &mut Vec<ConfigField>) {
+    for setting in settings {
+        let key = below(section, setting.name);
+        if setting.section.is_empty() {
+            fields.push(ConfigField { key, doc: setting.doc, default: setting.default });
+        } else {
+            collect(&key, setting.section, fields);
         }
-    ) => {
-        $(#[$outer])*
-        pub struct $name {
-            $($(#[doc = $doc])+ $(#[serde($($serde)*)])? pub $field: $type,)*
-        }
-
-        settings! {
-            $(#[$outer])*
-            pub struct $name {
-                $($(#[doc = $doc])+ $(#[serde($($serde)*)])? pub $field: $type,)*
-            }
-        }
-    };
-}
-pub(super) use described;
-
-/// Makes data of the fields of a struct of settings, and of their docs.
-macro_rules! settings {
-    (
-        $(#[$outer:meta])*
-        pub struct $name:ident {
-            $($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? pub $field:ident: $type:ty,)*
-        }
-    ) => {
-        impl crate::config::field::Setting for $name {
-            fn describe(key: &str, _: &str, fields: &mut Vec<crate::config::ConfigField>) {
-                $(<$type as crate::config::field::Setting>::describe(
-                    &crate::config::field::below(key, stringify!($field)),
-                    concat!($($doc, "\n"),+),
-                    fields,
-                );)*
-            }
-
-            fn values(&self, key: &str, values: &mut Vec<(String, serde_json::Value)>) {
-                $(<$type as crate::config::field::Setting>::values(
-                    &self.$field,
-                    &crate::config::field::below(key, stringify!($field)),
-                    values,
-                );)*
-            }
-
-            fn set(&mut self, key: &str, value: serde_json::Value) -> Option<serde_json::Result<()>> {
-                let (first, rest) = key.split_once('.').unwrap_or((key, ""));
-                match first {
-                    $(stringify!($field) => self.$field.set(rest, value),)*
-                    _ => None,
-                }
-            }
-
-            fn take_over(&mut self, key: &str, other: &Self) {
-                let (first, rest) = key.split_once('.').unwrap_or((key, ""));
-                match first {
-                    $(stringify!($field) => self.$field.take_over(rest, &other.$field),)*
-                    _ => {}
-                }
-            }
-        }
-    };
-}
-pub(super) use settings;
-
-/// The key of a field below another.
-pub(super) fn below(key: &str, name: &str) -> String {
-    match key {
-        "" => name.to_owned(),
-        _ => format!("{key}.{name}"),
-    }
-}
-
-/// Splits a doc into its meaning and its default.
-fn field(key: &str, doc: &str, schema: Value) -> ConfigField {
-    let (meaning, default) = doc.split_once("Default:").unwrap_or((doc, "none."));
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    ConfigField {
-        key: key.to_owned(),
-        doc: words(meaning),
-        default: words(default).trim_end_matches('.').to_owned(),
-        schema,
-    }
-}
-
-/// Settings that are read and written by functions, or else by serde.
-macro_rules! leaves {
-    ($($type:ty: $schema:tt, $read:expr, $write:expr;)*) => {
-        $(impl Setting for $type {
-            fn describe(key: &str, doc: &str, fields: &mut Vec<ConfigField>) {
-                fields.push(field(key, doc, json!($schema)));
-            }
-
-            fn values(&self, key: &str, values: &mut Vec<(String, Value)>) {
-                values.push((key.to_owned(), $write(self)));
-            }
-
-            fn set(&mut self, key: &str, value: Value) -> Option<serde_json::Result<()>> {
-                key.is_empty().then(|| {
-                    *self = $read(value)?;
-                    Ok(())
-                })
-            }
-
-            fn take_over(&mut self, _: &str, other: &Self) {
-                self.clone_from(other);
-            }
-        })*
-    };
-}
-
-leaves! {
-    usize: {"type": "integer", "minimum": 0}, serde_json::from_value, plain;
-    u32: {"type": "integer", "minimum": 0}, serde_json::from_value, plain;
-    f64: {"type": "number"}, serde_json::from_value, plain;
-    Option<u64>: {"type": "integer", "minimum": 0}, serde_json::from_value, plain;
-    Option<PathBuf>: {"type": "string"}, serde_json::from_value,
-        |path: &Option<PathBuf>| plain(&path.as_ref().map(|path| path.to_string_lossy()));
-    Duration: {"$ref": "#/$defs/duration"}, duration::deserialize,
-        |duration: &Duration| duration::format(*duration).into();
-    Option<Duration>: {"anyOf": [{"$ref": "#/$defs/duration"}, {"const": "none"}]}, duration::optional::deserialize,
-        |duration: &Option<Duration>| duration.map_or_else(|| "none".to_owned(), duration::format).into();
-    Select: {"enum": ["round-robin", "least-loaded"]}, serde_json::from_value, plain;
-    LogLevel: {"enum": ["debug", "info", "warning", "error", "critical"]}, serde_json::from_value, plain;
-    ActorThread: {"enum": ["current", "dedicated"]}, serde_json::from_value, plain;
-    WorkerSource: {"anyOf": [{"type": "string"}, {
-        "type": "object",
-        "properties": {"module": {"type": "string", "description": "A module by its dotted name, as for `python -m`."}},
-        "required": ["module"],
-        "additionalProperties": false,
-    }]}, serde_json::from_value, |worker: &WorkerSource| match worker {
-        WorkerSource::Module { module } => json!({"module": module}),
-        WorkerSource::Path(path) => path.to_string_lossy().into(),
-    };
-}
-
-/// The value as serde tells it.
-fn plain(value: &impl serde::Serialize) -> Value {
-    // Numbers and strings have a JSON.
-    serde_json::to_value(value).unwrap_or_default()
-}
-
-impl Setting for BTreeMap<String, String> {
-    fn describe(key: &str, doc: &str, fields: &mut Vec<ConfigField>) {
-        fields.push(field(key, doc, json!({"type": "object", "additionalProperties": {"type": "string"}})));
-    }
-
-    fn values(&self, key: &str, values: &mut Vec<(String, Value)>) {
-        values.extend(self.iter().map(|(name, value)| (below(key, name), value.clone().into())));
-    }
-
-    fn set(&mut self, key: &str, value: Value) -> Option<serde_json::Result<()>> {
-        key.is_empty().then(|| {
-            *self = serde_json::from_value(value)?;
-            Ok(())
-        })
-    }
-
-    fn take_over(&mut self, _: &str, other: &Self) {
-        self.extend(other.clone());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Setting as _;
-    use crate::config::PoolConfig;
+    use actix_pyproc_actors::duration;
+    use serde_json::{Value, json};
+
+    use crate::config::{ConfigLayers, PoolConfig};
 
     #[test]
     fn each_field_says_what_it_means_and_its_default() {
@@ -248,21 +81,28 @@ mod tests {
     }
 
     #[test]
-    fn each_value_can_be_read_back() {
-        let config = PoolConfig::default().env("A", "1").python("p").cwd("/").min_ready(1);
-        let mut values = Vec::new();
-        config.values("", &mut values);
-        let mut copy = PoolConfig::new("other.py").workers(77).env("A", "2");
-        for (key, value) in values {
-            if let Some(name) = key.strip_prefix("env.") {
-                copy = copy.env(name, value.as_str().expect("it is a string"));
-                continue;
+    fn defaults_in_words_are_those_of_the_values() {
+        let values = ConfigLayers::new(PoolConfig::default().workers(1)).values();
+        for field in PoolConfig::fields().iter().filter(|field| field.key != "workers") {
+            let value = values.iter().find(|value| value.key == field.key).map(|value| &value.value);
+            let value = value.cloned().unwrap_or_default();
+            // Without a limit: null, or "none".
+            if !field.default.starts_with("none") || !(value.is_null() || value == "none") {
+                assert_eq!(read(field.default), value.as_f64().map_or(value, Value::from), "{field:?}");
             }
-            let set = copy.set(&key, value.clone());
-            // A field without a value has none to be read.
-            let expected = value.is_null() || matches!(set, Some(Ok(())));
-            assert!(expected, "{key} = {value}: {set:?}");
         }
-        assert_eq!(copy, config);
+    }
+
+    /// A default in words as a value.
+    fn read(words: &str) -> Value {
+        let words = words.trim_matches('`').replace([',', ' '], "");
+        let (number, factor) = match words.strip_suffix("MiB") {
+            Some(number) => (number, f64::from(1 << 20)),
+            None => (&*words, 1.0),
+        };
+        if let Ok(number) = number.parse::<f64>() {
+            return json!(number * factor);
+        }
+        duration::parse(&words).map(duration::format).unwrap_or(words).into()
     }
 }

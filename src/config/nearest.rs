@@ -1,6 +1,7 @@
-//! Which key somebody meant who wrote one that there is none of. The main item is [`nearest`].
+//! The known key that an unknown one was probably meant to be. The main item in this module is
+//! [`nearest`].
 
-/// What people call a field who know it from elsewhere, above all from the Go project pyproc.
+/// Names that fields have in other projects, above all in the Go project pyproc.
 const OTHER_NAMES: [(&str, &str); 24] = [
     ("worker_count", "workers"),
     ("num_workers", "workers"),
@@ -28,19 +29,19 @@ const OTHER_NAMES: [(&str, &str); 24] = [
     ("level", "log_level"),
 ];
 
-/// The known key that `key` was probably meant to be, if one is near.
+/// The known key closest to `key`, if one is close.
 pub(super) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let name = last(key);
     if let Some((_, meant)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
         return known.into_iter().find(|candidate| candidate == meant);
     }
     let near = |candidate: &&str| {
-        // A key may stand in the wrong section, or in none.
+        // The key may be in the wrong section, or in none.
         let distance = strsim::osa_distance(key, candidate).min(strsim::osa_distance(name, last(candidate)));
         let other_length = last(candidate).len().abs_diff(name.len());
         (distance, other_length)
     };
-    // The first of equals: keys at the top come before those in sections.
+    // Of equals the first counts: keys at the top come before those in sections.
     let best = known.min_by_key(near)?;
     (near(&best).0 <= 1.max(name.len() / 3)).then_some(best)
 }

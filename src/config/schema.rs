@@ -1,29 +1,10 @@
 //! The JSON Schema of the configuration, for editors.
 
+use actix_pyproc_actors::duration;
+use actix_pyproc_actors::setting::{Settable as _, Setting};
 use serde_json::{Map, Value, json};
 
-use super::{MAX_IN_FLIGHT, PoolConfig};
-
-/// Bounds that [`PoolConfig::validate`] has too: the key, the keyword, its value.
-const BOUNDS: [(&str, &str, u64); 17] = [
-    ("workers", "minimum", 1),
-    ("workers", "maximum", 65_535),
-    ("max_queue", "minimum", 1),
-    ("max_in_flight", "minimum", 1),
-    ("max_in_flight", "maximum", MAX_IN_FLIGHT as u64),
-    ("max_concurrent", "minimum", 1),
-    ("max_attempts", "minimum", 1),
-    ("max_frame", "minimum", 1024),
-    ("restart.multiplier", "minimum", 1),
-    ("restart.multiplier", "maximum", 100),
-    ("restart.jitter", "minimum", 0),
-    ("restart.jitter", "exclusiveMaximum", 1),
-    ("restart.max_start_failures", "minimum", 1),
-    ("recycle.max_calls", "minimum", 1),
-    ("recycle.max_rss", "minimum", 1),
-    ("recycle.jitter", "minimum", 0),
-    ("recycle.jitter", "exclusiveMaximum", 1),
-];
+use crate::config::PoolConfig;
 
 impl PoolConfig {
     /// The JSON Schema of the TOML that [`PoolConfig::from_toml_str`] reads, for editors.
@@ -34,70 +15,107 @@ impl PoolConfig {
     /// ```
     #[must_use]
     pub fn json_schema() -> Value {
-        let defaults = serde_json::to_value(Self::default()).unwrap_or_default();
-        let (mut top, mut sections) = (Map::new(), Map::new());
-        for field in Self::fields() {
-            let mut property = field.schema;
-            property["description"] = format!("{} Default: {}.", field.doc, field.default).into();
-            for (_, keyword, bound) in BOUNDS.iter().filter(|(key, ..)| *key == field.key) {
-                property[*keyword] = (*bound).into();
-            }
-            let pointer = format!("/{}", field.key.replace('.', "/"));
-            let default = defaults.pointer(&pointer).filter(|default| {
-                // That of the machine on which the schema was made means nothing elsewhere.
-                !default.is_null() && field.key != "workers"
-            });
-            if let Some(default) = default {
-                property["default"] = default.clone();
-            }
-            match field.key.split_once('.') {
-                None => top.insert(field.key, property),
-                Some((section, name)) => {
-                    let section = sections.entry(section).or_insert_with(|| json!({}));
-                    section[name] = property;
-                    None
-                }
-            };
-        }
-        for (section, properties) in sections {
-            let object = json!({"type": "object", "additionalProperties": false, "properties": properties});
-            top.insert(section, object);
-        }
-        json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": "Configuration of a pool of Python processes (actix-pyproc)",
-            "type": "object",
-            "additionalProperties": false,
-            "properties": top,
-            "$defs": {"duration": {"anyOf": [
-                {"type": "string", "pattern": "^ *([0-9]+\\.?[0-9]*|\\.[0-9]+) *(ns|us|ms|s|m|h)? *$"},
-                {"type": "number", "minimum": 0},
-            ]}},
-        })
+        let mut defaults = serde_json::to_value(Self::default()).unwrap_or_default();
+        // The number of cores here means nothing on another machine.
+        defaults["workers"] = Value::Null;
+        let mut schema = section(Self::SCHEMA, Self::SECTION, &defaults);
+        schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+        schema["title"] = "Configuration of a pool of Python processes (actix-pyproc)".into();
+        schema["$defs"] = json!({"duration": {"anyOf": [
+            {"type": "string", "pattern": "^ *([0-9]+\\.?[0-9]*|\\.[0-9]+) *(ns|us|ms|s|m|h)? *$"},
+            {"type": "number", "minimum": 0, "maximum": duration::LONGEST.as_millis() as u64},
+        ]}});
+        schema
     }
+}
+
+fn section(schema: &str, settings: &[Setting], defaults: &Value) -> Value {
+    let properties = settings.iter().map(|setting| {
+        let default = &defaults[setting.name];
+        let property = match setting.section {
+            [] => property(setting, default),
+            settings => section(setting.schema, settings, default),
+        };
+        (setting.name.to_owned(), property)
+    });
+    let properties: Map<String, Value> = properties.collect();
+    let mut schema = of_type(schema);
+    schema["properties"] = properties.into();
+    schema
+}
+
+fn property(setting: &Setting, default: &Value) -> Value {
+    let mut property = of_type(setting.schema);
+    property["description"] = format!("{} Default: {}.", setting.doc, setting.default).into();
+    if !default.is_null() {
+        property["default"] = default.clone();
+    }
+    // The bounds of a duration are in seconds, which no value is written in.
+    if property.get("type").is_some() {
+        for (keyword, bound) in setting.bounds.keywords() {
+            property[keyword] = if bound.fract() == 0.0 { json!(bound as u64) } else { json!(bound) };
+        }
+    }
+    property
+}
+
+fn of_type(schema: &str) -> Value {
+    serde_json::from_str(schema).expect("the schema of a type is JSON")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::BOUNDS;
+    use serde_json::Value;
+
     use crate::config::{ConfigLayers, PoolConfig};
+
+    fn accepts(key: &str, value: impl std::fmt::Display) -> bool {
+        let layers = ConfigLayers::new(PoolConfig::default()).toml(&format!("{key} = {value}"), None);
+        layers.and_then(ConfigLayers::finish).is_ok()
+    }
+
+    fn property<'a>(schema: &'a Value, key: &str) -> &'a Value {
+        let pointer = format!("/properties/{}", key.replace('.', "/properties/"));
+        schema.pointer(&pointer).expect(key)
+    }
 
     #[test]
     fn bounds_are_those_of_the_check() {
-        for (key, keyword, bound) in BOUNDS {
-            let bound = bound as f64;
-            let (inside, outside) = match keyword {
-                "minimum" => (bound, bound - 1.0),
-                "maximum" => (bound, bound + 1.0),
-                _ => (bound - 0.5, bound),
-            };
-            let fraction = ["restart.multiplier", "restart.jitter", "recycle.jitter"].contains(&key);
-            let accepts = |value: f64| {
-                let text = if fraction { format!("{key} = {value:?}") } else { format!("{key} = {value}") };
-                let layers = ConfigLayers::new(PoolConfig::default()).toml(&text, None);
-                layers.and_then(ConfigLayers::finish).is_ok()
-            };
-            assert!(accepts(inside) && !accepts(outside), "{key} {keyword} {bound}");
+        let schema = PoolConfig::json_schema();
+        let mut bounds = 0;
+        for field in PoolConfig::fields() {
+            let property = property(&schema, &field.key);
+            for keyword in ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"] {
+                let Some(bound) = property[keyword].as_f64() else { continue };
+                let (inside, outside) = match keyword {
+                    "minimum" => (bound, bound - 1.0),
+                    "maximum" => (bound, bound + 1.0),
+                    "exclusiveMinimum" => (bound + 0.5, bound),
+                    _ => (bound - 0.5, bound),
+                };
+                let accepts = |number: f64| match property["type"].as_str() {
+                    Some("integer") => accepts(&field.key, number),
+                    _ => accepts(&field.key, format!("{number:?}")),
+                };
+                assert!(accepts(inside) && !accepts(outside), "{} {keyword} {bound}", field.key);
+                bounds += 1;
+            }
         }
+        // 0 is that of each other integer.
+        assert_eq!(bounds, 23);
+    }
+
+    #[test]
+    fn each_choice_is_read() {
+        let schema = PoolConfig::json_schema();
+        let mut choices = 0;
+        for field in PoolConfig::fields() {
+            let property = property(&schema, &field.key);
+            for choice in property["enum"].as_array().into_iter().flatten() {
+                assert!(accepts(&field.key, choice), "{} = {choice}", field.key);
+                choices += 1;
+            }
+        }
+        assert_eq!(choices, 9);
     }
 }

@@ -1,43 +1,36 @@
 //! The check of a [`PoolConfig`] as a whole.
 
-use std::time::Duration;
+use actix_pyproc_actors::setting::{Bounds, OutOfBounds, Settable as _};
 
-use super::{ConfigError, MAX_IN_FLIGHT, PoolConfig, WorkerSource};
-
-/// The greatest `max_frame`: what a `u32` can count beside the header.
-const MAX_FRAME: usize = u32::MAX as usize - 8;
+use crate::config::{PoolConfig, WorkerSource};
+use crate::error::ConfigError;
 
 impl PoolConfig {
-    /// Checks that the values make sense, each and together.
+    /// The configuration as a pool runs with it: checked, and with durations that the clock can
+    /// bear.
+    pub(crate) fn checked(mut self) -> Result<Self, ConfigError> {
+        self.validate()?;
+        self.clamp_durations();
+        Ok(self)
+    }
+
+    /// Checks each value against its bounds, and those that depend on each other.
     ///
     /// # Errors
-    /// [`ConfigError::Field`] or [`ConfigError::Env`] for the first that does not.
+    /// [`ConfigError::Field`] or [`ConfigError::Env`] for the first that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let restart = &self.restart;
-        let share = |value: f64| (0.0..1.0).contains(&value);
+        self.check("", &Bounds::NONE).map_err(|OutOfBounds { key, bounds }| {
+            let field = Self::fields().iter().find(|field| field.key == key);
+            let field = field.map(|field| field.key.as_str()).expect("its key is a field's");
+            ConfigError::Field { field, problem: format!("must be {bounds}") }
+        })?;
         let rules = [
-            ("workers", "must be from 1 to 65,535", (1..=65_535).contains(&self.workers)),
             ("worker", "must not be empty", !self.worker.is_empty()),
             ("min_ready", "must not be above workers", self.min_ready <= self.workers),
-            ("max_queue", "must be at least 1", self.max_queue >= 1),
-            ("call_timeout", "must not be 0", self.call_timeout != Some(Duration::ZERO)),
-            ("max_in_flight", "must be from 1 to 1,024", (1..=MAX_IN_FLIGHT).contains(&self.max_in_flight)),
-            ("max_concurrent", "must be at least 1", self.max_concurrent >= 1),
-            ("max_attempts", "must be at least 1", self.max_attempts >= 1),
-            ("start_timeout", "must not be 0", !self.start_timeout.is_zero()),
-            ("max_frame", "must be from 1 KiB to 4 GiB - 9", (1024..=MAX_FRAME).contains(&self.max_frame)),
-            ("restart.multiplier", "must be from 1 to 100", (1.0..=100.0).contains(&restart.multiplier)),
-            ("restart.jitter", "must be at least 0 and below 1", share(restart.jitter)),
-            ("restart.max", "must not be below restart.initial", restart.max >= restart.initial),
-            ("restart.within", "must not be 0", !restart.within.is_zero()),
-            ("restart.max_start_failures", "must be at least 1", restart.max_start_failures >= 1),
-            ("recycle.jitter", "must be at least 0 and below 1", share(self.recycle.jitter)),
-            ("recycle.max_calls", "must be at least 1", self.recycle.max_calls != Some(0)),
-            ("recycle.max_lifetime", "must not be 0", self.recycle.max_lifetime != Some(Duration::ZERO)),
-            ("recycle.max_rss", "must be at least 1", self.recycle.max_rss != Some(0)),
+            ("restart.max", "must not be below restart.initial", self.restart.max >= self.restart.initial),
         ];
         if let Some((field, problem, _)) = rules.into_iter().find(|(_, _, holds)| !holds) {
-            return Err(ConfigError::Field { field, problem });
+            return Err(ConfigError::Field { field, problem: problem.to_owned() });
         }
         let bad = |name: &str, value: &str| {
             name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') || is_reserved(name)
@@ -67,25 +60,30 @@ impl WorkerSource {
 mod tests {
     use std::time::Duration;
 
-    use crate::config::{ConfigError, PoolConfig, RecycleConfig, RestartConfig, WorkerSource};
+    use actix_pyproc_actors::duration;
+
+    use crate::config::{PoolConfig, RecycleConfig, RestartConfig, WorkerSource};
+    use crate::error::ConfigError;
+
+    #[test]
+    fn durations_beyond_the_clock_become_the_longest() {
+        let config = PoolConfig::default().call_timeout(Duration::MAX).kill_grace(Duration::MAX);
+        let config = config.restart(RestartConfig::default().hold(Duration::MAX)).checked();
+        let config = config.expect("a long duration is valid");
+        assert_eq!((config.call_timeout, config.kill_grace), (Some(duration::LONGEST), duration::LONGEST));
+        assert_eq!((config.restart.hold, config.stop_grace), (duration::LONGEST, Duration::from_secs(2)));
+    }
 
     #[test]
     fn values_that_make_no_sense_are_refused_by_name() {
-        let restart = |change: fn(&mut RestartConfig)| {
-            let mut config = PoolConfig::default();
-            change(&mut config.restart);
-            config
-        };
-        let recycle = |change: fn(&mut RecycleConfig)| {
-            let mut config = PoolConfig::default();
-            change(&mut config.recycle);
-            config
-        };
+        let restart = |restart: RestartConfig| PoolConfig::default().restart(restart);
+        let recycle = |recycle: RecycleConfig| PoolConfig::default().recycle(recycle);
+        let (restarts, recycles) = (RestartConfig::default, RecycleConfig::default);
         let default = PoolConfig::default;
         let rows = [
             ("workers", default().workers(0)),
             ("worker", PoolConfig::new("")),
-            ("worker", PoolConfig { worker: WorkerSource::Module { module: String::new() }, ..default() }),
+            ("worker", default().worker(WorkerSource::Module { module: String::new() })),
             ("min_ready", default().workers(2).min_ready(3)),
             ("max_queue", default().max_queue(0)),
             ("call_timeout", default().call_timeout(Duration::ZERO)),
@@ -94,15 +92,15 @@ mod tests {
             ("max_attempts", default().max_attempts(0)),
             ("start_timeout", default().start_timeout(Duration::ZERO)),
             ("max_frame", default().max_frame(10)),
-            ("restart.multiplier", restart(|r| r.multiplier = f64::NAN)),
-            ("restart.jitter", restart(|r| r.jitter = 1.0)),
-            ("restart.max", restart(|r| r.max = Duration::ZERO)),
-            ("restart.within", restart(|r| r.within = Duration::ZERO)),
-            ("restart.max_start_failures", restart(|r| r.max_start_failures = 0)),
-            ("recycle.jitter", recycle(|r| r.jitter = -0.1)),
-            ("recycle.max_calls", recycle(|r| r.max_calls = Some(0))),
-            ("recycle.max_lifetime", recycle(|r| r.max_lifetime = Some(Duration::ZERO))),
-            ("recycle.max_rss", recycle(|r| r.max_rss = Some(0))),
+            ("restart.multiplier", restart(restarts().multiplier(f64::NAN))),
+            ("restart.jitter", restart(restarts().jitter(1.0))),
+            ("restart.max", restart(restarts().max(Duration::ZERO))),
+            ("restart.within", restart(restarts().within(Duration::ZERO))),
+            ("restart.max_start_failures", restart(restarts().max_start_failures(0))),
+            ("recycle.jitter", recycle(recycles().jitter(-0.1))),
+            ("recycle.max_calls", recycle(recycles().max_calls(0))),
+            ("recycle.max_lifetime", recycle(recycles().max_lifetime(Duration::ZERO))),
+            ("recycle.max_rss", recycle(recycles().max_rss(0))),
         ];
         for (name, config) in rows {
             let error = config.validate().expect_err(name);

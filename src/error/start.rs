@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Exit;
-use crate::config::ConfigError;
+use crate::error::config::ConfigError;
 
 /// Why a worker did not start, and with it the pool.
 #[derive(Clone, Debug, thiserror::Error)]

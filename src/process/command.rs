@@ -93,7 +93,7 @@ impl Search {
     pub(super) fn of_host(config: &PoolConfig) -> Self {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
-            named: config.python.clone().or_else(|| variable("PYPROC_PYTHON").map(PathBuf::from)),
+            named: config.python_of_host(),
             virtual_env: variable("VIRTUAL_ENV").map(PathBuf::from),
             path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
         }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use actix_pyproc_actors::duration;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_process, pidfd_open,
@@ -50,7 +51,7 @@ struct Job {
 
 /// When a start that may take `limit` has taken too long. A limit beyond the clock is a century.
 pub(super) fn deadline(limit: Duration) -> Instant {
-    Instant::now() + limit.min(Duration::from_secs(100 * 365 * 24 * 3600))
+    Instant::now() + limit.min(duration::LONGEST)
 }
 
 impl Spawner {

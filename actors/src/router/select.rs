@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::SlotId;
+use crate::setting::Settable;
 
 /// How a worker is chosen among those that have room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,10 @@ pub enum Select {
     /// in turn.
     #[default]
     LeastLoaded,
+}
+
+impl Settable for Select {
+    const SCHEMA: &'static str = r#"{"enum": ["round-robin", "least-loaded"]}"#;
 }
 
 /// A worker that has room for a call.

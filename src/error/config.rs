@@ -1,4 +1,4 @@
-//! Why a configuration cannot be used.
+//! Why a configuration cannot be used. The main structure is [`ConfigError`].
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A field has a value that makes no sense.
+    /// A field has a value that it does not accept.
     #[error("{field} {problem}")]
     Field {
-        /// The field.
+        /// The field's key: `restart.max`.
         field: &'static str,
         /// What is wrong with its value.
-        problem: &'static str,
+        problem: String,
     },
     /// An environment variable of the workers has a name or a value that no process can have.
     #[error("env has {name:?}, which cannot be an environment variable of a worker")]
@@ -20,24 +20,24 @@ pub enum ConfigError {
         /// Its name.
         name: String,
     },
-    /// The text is not the TOML of a configuration.
+    /// The text is not TOML, or a value does not fit its key.
     #[error("read {}: {message}", place(path.as_ref(), None))]
     Toml {
-        /// The file that it is in, if it is in one.
+        /// The file, if the text is from one.
         path: Option<PathBuf>,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
-    /// The TOML has a key that there is none of.
+    /// The TOML has an unknown key.
     #[error("{}: unknown key `{key}`{}", place(path.as_ref(), Some(*line)), did_you_mean("`", nearest.as_ref()))]
     UnknownKey {
         /// The key, with its section: `restart.max`.
         key: String,
-        /// The known key that was probably meant.
+        /// The closest known key, if one is close.
         nearest: Option<String>,
-        /// The file that it is in, if it is in one.
+        /// The file, if the TOML is from one.
         path: Option<PathBuf>,
-        /// The line that it is in, from 1.
+        /// The key's line, from 1.
         line: usize,
     },
     /// The file cannot be read.
@@ -45,7 +45,7 @@ pub enum ConfigError {
     Read {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The value of a `PYPROC_…` variable does not fit its field.
@@ -61,7 +61,7 @@ pub enum ConfigError {
     UnknownVariable {
         /// The name of the variable.
         name: String,
-        /// The variable that was probably meant.
+        /// The closest known variable, if one is close.
         nearest: Option<String>,
     },
 }
