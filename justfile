@@ -1,6 +1,6 @@
-# What .ci/run runs, in parts.
+# The parts of .ci/run.
 
-# All that CI runs.
+# Everything that CI runs.
 ci:
     .ci/run
 
@@ -12,40 +12,41 @@ check:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
     if cargo deny --version >/dev/null 2>&1; then cargo deny check; fi
 
-# The tests of both crates and of the Python package.
+# The tests of all crates and of the Python package.
 test:
     cargo test
     python3 python_workers/run_tests.py
 
-# The benchmarks: all, those of one target, or a part of it: `just bench pool_call '1 KiB'`.
+# All benchmarks, those of one target, or a part of these: `just bench pool_call '1 KiB'`.
 bench TARGET="*" FILTER="":
     cargo bench --bench '{{TARGET}}' -- {{ if FILTER == "" { "" } else { quote(FILTER) } }}
 
-# All benchmarks, roughly, in under three minutes.
+# All benchmarks, roughly, in less than three minutes.
 bench-quick:
     PYPROC_BENCH_QUICK=1 cargo bench
 
-# What a call allocates, against benches/budget.toml.
+# Check the allocations of a call against benches/budget.toml.
 bench-budget:
     cargo bench --bench budget
 
-# All benchmarks, then docs/benchmarks.md and its plots.
+# Run all benchmarks, then write docs/benchmarks.md and its plots.
 bench-report:
     cargo bench
     cargo run --release --quiet --package pyproc-cli -- bench benches/workers/bench.py predict '{"value": 42}' --workers 2 \
         --concurrency 256 --seconds 5 --json > "${CARGO_TARGET_DIR:-target}/bench-report/cli.json"
     cargo bench --bench report -- --write
 
-# `pyproc serve` against mosec under wrk, in turn; needs wrk.
+# Compare `pyproc serve` with mosec under wrk; needs wrk.
 bench-gateway:
     cargo build --release --package pyproc-cli
     python3 benches/gateway/compare.py
 
-# Flame graphs of a part of the benchmarks: `just flame pool_concurrent 'least-loaded/1 workers/16 B/256'`.
+# Write flame graphs of a part of the benchmarks: `just flame pool_concurrent 'least-loaded/1 workers/16 B/256'`.
 flame TARGET FILTER="":
     cargo bench --bench '{{TARGET}}' -- --profile-time 10 {{ if FILTER == "" { "" } else { quote(FILTER) } }}
 
-# Every allocation of 50,000 calls, as dhat-heap.json for https://nnethercote.github.io/dh_view/dh_view.html.
+# Write every allocation of 50,000 calls to dhat-heap.json, for
+# https://nnethercote.github.io/dh_view/dh_view.html.
 heap:
     PYPROC_BENCH_HEAP=1 cargo bench --bench heap
 
@@ -53,11 +54,11 @@ heap:
 book:
     mdbook serve --open
 
-# The documentation, in a browser.
+# Open the documentation in a browser.
 doc:
     cargo doc --workspace --no-deps --all-features --open
 
-# The examples that CI runs too. Those with libraries install them on their first run.
+# Run the examples that CI runs. Those that need Python libraries install them on their first run.
 examples:
     for name in quickstart real_input actix_web chaos_test migrate_pyproc scikit_learn pandas web_service; do \
         cargo run --release --features http,fault-injection --example "$name" || exit; done

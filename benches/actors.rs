@@ -1,5 +1,5 @@
-//! Router and worker alone: what the actors cost a call when the process behind them answers at
-//! once.
+//! The cost of router and worker per call, with a process that answers at once. The main item is
+//! [`actors`].
 
 mod support;
 
@@ -28,7 +28,7 @@ use support::report::Report;
 #[global_allocator]
 static ALLOCATOR: support::alloc::Counting = support::alloc::Counting;
 
-/// A backend whose processes answer when they are next looked at.
+/// A backend whose processes answer when they are next polled.
 struct Instantly;
 
 struct Ask;
@@ -101,7 +101,7 @@ impl Backend for Instantly {
     fn unobserved(_: u32) {}
 }
 
-/// Calls that were sent, which are answers already.
+/// Sent calls; each is its own answer.
 #[derive(Default)]
 struct Answers {
     staged: VecDeque<CallId>,
@@ -159,7 +159,7 @@ impl Link<Instantly> for Answers {
     fn kill(&mut self, _: KillReason) {}
 }
 
-/// Lets `callers` make `calls` calls in all.
+/// Makes `calls` calls, divided among `callers`.
 async fn calls(router: &Addr<Router<Instantly>>, callers: u64, calls: u64) {
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
@@ -167,13 +167,13 @@ async fn calls(router: &Addr<Router<Instantly>>, callers: u64, calls: u64) {
             let share = calls / callers + u64::from(caller < calls % callers);
             actix_rt::spawn(async move {
                 for _ in 0..share {
-                    router.send(Ask).await.expect("the router lives").expect("the process answers");
+                    router.send(Ask).await.expect("the router runs").expect("the process answers");
                 }
             })
         })
         .collect();
     for task in tasks {
-        task.await.expect("a caller does not panic");
+        task.await.expect("callers do not panic");
     }
 }
 
@@ -226,7 +226,7 @@ async fn start(select: Select, workers: u32) -> (Addr<Router<Instantly>>, Addr<S
     let settings: Settings = settings(workers);
     let supervisor = Supervisor::start_with(backend, router.clone(), desks, settings);
     let ready = supervisor.send(AwaitReady::new(None)).await;
-    assert!(matches!(ready, Ok(Ok(()))), "all start at once");
+    assert!(matches!(ready, Ok(Ok(()))), "all workers start at once");
     (router, supervisor)
 }
 

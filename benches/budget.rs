@@ -1,5 +1,6 @@
-//! The guard: what a small call allocates in Rust, on the whole way and back, against
-//! `budget.toml`. It counts and does not time, so a busy machine does not change it.
+//! Checks the allocations of a small call in Rust, from argument to result, against `budget.toml`.
+//! It counts and does not time, so a busy machine does not matter. The main structure is
+//! [`Budget`].
 
 mod support;
 
@@ -15,7 +16,7 @@ use support::skipped;
 #[global_allocator]
 static ALLOCATOR: support::alloc::Counting = support::alloc::Counting;
 
-/// The most that one call may allocate, by the number of callers.
+/// The limits for one call, by the number of callers.
 #[derive(Deserialize)]
 struct Budget {
     callers: BTreeMap<String, Limit>,
@@ -37,8 +38,8 @@ fn main() -> ExitCode {
     let host = Host::workers(1);
     let mut kept = true;
     for (callers, limit) in &budget.callers {
-        let number = callers.parse().expect("a number of callers");
-        // How calls fall into batches is not the same each time; the least of a few is.
+        let number = callers.parse().expect("the key is a number of callers");
+        // The batches of calls vary from run to run; the minimum of a few runs does not.
         let (bytes, allocations) = (0..5)
             .map(|_| allocated_per_call(&host, &Work::predict(), number))
             .fold((f64::INFINITY, f64::INFINITY), |(bytes, count), per_call| {

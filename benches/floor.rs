@@ -1,5 +1,5 @@
-//! The figures of section 7 of the design, each beside its floor in the same run: the same worker,
-//! driven by a bare blocking program over the same wire.
+//! The main figures, each beside its floor in the same run. The floor is the same worker, driven by
+//! a bare blocking program over the same wire. The main item is [`main`].
 
 mod support;
 
@@ -26,7 +26,7 @@ fn main() {
     one_caller(&mut report, &floor, &host, "");
     busy_poll(&mut report, &floor);
     many_callers(&mut report, &floor, &host);
-    great_payload(&mut report, &mut floor, &host);
+    large_payload(&mut report, &mut floor, &host);
     allocations(&mut report, &host);
     drop((floor, host));
     scaling(&mut report, "wait 2 ms", &Work::microseconds("wait_us", 2000), 8);
@@ -38,7 +38,7 @@ fn add(report: &mut Report, id: &str, unit: [&'static str; 2], pair: &Pair, rati
     report.add(id, [(unit[0], pair.a), (unit[1], pair.b), ("ratio", ratio)]);
 }
 
-/// One call after the other. The ratio is floor / pool, for less is better.
+/// The latency of one caller. The ratio is floor / pool, because less is better.
 fn one_caller(report: &mut Report, floor: &Floor, host: &Host, suffix: &str) {
     let mut client = floor.client("predict", Codec::Json, PREDICT);
     let work = Work::predict();
@@ -55,7 +55,7 @@ fn one_caller(report: &mut Report, floor: &Floor, host: &Host, suffix: &str) {
     }
 }
 
-/// The same with a worker that spins before it sleeps.
+/// The latency of one caller if the worker polls its socket before it sleeps.
 fn busy_poll(report: &mut Report, floor: &Floor) {
     let host = Host::start(|config| config.workers(1).busy_poll(Duration::from_micros(200)));
     one_caller(report, floor, &host, ", busy_poll 200 us");
@@ -74,7 +74,7 @@ fn many_callers(report: &mut Report, floor: &Floor, host: &Host) {
     }
 }
 
-fn great_payload(report: &mut Report, floor: &mut Floor, host: &Host) {
+fn large_payload(report: &mut Report, floor: &mut Floor, host: &Host) {
     for (label, size) in [("64 KiB", 64 << 10), ("1 MiB", 1 << 20), ("16 MiB", 16 << 20)] {
         let payload = vec![b'x'; size];
         let work = Work::echo(Codec::Bytes, size);
@@ -96,7 +96,7 @@ fn allocations(report: &mut Report, host: &Host) {
     }
 }
 
-/// What `workers` workers do in a second against one.
+/// The throughput of `workers` workers against that of one.
 fn scaling(report: &mut Report, name: &str, work: &Work, workers: usize) {
     let (one, many) = (Host::workers(1), Host::workers(workers));
     let per_second =

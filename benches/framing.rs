@@ -1,4 +1,4 @@
-//! Frames alone: bytes to frames and back.
+//! Encoding and decoding of frames, without a socket. The main item is [`framing`].
 
 mod support;
 

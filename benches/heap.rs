@@ -1,5 +1,5 @@
-//! A heap profile of the pool under load: `dhat-heap.json`, for
-//! <https://nnethercote.github.io/dh_view/dh_view.html>.
+//! Writes a heap profile of the pool under load to `dhat-heap.json`, for
+//! <https://nnethercote.github.io/dh_view/dh_view.html>. The main item is [`main`].
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::skipped;
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 fn main() {
-    // It is only wanted by name: the profile is written where one stands.
+    // The profile goes to the current directory, so it is written only on request.
     if skipped("heap") || std::env::var_os("PYPROC_BENCH_HEAP").is_none() {
         return;
     }

@@ -1,4 +1,5 @@
-//! How long a pool takes to start, and to be whole again after a crash.
+//! The time that a pool takes to start, to reload, and to recover from a crash. The main item is
+//! [`launch`].
 
 mod support;
 
@@ -11,7 +12,7 @@ use support::profile::criterion;
 use support::report::Report;
 use support::sample::Sample;
 
-/// Runs a bench of single events, and tells how long they took.
+/// Benches a single event, and reports how long it took.
 fn bench(criterion: &mut Criterion, report: &mut Report, id: &str, mut event: impl FnMut() -> Duration) {
     let mut all = Sample::new();
     let mut group = criterion.benchmark_group("launch");

@@ -1,6 +1,6 @@
-//! Short calls among long ones: 95 % take 50 µs, 5 % take 20 ms, on 4 workers. How long the short
-//! ones wait under late binding, under a fixed pipeline of 64 calls a worker, and with one call at
-//! a time.
+//! The latency of short calls among long ones: 95 % take 50 µs and 5 % take 20 ms, on 4 workers. It
+//! compares late binding with a fixed pipeline of 64 calls per worker, and with one call at a time.
+//! The main item is [`main`].
 
 mod support;
 
@@ -20,10 +20,10 @@ static ALLOCATOR: support::alloc::Counting = support::alloc::Counting;
 const WORKERS: usize = 4;
 const SHORT: Duration = Duration::from_micros(50);
 const LONG: Duration = Duration::from_millis(20);
-/// One call of so many is long.
+/// One call in this many is long.
 const LONG_EVERY: u32 = 20;
 
-/// How much is put on a worker's socket.
+/// How many calls the pool sends to a worker in advance.
 #[derive(Clone, Copy)]
 struct Policy {
     name: &'static str,
@@ -33,7 +33,7 @@ struct Policy {
 const POLICIES: [Policy; 4] = [
     Policy { name: "late binding", configure: |config| config },
     Policy { name: "one at a time", configure: |config| config.max_in_flight(1) },
-    // With a budget that is never spent nothing is taken back either.
+    // With a budget that is never spent, the pool takes back no call.
     Policy {
         name: "pipeline of 64, least-loaded",
         configure: |config| config.max_in_flight(64).pipeline_budget(Duration::from_secs(3600)),
@@ -69,7 +69,7 @@ fn main() {
     }
 }
 
-/// The short calls of each policy, measured in turn.
+/// The short calls under each policy, measured in turn.
 fn in_turn(hosts: &[Host], measure: impl Fn(&Host) -> Sample) -> Vec<Sample> {
     let mut samples: Vec<Sample> = hosts.iter().map(|_| Sample::new()).collect();
     for _ in 0..full_or_quick(3, 1) {
@@ -92,12 +92,12 @@ fn turn() -> Duration {
 }
 
 fn works() -> (Work, Work) {
-    let us = |time: Duration| u64::try_from(time.as_micros()).expect("it is short");
+    let us = |time: Duration| u64::try_from(time.as_micros()).expect("the time is short");
     (Work::microseconds("burn_us", us(SHORT)), Work::microseconds("wait_us", us(LONG)))
 }
 
-/// Calls come at random times, as many as make this share of what the workers can do. Whoever waits
-/// does not keep others from coming.
+/// An open loop: calls arrive at random times, at a rate that uses this share of the workers.
+/// Waiting calls do not delay later ones.
 fn open_loop(host: &Host, load: f64) -> Sample {
     let mean = (SHORT * (LONG_EVERY - 1) + LONG) / LONG_EVERY;
     let between = mean.as_secs_f64() / WORKERS as f64 / load;
@@ -115,7 +115,7 @@ fn open_loop(host: &Host, load: f64) -> Sample {
             let (pool, sample) = (host.pool.clone(), Rc::clone(&sample));
             tasks.push(actix_rt::spawn(async move {
                 let sent = Instant::now();
-                let reply = pool.request(work.call()).await.expect("the worker of the benches answers");
+                let reply = pool.request(work.call()).await.expect("the benches' worker answers");
                 work.read(&reply);
                 if !is_long {
                     sample.borrow_mut().record(sent.elapsed());
@@ -124,13 +124,13 @@ fn open_loop(host: &Host, load: f64) -> Sample {
             due += Duration::from_secs_f64(-(1.0 - random.f64()).ln() * between);
         }
         for task in tasks {
-            task.await.expect("a caller does not panic");
+            task.await.expect("callers do not panic");
         }
     });
     sample.replace(Sample::new()).end(start.elapsed())
 }
 
-/// Callers make one call after the other: whatever the policy, they fill the workers.
+/// A closed loop: each caller makes one call after the other, which keeps all workers busy.
 fn closed_loop(host: &Host, callers: usize) -> Sample {
     let (short, long) = works();
     let sample = Rc::new(RefCell::new(Sample::new()));
@@ -147,7 +147,7 @@ fn closed_loop(host: &Host, callers: usize) -> Sample {
                     random.set(dice.u64(..));
                     let work = if is_long { &long } else { &short };
                     let sent = Instant::now();
-                    let reply = pool.request(work.call()).await.expect("the worker of the benches answers");
+                    let reply = pool.request(work.call()).await.expect("the benches' worker answers");
                     work.read(&reply);
                     if !is_long {
                         sample.borrow_mut().record(sent.elapsed());
@@ -157,7 +157,7 @@ fn closed_loop(host: &Host, callers: usize) -> Sample {
         };
         let tasks: Vec<_> = (0..callers).map(|_| actix_rt::spawn(caller())).collect();
         for task in tasks {
-            task.await.expect("a caller does not panic");
+            task.await.expect("callers do not panic");
         }
     });
     sample.replace(Sample::new()).end(start.elapsed())

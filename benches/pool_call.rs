@@ -1,4 +1,5 @@
-//! One caller, one worker: what a call takes, by size and codec.
+//! The latency of a call with one caller and one worker, by size and codec. The main item is
+//! [`pool_call`].
 
 mod support;
 

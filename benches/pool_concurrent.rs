@@ -1,4 +1,5 @@
-//! Many callers: calls a second and latency, by workers, callers, size and selection.
+//! Throughput and latency of many callers, by workers, callers, size and selection. The main item
+//! is [`pool_concurrent`].
 
 mod support;
 

@@ -1,6 +1,6 @@
-//! Our wire beside JSON-RPC, XML-RPC, MessagePack-RPC and the envelope of the Go project pyproc:
-//! real Python servers on Unix sockets, and for each the least client that encodes, decodes and
-//! checks.
+//! Compares our wire with JSON-RPC, XML-RPC, MessagePack-RPC and the envelope of pyproc, the Go
+//! project. Each has a real Python server on a Unix socket, and a minimal client that encodes,
+//! decodes and checks. The main structure is [`Peer`].
 
 mod rpc;
 mod support;
@@ -20,18 +20,18 @@ use support::{PREDICT, rounds, turn};
 #[global_allocator]
 static ALLOCATOR: support::alloc::Counting = support::alloc::Counting;
 
-/// One of those that are compared.
+/// A protocol in the comparison.
 struct Peer {
     name: &'static str,
     pids: Vec<u32>,
-    /// Runs this many callers.
+    /// Measures this many callers.
     run: Box<dyn FnMut(usize, Until) -> Sample>,
-    /// The bytes of a request and of its reply.
+    /// The sizes of a request and of its reply, in bytes.
     wire: [f64; 2],
 }
 
 impl Peer {
-    /// One connection, on which the calls of all callers are under way together.
+    /// One connection that carries the calls of all callers.
     fn pipelined<P: Protocol + 'static>(name: &'static str, mut client: Client<P>, pids: Vec<u32>) -> Self {
         let calls = client.run(1, Until::Calls(100)).calls() as f64;
         let wire = [client.traffic.sent as f64 / calls, client.traffic.received as f64 / calls];
@@ -49,7 +49,7 @@ impl Peer {
         peer
     }
 
-    /// HTTP answers one call at a time on a connection, so each caller has its own, and a thread.
+    /// HTTP answers one call at a time, so each caller has its own connection and thread.
     fn xml_rpc(server: Server) -> Self {
         let mut first = Client::new(server.connect(), XmlRpc);
         let calls = first.run(1, Until::Calls(100)).calls() as f64;
@@ -68,7 +68,7 @@ impl Peer {
                     .iter_mut()
                     .map(|client| scope.spawn(move || client.run(1, until)))
                     .collect();
-                threads.into_iter().map(|thread| thread.join().expect("a client does not panic")).collect()
+                threads.into_iter().map(|thread| thread.join().expect("clients do not panic")).collect()
             });
             let mut all = Sample::new();
             samples.iter().for_each(|sample| all.extend(sample));
@@ -126,7 +126,7 @@ fn rpc_comparison(criterion: &mut Criterion) {
     }
 }
 
-/// All in turn, again and again, so that what else the machine does meets all.
+/// Measures all in turn, several times, so that other load on the machine affects all alike.
 fn in_turn(peers: &mut [Peer]) {
     let mut report = Report::new("rpc_comparison");
     for (callers, cores) in [(1, Cores::Free), (1, Cores::Shared), (64, Cores::Free)] {

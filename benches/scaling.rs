@@ -1,4 +1,5 @@
-//! What more workers bring: to work that waits, and to work that computes.
+//! Throughput by the number of workers, for work that waits and work that computes. The main item
+//! is [`scaling`].
 
 mod support;
 

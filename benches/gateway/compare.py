@@ -1,6 +1,6 @@
-"""Requests per second of `pyproc serve` and of mosec, in turn, under `wrk -c64`: `just bench-gateway`.
+"""Compares the requests per second of `pyproc serve` and mosec under `wrk -c64`: `just bench-gateway`.
 
-Needs wrk and the release build of pyproc. mosec is installed into a virtual environment on the first run.
+It needs wrk and the release build of pyproc. The first run installs mosec into a virtual environment.
 """
 
 import json
@@ -49,7 +49,7 @@ def servers():
 
 
 def until_it_answers(url):
-    """Wait for the right answer; a server that does not give it in 30 s fails the run."""
+    """Wait up to 30 s for the right answer; then fail the run."""
     limit = time.monotonic() + 30
     while True:
         request = urllib.request.Request(url, BODY.encode(), {"Content-Type": "application/json"})
@@ -64,13 +64,13 @@ def until_it_answers(url):
 
 
 def measure(url, script):
-    """Return calls/s and the median in ms."""
+    """Return calls/s and the median latency in ms."""
     command = ["wrk", "-t1", "-c64", "-d%ds" % SECONDS, "--latency", "-s", script, url]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in said:
-        sys.exit(said)
-    median, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)\b", said).groups()
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]), float(median) * DURATIONS[unit]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    if "Non-2xx" in output:
+        sys.exit(output)
+    median, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)\b", output).groups()
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]), float(median) * DURATIONS[unit]
 
 
 def main():
@@ -98,8 +98,8 @@ def main():
     for name, (_, passes) in results.items():
         rates, times = zip(*passes)
         medians.append(statistics.median(rates))
-        said = " · ".join("{:,.0f}".format(round(rate, -2)) for rate in rates)
-        print("| %s | %s | %s | %.2f–%.2f ms |" % (name, said, "{:,.0f}".format(round(medians[-1], -2)), min(times), max(times)))
+        rates_text = " · ".join("{:,.0f}".format(round(rate, -2)) for rate in rates)
+        print("| %s | %s | %s | %.2f–%.2f ms |" % (name, rates_text, "{:,.0f}".format(round(medians[-1], -2)), min(times), max(times)))
     print("\nratio of the medians: %.1f, on %d cores" % (medians[0] / medians[1], os.cpu_count()))
 
 

@@ -1,4 +1,4 @@
-"""The function of bench.py as a mosec service, with two workers."""
+"""The `predict` of bench.py as a mosec service with two workers."""
 
 from mosec import Server, Worker
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::support::flow::Protocol;
 use crate::support::machine;
 
-/// A Python server of `python_workers/servers`. It leaves when its standard input ends.
+/// A Python server of `python_workers/servers`. It exits when its standard input ends.
 pub(crate) struct Server {
     child: Child,
     socket: PathBuf,
@@ -31,8 +31,8 @@ impl Server {
         command.arg(script).arg(&socket).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the interpreter starts");
         let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("the server speaks");
+        let stdout = child.stdout.take().expect("standard output is a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("the server prints a line");
         assert_eq!(line, "listening\n");
         Self { child, socket, _directory: directory }
     }
@@ -53,7 +53,7 @@ impl Drop for Server {
     }
 }
 
-/// The interpreter of a virtual environment that has msgpack, which is made if it is not there.
+/// The interpreter of a virtual environment with msgpack, which is created if necessary.
 pub(crate) fn python_with_msgpack() -> Option<PathBuf> {
     let directory = machine::target().join("bench-venv");
     let python = directory.join("bin/python");
@@ -85,7 +85,7 @@ fn check(prediction: &Prediction) {
     assert_eq!(prediction.result, 84);
 }
 
-/// JSON-RPC 2.0, an object a line.
+/// JSON-RPC 2.0, one object per line.
 #[derive(Default)]
 pub(crate) struct JsonRpc {
     id: u64,
@@ -102,7 +102,7 @@ impl Protocol for JsonRpc {
         }
         self.id += 1;
         let request = Request { jsonrpc: "2.0", id: self.id, method: "predict", params: INPUT };
-        serde_json::to_writer(&mut *out, &request).expect("it has a JSON");
+        serde_json::to_writer(&mut *out, &request).expect("the value can be encoded");
         out.push(b'\n');
     }
 
@@ -138,8 +138,8 @@ impl Protocol for Envelope {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
         let request = Request { id: self.id, method: "predict", body: INPUT };
-        serde_json::to_writer(&mut *out, &request).expect("it has a JSON");
-        let length = u32::try_from(out.len() - start - 4).expect("it is short");
+        serde_json::to_writer(&mut *out, &request).expect("the value can be encoded");
+        let length = u32::try_from(out.len() - start - 4).expect("the request is short");
         out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 
@@ -170,15 +170,15 @@ impl Protocol for MsgpackRpc {
         let request = (0, self.id, "predict", [INPUT]);
         request
             .serialize(&mut rmp_serde::Serializer::new(out).with_struct_map())
-            .expect("it has a MessagePack");
+            .expect("the value can be encoded");
     }
 
     fn reply(&mut self, input: &[u8]) -> Option<usize> {
         let mut cursor = Cursor::new(input);
-        // What is not whole cannot be decoded; nothing here is ever wrong in another way.
+        // Decoding fails only if the reply is incomplete: the server sends nothing invalid.
         let (_, _, (), prediction): (u8, u32, (), Prediction) = rmp_serde::from_read(&mut cursor).ok()?;
         check(&prediction);
-        Some(usize::try_from(cursor.position()).expect("it is within the input"))
+        Some(usize::try_from(cursor.position()).expect("the position is within the input"))
     }
 }
 
@@ -194,7 +194,8 @@ impl Protocol for XmlRpc {
         );
         let length = body.len();
         let head = "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n";
-        write!(out, "{head}Content-Length: {length}\r\n\r\n{body}").expect("memory takes all");
+        write!(out, "{head}Content-Length: {length}\r\n\r\n{body}")
+            .expect("writing to a vector does not fail");
     }
 
     fn reply(&mut self, input: &[u8]) -> Option<usize> {
@@ -202,7 +203,7 @@ impl Protocol for XmlRpc {
         let head = text.find("\r\n\r\n")? + 4;
         let length = text[..head].lines().find_map(|line| line.strip_prefix("Content-length: "));
         let length: usize =
-            length.and_then(|digits| digits.parse().ok()).expect("the server tells the length");
+            length.and_then(|digits| digits.parse().ok()).expect("the server sends the length");
         let body = text.get(head..head + length)?;
         let (_, rest) = body.split_once("<name>result</name>\n<value><int>").expect("a result");
         let (number, _) = rest.split_once('<').expect("the number ends");

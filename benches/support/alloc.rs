@@ -1,4 +1,4 @@
-//! What is allocated, counted. The main structure is [`Counting`].
+//! Counts allocations. The main structure is [`Counting`].
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -8,17 +8,17 @@ static ON: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// The system's allocator, which counts while [`counted`] runs; else it costs one load of a flag.
+/// The system's allocator. It counts while [`counted`] runs; otherwise it costs one load of a flag.
 pub(crate) struct Counting;
 
-/// What was allocated.
+/// The number and size of allocations.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allocated {
     pub(crate) count: u64,
     pub(crate) bytes: u64,
 }
 
-/// Does something, and counts what all threads of this process allocate meanwhile.
+/// Runs `body`, and counts what all threads of this process allocate meanwhile.
 pub(crate) fn counted<T>(body: impl FnOnce() -> T) -> (T, Allocated) {
     let before = read();
     ON.store(true, Relaxed);
@@ -39,7 +39,7 @@ fn count(size: usize) {
     }
 }
 
-// SAFETY: every call is handed to the system's allocator as it came.
+// SAFETY: every call is forwarded to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
@@ -52,7 +52,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As much as a new allocation: it may have moved.
+        // Counts as a new allocation, because the memory may have moved.
         count(size);
         unsafe { System.realloc(pointer, layout, size) }
     }

@@ -26,7 +26,7 @@ const SLOTS: u32 = 1024;
 const BOOTSTRAP: &str =
     "import sys; sys.path.insert(0, sys.argv.pop()); from pyproc_worker._main import main; main()";
 
-/// A worker process, and nothing between it and the measurement but the socket.
+/// A worker process with only a socket between it and the measurement.
 pub(crate) struct Floor {
     child: Child,
     socket: UnixStream,
@@ -34,11 +34,11 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// Starts the worker script, and waits until it serves.
+    /// Starts the worker, and waits until it is ready.
     pub(crate) fn start(script: &Path) -> Self {
         let (host, worker) = UnixStream::pair().expect("a socket pair");
         for end in [&host, &worker] {
-            // As the pool does. The system may refuse more than its limit.
+            // As the pool does. The system may reject a size above its limit.
             if sockopt::set_socket_send_buffer_size_force(end, 1 << 20).is_err() {
                 let _ = sockopt::set_socket_send_buffer_size(end, 1 << 20);
             }
@@ -47,7 +47,7 @@ impl Floor {
             File::from(rustix::fs::memfd_create("bench-table", MemfdFlags::empty()).expect("a memfd"));
         table.write_all(b"PYP1").expect("memory to write to");
         table.set_len(64 + 10 * u64::from(SLOTS)).expect("memory to grow");
-        let null: OwnedFd = File::create("/dev/null").expect("it is always there").into();
+        let null: OwnedFd = File::create("/dev/null").expect("/dev/null always exists").into();
         let mut command = Command::new(machine::python());
         command.args(["-c", BOOTSTRAP]).arg(machine::python_workers()).stdin(Stdio::null());
         inherit(&mut command, "PYPROC_SOCKET_FD", &worker);
@@ -77,7 +77,7 @@ impl Floor {
             faults: false,
             fault: None,
         };
-        let hello = serde_json::to_vec(&hello).expect("it has a JSON");
+        let hello = serde_json::to_vec(&hello).expect("Hello can be encoded");
         let frame = encoded(Header::control(Kind::Hello, 1), &hello);
         self.socket.write_all(&frame).expect("the worker reads");
         let welcome = self.read_frame();
@@ -91,7 +91,7 @@ impl Floor {
     fn read_frame(&mut self) -> (u8, Vec<u8>) {
         let mut head = [0; HEADER_LEN];
         self.socket.read_exact(&mut head).expect("the worker answers");
-        let mut payload = vec![0; reply_len(&head).expect("the length is there") - HEADER_LEN];
+        let mut payload = vec![0; reply_len(&head).expect("the header has the length") - HEADER_LEN];
         self.socket.read_exact(&mut payload).expect("the worker answers");
         (head[4], payload)
     }
@@ -103,7 +103,7 @@ impl Floor {
     fn function(&self, name: &str) -> u16 {
         let index =
             self.functions.iter().position(|function| function == name).expect("the worker exposes it");
-        u16::try_from(index).expect("there are few")
+        u16::try_from(index).expect("there are few functions")
     }
 
     /// A client that keeps calls of `function` in flight.
@@ -111,11 +111,11 @@ impl Floor {
         let header =
             |call| Header { kind: Kind::Call, codec: codec as u8, function: self.function(function), call };
         let frames: Vec<Vec<u8>> = (0..SLOTS).map(|call| encoded(header(call), payload)).collect();
-        let socket = self.socket.try_clone().expect("a socket can have a second name");
+        let socket = self.socket.try_clone().expect("the descriptor can be duplicated");
         Client::new(socket, Wire { frames, next: 0 })
     }
 
-    /// Sends one payload of bytes after the other to `echo`, and takes each back.
+    /// Sends a payload of bytes to `echo` again and again, and reads each reply.
     pub(crate) fn echo(&mut self, payload: &[u8], until: Until) -> Sample {
         let header =
             Header { kind: Kind::Call, codec: Codec::Bytes as u8, function: self.function("echo"), call: 0 };
@@ -138,13 +138,13 @@ impl Floor {
 
 impl Drop for Floor {
     fn drop(&mut self) {
-        // The end of the socket ends the worker.
+        // The worker exits when its socket ends.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         let _ = self.child.wait();
     }
 }
 
-/// Our own wire: frames that were encoded before.
+/// Our own wire, with frames encoded in advance.
 pub(crate) struct Wire {
     frames: Vec<Vec<u8>>,
     next: usize,

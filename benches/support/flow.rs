@@ -1,5 +1,5 @@
-//! Requests and replies over one blocking socket: the least that a client can do. The main item is
-//! [`Protocol`].
+//! A minimal client: requests and replies over one blocking socket. The main items are [`Protocol`]
+//! and [`Client`].
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -7,24 +7,24 @@ use std::time::Instant;
 
 use super::sample::{Sample, Until};
 
-/// How a call of `predict` looks on a socket.
+/// The encoding of a call of `predict`.
 pub(crate) trait Protocol {
     /// Appends a request.
     fn request(&mut self, out: &mut Vec<u8>);
 
-    /// The length of the reply that `input` starts with, once it is whole; a client checks and
-    /// decodes it.
+    /// Decodes and checks the reply at the start of `input`, and returns its length; `None` if it
+    /// is incomplete.
     fn reply(&mut self, input: &[u8]) -> Option<usize>;
 }
 
-/// What a stream has cost.
+/// The bytes on a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) sent: u64,
     pub(crate) received: u64,
 }
 
-/// A client of one connection, with one buffer each way.
+/// A client with one connection, and one buffer for each direction.
 pub(crate) struct Client<P> {
     protocol: P,
     socket: UnixStream,
@@ -42,8 +42,8 @@ impl<P: Protocol> Client<P> {
         Self { protocol, socket, output, input, filled: 0, traffic: Traffic::default() }
     }
 
-    /// Keeps `window` calls in flight: each read is answered with one write of as many requests as
-    /// it brought replies.
+    /// Keeps `window` calls in flight: after each read, one write sends as many requests as the
+    /// read brought replies.
     pub(crate) fn run(&mut self, window: usize, until: Until) -> Sample {
         let mut sample = Sample::new();
         let mut sent = std::collections::VecDeque::with_capacity(window);
@@ -59,7 +59,7 @@ impl<P: Protocol> Client<P> {
             }
             done += answered as u64;
             if !until.is_over(done, start, now) {
-                // The clock starts before the write, as it does for a caller.
+                // The clock starts before the write, as for a caller.
                 sent.extend(std::iter::repeat_n(now, answered));
                 self.send(answered);
             }
@@ -76,10 +76,10 @@ impl<P: Protocol> Client<P> {
         self.traffic.sent += self.output.len() as u64;
     }
 
-    /// Waits for one read, and says how many replies are whole by it.
+    /// Reads once, and returns how many replies are complete.
     fn receive(&mut self) -> usize {
         let read = self.socket.read(&mut self.input[self.filled..]).expect("the server answers");
-        assert!(read > 0, "the server has gone");
+        assert!(read > 0, "the server closed the connection");
         self.traffic.received += read as u64;
         self.filled += read;
         let (mut start, mut count) = (0, 0);

@@ -1,4 +1,5 @@
-//! The machine, and which of its cores are used. The main structure is [`Machine`].
+//! The machine, and the cores that a measurement uses. The main structures are [`Machine`] and
+//! [`Cores`].
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,7 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
-/// What the figures were taken on.
+/// The machine of the measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
@@ -16,7 +17,7 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) python: String,
     pub(crate) rustc: String,
-    /// The share of the cores that others used before the bench began.
+    /// The share of the cores that other processes used before the bench started.
     pub(crate) used_by_others: f64,
 }
 
@@ -36,15 +37,14 @@ impl Machine {
     }
 }
 
-/// The share of all cores' time that is used, looked at for so long. A load average would count the
-/// bench before.
+/// The share of all cores' time that is used during `look`. A load average would include the
+/// previous bench.
 fn used(look: Duration) -> f64 {
     let times = || -> Option<(f64, f64)> {
         let stat = std::fs::read_to_string("/proc/stat").ok()?;
         let ticks: Vec<f64> =
             stat.lines().next()?.split_whitespace().filter_map(|field| field.parse().ok()).collect();
-        // user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in the first
-        // two.
+        // user, nice, system, idle, iowait, irq, softirq, steal; the first two include guests.
         let all: f64 = ticks.iter().take(8).sum();
         Some((all, ticks.get(3)? + ticks.get(4)?))
     };
@@ -60,7 +60,7 @@ fn output(program: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output).trim().to_owned()
 }
 
-/// The interpreter that the pool takes by default.
+/// The pool's default interpreter.
 pub(crate) fn python() -> PathBuf {
     std::env::var_os("PYPROC_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
 }
@@ -69,30 +69,30 @@ pub(crate) fn python_workers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../python_workers")
 }
 
-/// The worker of the benches.
+/// The benches' worker.
 pub(crate) fn worker() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workers/bench.py")
 }
 
-/// Where reports and the virtual environment are.
+/// The directory of the reports and of the virtual environment.
 pub(crate) fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))
 }
 
-/// Which cores host and worker may use.
+/// The cores that host and worker may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cores {
-    /// Any.
+    /// Any core.
     Free,
-    /// Both the first one.
+    /// The first core for both.
     Shared,
-    /// The host the first one, the worker the second.
+    /// The first core for the host, the second for the worker.
     Apart,
 }
 
 impl Cores {
-    /// The modes that this machine has cores for.
+    /// The modes for which this machine has enough cores.
     pub(crate) fn all() -> Vec<Self> {
         let cores = allowed().len();
         [Self::Free, Self::Shared, Self::Apart].into_iter().filter(|mode| cores >= mode.needed()).collect()
@@ -113,8 +113,8 @@ impl Cores {
         }
     }
 
-    /// Does something with this thread and these processes where the mode has them, then lets them
-    /// go anywhere.
+    /// Runs `body` with this thread and these processes pinned to the cores of the mode, then
+    /// unpins them.
     pub(crate) fn during<T>(self, workers: &[u32], body: impl FnOnce() -> T) -> T {
         let all = allowed();
         let worker = if self == Self::Apart { 1 } else { 0 };
@@ -132,13 +132,14 @@ impl Cores {
 }
 
 fn allowed() -> Vec<usize> {
-    let set = sched_getaffinity(None).expect("a thread may ask for its own cores");
+    let set = sched_getaffinity(None).expect("a thread can read its own affinity");
     (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect()
 }
 
 fn pin(pid: Option<u32>, cores: &[usize]) {
-    let pid = pid.map(|pid| Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("it is not 0"));
+    let pid = pid
+        .map(|pid| Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a process id is not 0"));
     let mut set = CpuSet::new();
     cores.iter().for_each(|&core| set.set(core));
-    sched_setaffinity(pid, &set).expect("the cores are there");
+    sched_setaffinity(pid, &set).expect("the cores exist");
 }

@@ -1,4 +1,4 @@
-//! What the benches have in common. The main structure is [`report::Report`].
+//! Shared support of the benches. The main structure is [`report::Report`].
 #![allow(dead_code, reason = "each bench uses its part")]
 
 pub(crate) mod alloc;
@@ -12,20 +12,19 @@ pub(crate) mod sample;
 
 use std::time::Duration;
 
-/// Whether short runs are wanted: in CI (`PYPROC_BENCH_QUICK`), and whenever `cargo bench` is not
-/// what runs us.
+/// Whether runs are short: with `PYPROC_BENCH_QUICK`, as in CI, and without `cargo bench`.
 pub(crate) fn quick() -> bool {
     std::env::var_os("PYPROC_BENCH_QUICK").is_some_and(|value| value != "0")
         || !std::env::args().any(|argument| argument == "--bench")
 }
 
-/// One of two, by whether short runs are wanted.
+/// One of two values, for full or short runs.
 pub(crate) fn full_or_quick<T>(full: T, short: T) -> T {
     if quick() { short } else { full }
 }
 
-/// Whether a bench of our own is not wanted: others were asked for by name, or only a list of tests
-/// is, of which it has none.
+/// Whether to skip a bench without criterion: the filter does not name it, or only a list of tests
+/// is requested.
 pub(crate) fn skipped(name: &str) -> bool {
     let mut words = std::env::args().skip(1);
     let names = || std::env::args().skip(1).filter(|word| !word.starts_with('-'));
@@ -33,15 +32,15 @@ pub(crate) fn skipped(name: &str) -> bool {
         || (names().next().is_some() && !names().any(|wanted| name.contains(&wanted)))
 }
 
-/// How long one measurement takes that is repeated and compared with another.
+/// The length of one turn of a side-by-side measurement.
 pub(crate) fn turn() -> Duration {
     Duration::from_millis(full_or_quick(600, 80))
 }
 
-/// How often such a pair of measurements is repeated.
+/// The number of rounds of a side-by-side measurement.
 pub(crate) fn rounds() -> usize {
     full_or_quick(9, 3)
 }
 
-/// The argument of section 7 of the design: `predict({"value": 42})`.
+/// The argument of `predict`.
 pub(crate) const PREDICT: &[u8] = br#"{"value":42}"#;

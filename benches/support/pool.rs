@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::machine;
 use super::sample::{Sample, Until};
 
-/// A pool on an arbiter, which is this thread.
+/// A pool on this thread, which is an arbiter.
 pub(crate) struct Host {
     system: SystemRunner,
     pub(crate) pool: Pool,
 }
 
-/// How calls are made, and what is done with their replies.
+/// A kind of call: how it is made, and how its reply is read.
 #[derive(Clone)]
 pub(crate) struct Work {
     make: Rc<dyn Fn() -> Call>,
@@ -28,11 +28,11 @@ pub(crate) struct Work {
 }
 
 impl Host {
-    /// Starts a pool of the worker of the benches.
+    /// Starts a pool with the benches' worker.
     pub(crate) fn start(configure: impl FnOnce(PoolConfig) -> PoolConfig) -> Self {
         let system = actix_rt::System::new();
         let config = configure(PoolConfig::new(machine::worker()).workers(1));
-        let pool = system.block_on(Pool::start(config)).expect("the worker of the benches starts");
+        let pool = system.block_on(Pool::start(config)).expect("the benches' worker starts");
         Self { system, pool }
     }
 
@@ -44,12 +44,12 @@ impl Host {
         self.system.block_on(future)
     }
 
-    /// Lets `callers` make one call after the other.
+    /// Runs `callers`, each of which makes one call after the other.
     pub(crate) fn run(&self, work: &Work, callers: usize, until: Until) -> Sample {
         self.run_into(Sample::new(), work, callers, until)
     }
 
-    /// As [`Host::run`], with a sample that is there already.
+    /// As [`Host::run`], with an existing sample.
     pub(crate) fn run_into(&self, sample: Sample, work: &Work, callers: usize, until: Until) -> Sample {
         self.block_on(work.closed_loop(&self.pool, callers, until, sample))
     }
@@ -58,7 +58,7 @@ impl Host {
         self.block_on(self.pool.status()).slots.iter().filter_map(|slot| slot.pid).collect()
     }
 
-    /// The resident memory of the greatest worker, in bytes.
+    /// The largest resident memory of a worker, in bytes.
     pub(crate) fn worker_rss(&self) -> u64 {
         let status = self.block_on(self.pool.status());
         status.slots.iter().filter_map(|slot| slot.rss_bytes).max().unwrap_or_default()
@@ -88,7 +88,7 @@ impl Work {
             result: u64,
         }
         Self::new(
-            || Call::json("predict", &Input { value: 42 }).expect("it has a JSON"),
+            || Call::json("predict", &Input { value: 42 }).expect("the value can be encoded"),
             |reply| {
                 let prediction: Prediction = reply.json().expect("a prediction");
                 assert_eq!(prediction.result, 84);
@@ -101,11 +101,11 @@ impl Work {
         let text = "x".repeat(size.saturating_sub(2));
         match codec {
             Codec::Json => Self::new(
-                move || Call::json("echo", &text).expect("it has a JSON"),
+                move || Call::json("echo", &text).expect("the value can be encoded"),
                 |reply| drop(reply.json::<String>().expect("a string")),
             ),
             Codec::Msgpack => Self::new(
-                move || Call::msgpack("echo", &text).expect("it has a MessagePack"),
+                move || Call::msgpack("echo", &text).expect("the value can be encoded"),
                 |reply| drop(reply.msgpack::<String>().expect("a string")),
             ),
             Codec::Bytes => {
@@ -115,10 +115,10 @@ impl Work {
         }
     }
 
-    /// A function that takes a number of microseconds.
+    /// A call of a function whose argument is a number of microseconds.
     pub(crate) fn microseconds(function: &'static str, us: u64) -> Self {
         Self::new(
-            move || Call::json(function, &us).expect("it has a JSON"),
+            move || Call::json(function, &us).expect("the value can be encoded"),
             |reply| assert!(reply.json::<u64>().is_ok()),
         )
     }
@@ -131,7 +131,7 @@ impl Work {
         (self.read)(reply);
     }
 
-    /// Lets `callers` make one call after the other, on this arbiter.
+    /// Runs `callers` on this arbiter, each of which makes one call after the other.
     async fn closed_loop(&self, pool: &Pool, callers: usize, until: Until, sample: Sample) -> Sample {
         let start = Instant::now();
         let sample = Rc::new(RefCell::new(sample));
@@ -143,7 +143,7 @@ impl Work {
                 let mut now = start;
                 while !until.is_over(begun.get(), start, now) {
                     begun.set(begun.get() + 1);
-                    let reply = pool.request(work.call()).await.expect("the worker of the benches answers");
+                    let reply = pool.request(work.call()).await.expect("the benches' worker answers");
                     work.read(&reply);
                     let then = std::mem::replace(&mut now, Instant::now());
                     sample.borrow_mut().record(now - then);
@@ -155,29 +155,29 @@ impl Work {
         } else {
             let tasks: Vec<_> = (0..callers).map(|_| actix_rt::spawn(caller())).collect();
             for task in tasks {
-                task.await.expect("a caller does not panic");
+                task.await.expect("callers do not panic");
             }
         }
-        let sample = Rc::into_inner(sample).expect("the callers have ended and dropped theirs");
+        let sample = Rc::into_inner(sample).expect("all callers have ended and dropped their references");
         sample.into_inner().end(start.elapsed())
     }
 }
 
-/// Kills the only worker, and says how long it takes until its replacement has answered a call.
+/// Kills the only worker, and measures how long it takes until its replacement answers a call.
 pub(crate) fn recover(host: &Host) -> Duration {
     let old = host.pids()[0];
-    let pid = Pid::from_raw(i32::try_from(old).expect("a process id")).expect("it is not 0");
+    let pid = Pid::from_raw(i32::try_from(old).expect("a process id")).expect("a process id is not 0");
     let work = Work::predict();
     host.block_on(async {
         let start = Instant::now();
-        kill_process(pid, Signal::KILL).expect("it lives");
-        // A call that had started goes down with the worker.
+        kill_process(pid, Signal::KILL).expect("the worker runs");
+        // A call that had started is lost with the worker.
         while host.pool.request(work.call()).await.map_or(old, |reply| reply.pid()) == old {}
         start.elapsed()
     })
 }
 
-/// A configuration in which each crash is the first.
+/// A configuration in which each crash counts as the first.
 pub(crate) fn forgiving(mut config: PoolConfig) -> PoolConfig {
     config.restart.reset_after = Duration::from_millis(1);
     config.restart.max_restarts = u32::MAX;

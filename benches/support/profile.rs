@@ -1,4 +1,4 @@
-//! How criterion measures, and what it does under `--profile-time`. The main structure is
+//! The settings of criterion, and flame graphs for `--profile-time`. The main structure is
 //! [`Flame`].
 
 use std::ffi::c_int;
@@ -16,10 +16,10 @@ use super::pool::{Host, Work};
 use super::report::Report;
 use super::sample::{Sample, Until};
 
-/// How often the stack is looked at, in a second.
+/// How many times per second the stack is sampled.
 const FREQUENCY: c_int = 997;
 
-/// Writes a flame graph for each benchmark that is profiled.
+/// Writes a flame graph of each profiled benchmark.
 #[derive(Default)]
 pub(crate) struct Flame<'a>(Option<ProfilerGuard<'a>>);
 
@@ -39,7 +39,7 @@ impl Profiler for Flame<'_> {
     }
 }
 
-/// Criterion as all benches here use it.
+/// The settings of all benches here.
 pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(10)
@@ -49,7 +49,7 @@ pub(crate) fn criterion() -> Criterion {
         .with_profiler(Flame::default())
 }
 
-/// Benches a pool under load: in one iteration each caller makes one call.
+/// Benches a pool under load. In one iteration each caller makes one call.
 pub(crate) fn bench_load(
     group: &mut BenchmarkGroup<'_, WallTime>,
     report: &mut Report,
@@ -65,7 +65,7 @@ pub(crate) fn bench_load(
             sample.elapsed()
         });
     });
-    // Criterion runs only what was asked for.
+    // Criterion skips benchmarks that the filter excludes.
     if all.calls() > 0 {
         report.add_load(id, host, work, callers, &all);
     }

@@ -1,4 +1,4 @@
-//! What a bench has found, for people and for `docs/benchmarks.md`. The main structure is
+//! The results of a bench, for people and for `docs/benchmarks.md`. The main structure is
 //! [`Report`].
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::machine::{self, Machine};
 use super::pool::{Host, Work};
 use super::sample::{Sample, Until};
 
-/// The rows of one bench; written when it is dropped.
+/// The rows of one bench. They are written when the report is dropped.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) bench: String,
@@ -42,13 +42,13 @@ impl Report {
         let figures: BTreeMap<String, f64> =
             figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let row = Row { id: id.into(), figures };
-        let told: Vec<String> =
+        let printed: Vec<String> =
             row.figures.iter().map(|(name, value)| format!("{name} {}", rounded(*value))).collect();
-        println!("{:<44} {}", format!("{}/{}", self.bench, row.id), told.join(", "));
+        println!("{:<44} {}", format!("{}/{}", self.bench, row.id), printed.join(", "));
         self.rows.push(row);
     }
 
-    /// Adds what was measured of a pool, and what its calls allocate and its workers hold.
+    /// Adds a measurement of a pool, with the allocations of a call and the memory of the workers.
     pub(crate) fn add_load(
         &mut self,
         id: impl Into<String>,
@@ -66,7 +66,7 @@ impl Report {
         self.add(id, sample.figures().into_iter().chain(costs));
     }
 
-    /// A figure of a row of the report that a bench has left, if it has.
+    /// A figure of a row, if the report has it.
     pub(crate) fn figure(&self, id: &str, figure: &str) -> Option<f64> {
         self.rows.iter().find(|row| row.id == id)?.figures.get(figure).copied()
     }
@@ -75,7 +75,7 @@ impl Report {
         machine::target().join("bench-report").join(format!("{bench}.json"))
     }
 
-    /// The report that a bench has left.
+    /// The last report of a bench.
     pub(crate) fn read(bench: &str) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(Self::path(bench)).ok()?).ok()
     }
@@ -83,29 +83,30 @@ impl Report {
 
 impl Drop for Report {
     fn drop(&mut self) {
-        // Where criterion profiles or only a part was asked for there may be nothing to tell.
+        // There are no rows if criterion only profiles, or if the filter excludes all.
         if self.rows.is_empty() || std::thread::panicking() {
             return;
         }
         let path = Self::path(&self.bench);
-        let text = serde_json::to_vec_pretty(self).expect("it has a JSON");
-        std::fs::create_dir_all(path.parent().expect("it has one")).expect("a directory for the reports");
+        let text = serde_json::to_vec_pretty(self).expect("the report can be encoded");
+        std::fs::create_dir_all(path.parent().expect("the path has a parent"))
+            .expect("a directory for the reports");
         std::fs::write(path, text).expect("the report is written");
     }
 }
 
-/// How long allocations are counted, for an average over many calls.
+/// How long allocations are counted.
 const COUNTED: Duration = Duration::from_millis(200);
 
-/// Allocations of one call, on average.
+/// The average allocations of one call.
 pub(crate) struct PerCall {
     pub(crate) count: f64,
     pub(crate) bytes: f64,
 }
 
-/// What one call allocates in this process, on the whole way and back.
+/// What one call allocates in this process, from argument to result.
 pub(crate) fn allocated_per_call(host: &Host, work: &Work, callers: usize) -> PerCall {
-    // Buffers have their size after the first calls.
+    // The first calls grow the buffers.
     host.run(work, callers, Until::For(COUNTED / 4));
     let sample = Sample::new();
     let (sample, allocated) = counted(|| host.run_into(sample, work, callers, Until::For(COUNTED)));
@@ -113,7 +114,7 @@ pub(crate) fn allocated_per_call(host: &Host, work: &Work, callers: usize) -> Pe
     PerCall { count: per(allocated.count), bytes: per(allocated.bytes) }
 }
 
-/// A number as people read it: four digits, or all before the point.
+/// A number for people: four digits, or all digits before the point.
 pub(crate) fn rounded(value: f64) -> String {
     match value.abs() {
         _ if value.fract() == 0.0 => format!("{value}"),

@@ -1,15 +1,15 @@
-//! What a measurement gives. The main structure is [`Sample`].
+//! Measured latencies. The main structure is [`Sample`].
 
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-/// Nothing that is timed takes longer.
+/// An upper bound of all latencies.
 const HOUR_NS: u64 = 3_600_000_000_000;
 
-/// Calls that were timed.
+/// The latencies of measured calls.
 pub(crate) struct Sample {
-    /// In nanoseconds, to three digits.
+    /// In nanoseconds, with three digits.
     latency: Histogram<u64>,
     elapsed: Duration,
 }
@@ -24,8 +24,8 @@ pub(crate) enum Until {
 impl Sample {
     pub(crate) fn new() -> Self {
         Self {
-            // All of its memory now, so that a measurement of allocations does not count it.
-            latency: Histogram::new_with_bounds(1, HOUR_NS, 3).expect("the bounds make sense"),
+            // Allocated in full now, so that a measurement of allocations does not count it.
+            latency: Histogram::new_with_bounds(1, HOUR_NS, 3).expect("the bounds are valid"),
             elapsed: Duration::ZERO,
         }
     }
@@ -40,7 +40,7 @@ impl Sample {
         self
     }
 
-    /// Adds what came after it.
+    /// Adds a later measurement.
     pub(crate) fn extend(&mut self, later: &Self) {
         self.latency.add(&later.latency).expect("both have the same digits");
         self.elapsed += later.elapsed;
@@ -70,7 +70,7 @@ impl Sample {
         self.quantile_us(0.99)
     }
 
-    /// The figures that every bench names.
+    /// The figures that every bench reports.
     pub(crate) fn figures(&self) -> [(&'static str, f64); 5] {
         [
             ("calls", self.calls() as f64),
@@ -83,7 +83,7 @@ impl Sample {
 }
 
 impl Until {
-    /// Whether it has come, for somebody who began at `start` and has done this many calls.
+    /// Whether a measurement that started at `start` and has `done` calls ends `now`.
     pub(crate) fn is_over(self, done: u64, start: Instant, now: Instant) -> bool {
         match self {
             Self::Calls(calls) => done >= calls,
@@ -92,7 +92,7 @@ impl Until {
     }
 }
 
-/// The middle one.
+/// The median.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_unstable_by(f64::total_cmp);
@@ -103,15 +103,15 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// Two things measured in turn, so that what else the machine does meets both: their medians, and
-/// the median of `b / a`.
+/// The medians of two measurements that run in turn, so that other load affects both alike, and the
+/// median of `b / a`.
 pub(crate) struct Pair {
     pub(crate) a: f64,
     pub(crate) b: f64,
     pub(crate) ratio: f64,
 }
 
-/// Measures ABBAAB…, after a turn of each that does not count.
+/// Measures in the order ABBAAB…, after one warm-up turn of each.
 pub(crate) fn side_by_side(mut a: impl FnMut() -> f64, mut b: impl FnMut() -> f64) -> Pair {
     a();
     b();

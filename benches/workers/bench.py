@@ -1,4 +1,4 @@
-"""The functions that the benches call."""
+"""Functions for the benches."""
 
 import time
 
@@ -17,14 +17,14 @@ def echo(value):
 
 @expose
 def wait_us(us):
-    """Wait, as for a database: the core is free meanwhile."""
+    """Sleep, like a function that waits for a database; the core is free meanwhile."""
     time.sleep(us / 1e6)
     return us
 
 
 @expose
 def burn_us(us):
-    """Use this much time of a core, however long that takes."""
+    """Use this much CPU time, however long that takes."""
     until = time.thread_time_ns() + us * 1000
     while time.thread_time_ns() < until:
         pass
