@@ -29,10 +29,10 @@ LAYERS = {
         ["config", "process", "call"],
         ["fault"],
         ["backend"],
-        ["status", "metrics", "journal"],
+        ["status"],
         ["pool"],
         ["typed"],
-        ["http"],
+        ["http", "metrics"],
         ["guide"],
     ],
     "cli/src": [

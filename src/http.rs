@@ -5,9 +5,9 @@
 //! | --- | --- |
 //! | `POST /call/{function}` | what the function returns; the body is its argument |
 //! | `GET /functions` | OpenAPI 3.1, made from the Python signatures and type hints |
-//! | `GET /live` | 200 while the process answers |
-//! | `GET /ready` | 200 while calls are taken and a worker serves, else 503 |
-//! | `GET /metrics` | the pool's figures in Prometheus' text format |
+//! | `GET /live` | 200 while the process answers and the pool is not broken for good, else 503 |
+//! | `GET /ready` | 200 while calls are admitted and a worker serves, else 503 |
+//! | `GET /metrics` | the pool's metrics in Prometheus' text format |
 //! | `GET /dashboard` | a live page |
 //!
 //! `HEAD` answers as `GET` does, without a body. `docs/gateway.md` describes the headers, the
@@ -18,15 +18,20 @@ mod body;
 mod call;
 mod control;
 mod dashboard;
+mod feed;
 mod gateway;
-mod health;
 mod host;
+mod metrics;
 mod monitor;
 mod openapi;
 mod origin;
+pub mod page;
+mod probes;
 mod problem;
-mod prometheus;
+mod routes;
 mod schema;
 mod secret;
 
-pub use gateway::{Gateway, routes};
+pub use control::ControlAction;
+pub use gateway::Gateway;
+pub use routes::routes;

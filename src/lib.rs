@@ -42,11 +42,8 @@ mod fault;
 pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
-mod journal;
 #[cfg(feature = "metrics")]
 pub mod metrics;
-#[cfg(all(feature = "http", not(feature = "metrics")))]
-mod metrics;
 mod pool;
 mod process;
 mod status;
@@ -66,14 +63,14 @@ pub use config::{
 pub use error::{CallError, ConfigError, Exit, ExitCause, ExitStatus, StartError};
 #[cfg(feature = "fault-injection")]
 pub use fault::{Fault, FaultInjector, FaultKind, Hit, NotInjected, StopFaults, UnknownFault};
-pub use journal::Incident;
 pub use pool::{Pool, PoolAddr, ReplyFuture, ValueFuture, WorkerEvent};
-pub use status::{FunctionRow, PoolStatus, SlotRow};
+pub use status::{AdmissionState, EndCause, FunctionRow, Incident, PoolStatus, SlotRow};
 #[doc(hidden)]
 pub use typed::private as __typed;
 pub use typed::{Functions, TypedCall};
 pub use wire::Codec;
 pub use wire::function::{Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo};
 
-pub use actix_pyproc_actors::router::{Distribution, LatencyStatus};
+pub use actix_pyproc_actors::router::{CallTally, Distribution, LatencyStatus};
+pub use actix_pyproc_actors::supervisor::core::SlotState;
 pub use actix_pyproc_actors::{Generation, RetireReason, SlotId};

@@ -1,153 +1,92 @@
-//! The pool's figures, by their names in a metrics system. The main structure is `Family`.
-//!
-//! They are made from a [`PoolStatus`] when somebody asks for them; a call records nothing here.
+//! The metrics of a pool through the `metrics` facade, for the recorder that the application
+//! installs. The main structure is [`Publisher`].
 
-use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::Duration;
 
 use actix_pyproc_actors::router::Distribution;
+use metrics::Label;
 
-use crate::PoolStatus;
+use crate::pool::Pool;
+use crate::status::metrics::{Labels, Samples, families};
 
-#[cfg(feature = "metrics")]
-mod publisher;
-
-#[cfg(feature = "metrics")]
-pub use publisher::Publisher;
-
-/// All samples of one name.
-pub(crate) struct Family<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) help: &'static str,
-    pub(crate) samples: Samples<'a>,
+/// Publishes the metrics of a pool to the recorder of the `metrics` facade, at an interval: a call
+/// records nothing.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use actix_pyproc::metrics::Publisher;
+/// use actix_pyproc::{Pool, PoolConfig};
+/// use std::time::Duration;
+///
+/// let pool = Pool::start(PoolConfig::new("worker.py")).await?;
+/// actix_rt::spawn(Publisher::new(pool.clone()).run(Duration::from_secs(5)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Publisher {
+    pool: Pool,
+    /// The last state of each histogram that was published.
+    published: HashMap<(&'static str, String), Distribution>,
 }
 
-pub(crate) enum Samples<'a> {
-    Counters(Vec<(Labels<'a>, u64)>),
-    Gauges(Vec<(Labels<'a>, f64)>),
-    /// Durations.
-    Histograms(Vec<(Labels<'a>, &'a Distribution)>),
-}
+impl Publisher {
+    /// A publisher that has not published anything yet.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self { pool, published: HashMap::new() }
+    }
 
-pub(crate) type Labels<'a> = Vec<(&'static str, Cow<'a, str>)>;
-
-/// All figures of a pool.
-pub(crate) fn families(status: &PoolStatus) -> Vec<Family<'_>> {
-    let mut families = calls(status);
-    families.extend(pool(status));
-    families.extend(workers(status));
-    families
-}
-
-fn calls(status: &PoolStatus) -> Vec<Family<'_>> {
-    let mut outcomes = Vec::new();
-    let mut told = std::collections::BTreeMap::new();
-    for row in &status.functions {
-        let labels =
-            |outcome| vec![("function", row.function.as_str().into()), ("outcome", Cow::Borrowed(outcome))];
-        outcomes.push((labels("ok"), row.ok));
-        outcomes.push((labels("abandoned"), row.abandoned));
-        for (kind, count) in &row.errors {
-            outcomes.push((labels(kind), *count));
-            *told.entry(kind).or_insert(0) += count;
+    /// Publishes every `period`, until the future is dropped.
+    pub async fn run(mut self, period: Duration) {
+        loop {
+            self.publish().await;
+            tokio::time::sleep(period).await;
         }
     }
-    // Names that do not exist are not told, lest a client makes as many time series as it likes.
-    for (kind, count) in &status.errors {
-        let untold = count - told.get(kind).copied().unwrap_or(0).min(*count);
-        if untold > 0 {
-            outcomes.push((vec![("function", "".into()), ("outcome", Cow::Borrowed(kind.as_ref()))], untold));
+
+    /// Publishes once. A duration is recorded as the middle of its bucket, which is at most 6 %
+    /// off.
+    pub async fn publish(&mut self) {
+        let status = self.pool.status().await;
+        for family in families(&status) {
+            let name = family.name;
+            match &family.samples {
+                Samples::Counters(samples) => {
+                    metrics::describe_counter!(name, family.help);
+                    for (labels, value) in samples {
+                        metrics::counter!(name, owned(labels)).absolute(*value);
+                    }
+                }
+                Samples::Gauges(samples) => {
+                    metrics::describe_gauge!(name, family.help);
+                    for (labels, value) in samples {
+                        metrics::gauge!(name, owned(labels)).set(*value);
+                    }
+                }
+                Samples::Histograms(samples) => {
+                    metrics::describe_histogram!(name, metrics::Unit::Seconds, family.help);
+                    for (labels, distribution) in samples {
+                        self.histogram(name, labels, distribution);
+                    }
+                }
+            }
         }
     }
-    let by_function = |of: fn(&crate::FunctionRow) -> &Distribution| {
-        let rows = status.functions.iter();
-        Samples::Histograms(
-            rows.map(|row| (vec![("function", row.function.as_str().into())], of(row))).collect(),
-        )
-    };
-    vec![
-        Family {
-            name: "pyproc_calls_total",
-            help: "Calls that have ended, by function and outcome",
-            samples: Samples::Counters(outcomes),
-        },
-        Family {
-            name: "pyproc_call_duration_seconds",
-            help: "From admission to answer, of calls that returned",
-            samples: by_function(|row| &row.latencies),
-        },
-        Family {
-            name: "pyproc_queue_wait_seconds",
-            help: "From admission to the hand-over to a worker",
-            samples: by_function(|row| &row.queue_waits),
-        },
-    ]
+
+    fn histogram(&mut self, name: &'static str, labels: &Labels<'_>, now: &Distribution) {
+        let key = (name, labels.iter().map(|(_, value)| &**value).collect::<Vec<_>>().join("\0"));
+        let published = self.published.entry(key).or_default();
+        let histogram = metrics::histogram!(name, owned(labels));
+        for (micros, count) in now.since(published).buckets() {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            histogram.record_many(Duration::from_micros(micros).as_secs_f64(), count);
+        }
+        published.clone_from(now);
+    }
 }
 
-fn pool(status: &PoolStatus) -> Vec<Family<'_>> {
-    let counter =
-        |name, help, value| Family { name, help, samples: Samples::Counters(vec![(Vec::new(), value)]) };
-    let gauge =
-        |name, help, value| Family { name, help, samples: Samples::Gauges(vec![(Vec::new(), value)]) };
-    let restarts = status.restarts_by_cause.iter();
-    let restarts = restarts.map(|(cause, count)| (vec![("cause", Cow::Borrowed(*cause))], *count)).collect();
-    vec![
-        gauge("pyproc_queue_length", "Calls that wait for a worker", count(status.queued)),
-        gauge("pyproc_in_flight", "Calls that are with workers", count(status.in_flight)),
-        counter(
-            "pyproc_requeued_total",
-            "Calls given to another worker before they had started",
-            status.requeued,
-        ),
-        gauge("pyproc_workers", "Slots of the pool", count(status.slots.len())),
-        gauge("pyproc_workers_serving", "Slots that serve", count(status.serving)),
-        counter("pyproc_worker_starts_total", "Processes that became ready", status.starts),
-        counter(
-            "pyproc_worker_start_failures_total",
-            "Processes that did not become ready",
-            status.start_failures,
-        ),
-        Family {
-            name: "pyproc_worker_restarts_total",
-            help: "Processes that were replaced, by cause",
-            samples: Samples::Counters(restarts),
-        },
-        gauge(
-            "pyproc_breaker_state",
-            "0 closed, 1 half-open: one start is tried, 2 open: no worker serves and calls are refused",
-            match status.admission {
-                "half_open" => 1.0,
-                "unavailable" => 2.0,
-                _ => 0.0,
-            },
-        ),
-    ]
-}
-
-fn workers(status: &PoolStatus) -> Vec<Family<'_>> {
-    let gauges = |name, help, of: fn(&crate::SlotRow) -> Option<f64>| {
-        let rows = status.slots.iter();
-        let samples = rows.filter_map(|row| Some((vec![("slot", row.slot.to_string().into())], of(row)?)));
-        Family { name, help, samples: Samples::Gauges(samples.collect()) }
-    };
-    vec![
-        gauges("pyproc_worker_up", "Whether the slot serves", |row| {
-            Some(f64::from(u8::from(row.pid.is_some())))
-        }),
-        gauges("pyproc_worker_in_flight", "Calls that the worker has", |row| Some(f64::from(row.in_flight))),
-        gauges("pyproc_worker_resident_bytes", "Resident memory of the worker", |row| {
-            row.rss_bytes.map(number)
-        }),
-        gauges("pyproc_worker_cpu_seconds", "Processor time that the worker's process has used", |row| {
-            row.cpu_ms.map(|ms| number(ms) / 1000.0)
-        }),
-    ]
-}
-
-fn count(count: usize) -> f64 {
-    number(count as u64)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a metrics system has no other numbers")]
-fn number(number: u64) -> f64 {
-    number as f64
+fn owned(labels: &Labels<'_>) -> Vec<Label> {
+    labels.iter().map(|(key, value)| Label::new(*key, value.clone().into_owned())).collect()
 }

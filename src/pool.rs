@@ -26,8 +26,10 @@ use crate::backend::PythonBackend;
 use crate::call::Call;
 use crate::config::{ActorThread, PoolConfig};
 use crate::error::StartError;
-use crate::journal::{GetHistory, Journal};
 use crate::status::PoolStatus;
+#[cfg(feature = "http")]
+use crate::status::journal::GetPanic;
+use crate::status::journal::{GetHistory, Journal};
 use crate::typed::Declared;
 use crate::wire::function::FunctionInfo;
 
@@ -196,6 +198,12 @@ impl Pool {
         // Queried last, so that its history includes every event that the rows reflect.
         let history = journal.send(GetHistory).await.unwrap_or_default();
         PoolStatus::new(calls, slots, history, backend.class_names())
+    }
+
+    /// The panic that broke the pool for good, if there was one.
+    #[cfg(feature = "http")]
+    pub(crate) async fn panic(&self) -> Option<String> {
+        self.shared.actors.journal.send(GetPanic).await.unwrap_or_default()
     }
 
     /// Sends every future [`WorkerEvent`] to this recipient.

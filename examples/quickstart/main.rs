@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     calls_that_fail(&pool).await?;
 
     let status = pool.status().await;
-    println!("\nSince the start: {} calls returned, {:?} did not.", status.ok, status.errors);
+    println!("\nSince the start: {} calls returned, {:?} did not.", status.calls.ok, status.calls.errors);
     pool.shutdown().await;
     Ok(())
 }

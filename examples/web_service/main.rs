@@ -48,7 +48,7 @@ async fn revenue(pools: Data<Pools>, csv: Bytes) -> HttpResponse {
 
 async fn status(pools: Data<Pools>) -> HttpResponse {
     let (digits, tables) = futures::join!(pools.digits.status(), pools.tables.status());
-    let row = |it: PoolStatus| json!({"serving": it.serving, "ok": it.ok, "errors": it.errors});
+    let row = |it: PoolStatus| json!({"serving": it.serving, "ok": it.calls.ok, "errors": it.calls.errors});
     HttpResponse::Ok().json(json!({"digits": row(digits), "tables": row(tables)}))
 }
 

@@ -1,21 +1,21 @@
-//! Who may ask what. The main structures are the extractors [`Allowed`] and [`Open`].
+//! Who may send which request. The main structures are the extractors [`Allowed`] and [`Open`].
 //!
-//! They look at the head of a request alone: what is refused here was not read, and ran nothing.
+//! They look only at the head of a request: a refused request is not read and runs nothing.
 
 use std::future::{Ready, ready};
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest, dev, web};
 
-use super::Gateway;
+use super::gateway::Gateway;
 use super::problem::Problem;
 
-/// A request to a name of the gateway, not from a page of another origin, and with the token if
-/// there is one.
+/// A request whose `Host` is the gateway's, that no page of another origin sent, and that carries
+/// the token if the gateway requires one.
 #[derive(Debug)]
 pub(super) struct Allowed(pub(super) web::Data<Gateway>);
 
-/// As [`Allowed`], without a token: probes, and the page that asks for it.
+/// As [`Allowed`], without a token: for probes, and for the page that asks for the token.
 #[derive(Debug)]
 pub(super) struct Open(pub(super) web::Data<Gateway>);
 
@@ -51,12 +51,12 @@ fn gateway(request: &HttpRequest) -> Result<web::Data<Gateway>, actix_web::Error
 
 fn check_host_and_origin(request: &HttpRequest, gateway: &Gateway) -> Result<(), Problem> {
     let options = gateway.options();
-    // A proxy's form of a request, and HTTP/2, have the host in the URI.
+    // Requests to a proxy, and HTTP/2, have the host in the URI.
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let headers = request.headers().get_all(header::HOST).map(|value| value.as_bytes());
     let listener = request.app_config().local_addr().ip();
     let mut host = None;
-    // HTTP/1.0 knows requests without a host. No browser sends them.
+    // HTTP/1.0 permits requests without a host. No browser sends them.
     for named in authority.into_iter().chain(headers) {
         if !options.hosts.answers_to(named, listener) {
             return Err(Problem::misdirected(&String::from_utf8_lossy(named)));

@@ -13,33 +13,33 @@ use futures::{Stream, StreamExt as _};
 
 use super::problem::Problem;
 
-/// What a client can make a gateway hold.
+/// How much of its memory and time a gateway gives to bodies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// The most bytes of one body.
+    /// How many bytes one body has at most.
     pub(super) one: usize,
-    /// The most bytes of all bodies that have come in part.
+    /// How many bytes all half-received bodies have at most.
     pub(super) all: usize,
-    /// How long one may take to come.
+    /// How long one body may take.
     pub(super) time: Duration,
 }
 
-/// Reads a body. `coming` counts the bytes of all that have come in part.
+/// Reads a body. `received` counts the bytes of all half-received bodies.
 pub(super) async fn read(
     payload: web::Payload,
     headers: &HeaderMap,
     bounds: Bounds,
-    coming: &AtomicUsize,
+    received: &AtomicUsize,
 ) -> Result<Bytes, Problem> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > bounds.one) {
         return Err(Problem::body_too_large(declared, bounds.one));
     }
-    within(bounds.time, gather(payload, declared, bounds, coming)).await
+    within(bounds.time, gather(payload, declared, bounds, received)).await
 }
 
-/// A body is read from its connection just after its head, so most are there at the second look.
-/// Only the others cost a timer.
+/// A body is read from its connection just after its head, so most bodies are complete at the
+/// second poll. Only the others cost a timer.
 async fn within(
     time: Duration,
     body: impl Future<Output = Result<Bytes, Problem>>,
@@ -55,14 +55,14 @@ async fn within(
     tokio::time::timeout(time, body).await.unwrap_or_else(|_| Err(Problem::body_late(time)))
 }
 
-/// A body that came in one piece, as small ones do, is not copied.
+/// Joins the pieces of a body. A body in one piece, as small ones are, is not copied.
 async fn gather<E: std::fmt::Display>(
     mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
     declared: Option<usize>,
     bounds: Bounds,
-    coming: &AtomicUsize,
+    received: &AtomicUsize,
 ) -> Result<Bytes, Problem> {
-    let mut share = Share { coming, bound: bounds.all, held: 0 };
+    let mut share = Share { received, bound: bounds.all, held: 0 };
     let mut body = BytesMut::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| Problem::body_broken(&error))?;
@@ -83,22 +83,22 @@ async fn gather<E: std::fmt::Display>(
     Ok(body.freeze())
 }
 
-/// How much to reserve for a body of which `length` bytes have come: it grows with what came, and
-/// not by what was declared.
+/// How much to reserve for a body of which `length` bytes were received: it grows with what was
+/// received, not with what was declared.
 fn capacity(length: usize, most: usize) -> usize {
     (2 * length).min(most.max(length))
 }
 
-/// The bytes that one body has in the count of all.
+/// The bytes of one body in the count of all bodies.
 struct Share<'a> {
-    coming: &'a AtomicUsize,
+    received: &'a AtomicUsize,
     bound: usize,
     held: usize,
 }
 
 impl Share<'_> {
     fn take(&mut self, bytes: usize) -> Result<(), Problem> {
-        let before = self.coming.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.received.fetch_add(bytes, Ordering::Relaxed);
         self.held += bytes;
         if before + bytes > self.bound {
             return Err(Problem::too_many_bodies(self.bound));
@@ -109,7 +109,7 @@ impl Share<'_> {
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.coming.fetch_sub(self.held, Ordering::Relaxed);
+        self.received.fetch_sub(self.held, Ordering::Relaxed);
     }
 }
 
@@ -136,21 +136,21 @@ mod tests {
 
     #[test]
     fn a_body_is_what_its_pieces_are_together() {
-        let coming = AtomicUsize::new(0);
+        let received = AtomicUsize::new(0);
         for (sizes, declared) in
             [(&[][..], None), (&[5], Some(5)), (&[5], None), (&[1, 2, 3], Some(6)), (&[9, 9], None)]
         {
-            let body = gather(pieces(sizes), declared, BOUNDS, &coming).now_or_never();
-            let body = body.expect("all of it is there").expect("it is within bounds");
+            let body = gather(pieces(sizes), declared, BOUNDS, &received).now_or_never();
+            let body = body.expect("it is complete").expect("it is within bounds");
             assert_eq!(body.len(), sizes.iter().sum::<usize>(), "{sizes:?}");
         }
-        assert_eq!(coming.load(Ordering::Relaxed), 0);
+        assert_eq!(received.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn a_body_that_is_there_at_the_second_look_costs_no_timer() {
         // Outside of a runtime a timer would panic.
-        let coming = AtomicUsize::new(0);
+        let received = AtomicUsize::new(0);
         let mut looks = 0;
         let late = stream::poll_fn(|_| {
             looks += 1;
@@ -159,41 +159,42 @@ mod tests {
                 _ => Poll::Ready(Some(Ok::<_, Infallible>(Bytes::from_static(b"x")))),
             }
         });
-        let mut body = pin!(within(BOUNDS.time, gather(late, Some(1), BOUNDS, &coming)));
+        let mut body = pin!(within(BOUNDS.time, gather(late, Some(1), BOUNDS, &received)));
         assert!(body.as_mut().now_or_never().is_none());
-        let body = body.as_mut().now_or_never().expect("it is there");
+        let body = body.as_mut().now_or_never().expect("it is complete");
         assert_eq!(body.ok().as_deref(), Some(&b"x"[..]));
     }
 
-    /// 77 connections that sent one byte of 64 MiB each took a host with 4 GiB of address space
-    /// down.
+    /// 77 connections that each sent one byte of 64 MiB exhausted a host with 4 GiB of address
+    /// space.
     #[test]
     fn what_is_reserved_is_what_came_and_not_what_was_declared() {
         assert_eq!(capacity(1, 64 * MIB), 2);
         assert_eq!((capacity(40 * MIB, 64 * MIB), capacity(7, 5)), (64 * MIB, 7));
-        let coming = AtomicUsize::new(0);
+        let received = AtomicUsize::new(0);
         let first = pieces(&[1]).chain(stream::pending());
-        let mut body = Box::pin(gather(first, Some(64 * MIB), BOUNDS, &coming));
+        let mut body = Box::pin(gather(first, Some(64 * MIB), BOUNDS, &received));
         assert!(body.as_mut().now_or_never().is_none(), "the rest is missing");
-        assert_eq!(coming.load(Ordering::Relaxed), 1);
+        assert_eq!(received.load(Ordering::Relaxed), 1);
         drop(body);
-        assert_eq!(coming.load(Ordering::Relaxed), 0);
+        assert_eq!(received.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn bodies_that_are_too_much_together_are_refused_and_count_no_more() {
-        let coming = AtomicUsize::new(0);
+        let received = AtomicUsize::new(0);
         let first = pieces(&[2 * MIB]).chain(stream::pending());
-        let mut waiting = Box::pin(gather(first, None, BOUNDS, &coming));
+        let mut waiting = Box::pin(gather(first, None, BOUNDS, &received));
         assert!(waiting.as_mut().now_or_never().is_none());
-        let second = gather(pieces(&[MIB, 1]), None, BOUNDS, &coming).now_or_never().expect("it is judged");
+        let second =
+            gather(pieces(&[MIB, 1]), None, BOUNDS, &received).now_or_never().expect("it is decided");
         assert_eq!(second.map_err(|problem| problem.status().as_u16()).err(), Some(503));
-        assert_eq!(coming.load(Ordering::Relaxed), 2 * MIB);
+        assert_eq!(received.load(Ordering::Relaxed), 2 * MIB);
         drop(waiting);
-        let third = gather(pieces(&[MIB, 1]), None, BOUNDS, &coming).now_or_never().expect("it is judged");
+        let third = gather(pieces(&[MIB, 1]), None, BOUNDS, &received).now_or_never().expect("it is decided");
         assert_eq!(third.ok().map(|body| body.len()), Some(MIB + 1));
-        let long = gather(pieces(&[3 * MIB]), None, Bounds { one: MIB, ..BOUNDS }, &coming);
-        let long = long.now_or_never().expect("it is judged");
+        let long = gather(pieces(&[3 * MIB]), None, Bounds { one: MIB, ..BOUNDS }, &received);
+        let long = long.now_or_never().expect("it is decided");
         assert_eq!(long.map_err(|problem| problem.status().as_u16()).err(), Some(413));
     }
 }

@@ -1,5 +1,5 @@
-//! `POST /call/{function}`: a request becomes a call, and a reply a response. No payload is looked
-//! into or copied on the way.
+//! `POST /call/{function}`: turns a request into a call and a reply into a response. The main item
+//! is the handler [`call()`]. Payloads are neither parsed nor copied.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use bytes::Bytes;
 use super::admission::Allowed;
 use super::body;
 use super::problem::Problem;
-use crate::{Call, Codec, Reply};
+use crate::call::{Call, Reply};
+use crate::wire::Codec;
 
 const TIMEOUT: &str = "x-pyproc-timeout-ms";
 const IDEMPOTENT: &str = "x-pyproc-idempotent";
 const AFFINITY: &str = "x-pyproc-affinity";
-/// What goes to the function's metadata under its own name.
+/// Headers that become metadata of the call under the same name.
 const CARRIED: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
 pub(super) async fn call(
@@ -45,7 +46,7 @@ pub(super) async fn call(
     response
 }
 
-/// The function's name, from what stands after `/call` in the path.
+/// The name of the function: the path after `/call`, decoded.
 fn name(path: &str) -> String {
     let path = path.strip_prefix('/').unwrap_or(path);
     if !path.contains('%') {
@@ -79,8 +80,8 @@ fn respond(reply: &Reply) -> HttpResponse {
     response.map_into_boxed_body()
 }
 
-/// How the body is encoded. What a page of another origin can send without asking first (forms,
-/// plain text, no type at all) is refused.
+/// How the body is encoded. Refuses the types that a page of another origin can send without a
+/// preflight request: forms and plain text.
 fn codec(headers: &HeaderMap) -> Result<Option<Codec>, Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(None);
@@ -108,7 +109,7 @@ fn make_call(
     min_timeout: Duration,
 ) -> Result<Call, Problem> {
     let mut call = match codec {
-        // No argument is null: `curl -X POST` is enough for a function that takes none.
+        // Without a body the argument is null, so `curl -X POST` calls a function that takes none.
         None | Some(Codec::Json) if body.is_empty() => Call::raw_json(function, Bytes::from_static(b"null")),
         None => return Err(Problem::unsupported_media_type("")),
         Some(Codec::Json) => Call::raw_json(function, body),
@@ -154,7 +155,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::{codec, make_call, name};
-    use crate::{Call, Codec};
+    use crate::call::Call;
+    use crate::wire::Codec;
 
     const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 

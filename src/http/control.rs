@@ -1,32 +1,37 @@
-//! `POST /dashboard/control`: what the buttons of the live page do. Off unless the gateway has a
-//! token.
+//! `POST /dashboard/control`: what the buttons of the live page do. The main structure is
+//! [`ControlAction`]. Control is off unless the gateway has a control token.
 //!
-//! The token comes in a header that a page of another origin cannot set without asking first, and
-//! never in a cookie or a URL that is sent: so no other page can press a button.
+//! The token comes in a header, which a page of another origin cannot set without a preflight
+//! request, and never in a cookie or in a URL that is sent. So no other page can press a button.
 
+use actix_pyproc_actors::id::SlotId;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Gateway;
 use super::admission::Open;
 use super::body::{self, Bounds};
+use super::gateway::Gateway;
 use super::problem::Problem;
 use super::secret::Secret;
 
-const LONGEST_ORDER: usize = 4096;
+const BODY_LIMIT: usize = 4096;
 
-/// What can be asked for.
-#[derive(Debug, Deserialize)]
+/// The body of `POST /dashboard/control`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
-enum Order {
+#[non_exhaustive]
+pub enum ControlAction {
     /// Replaces the process of a slot; the new one serves before the old one drains.
-    Replace { slot: u32 },
-    /// Replaces all, so that they read the code anew.
+    Replace {
+        /// The slot.
+        slot: SlotId,
+    },
+    /// Replaces all processes, so that they load the code again.
     Reload,
-    /// Lets what runs end, then ends the gateway.
+    /// Drains the gateway, then stops it.
     Drain,
 }
 
@@ -35,13 +40,13 @@ pub(super) async fn control(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    match obey(&request, payload, &gateway).await {
+    match perform(&request, payload, &gateway).await {
         Ok(()) => HttpResponse::Ok().json(json!({"done": true})),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn obey(request: &HttpRequest, payload: web::Payload, gateway: &Gateway) -> Result<(), Problem> {
+async fn perform(request: &HttpRequest, payload: web::Payload, gateway: &Gateway) -> Result<(), Problem> {
     if !gateway.options().dashboard {
         return Err(Problem::dashboard_off());
     }
@@ -49,31 +54,31 @@ async fn obey(request: &HttpRequest, payload: web::Payload, gateway: &Gateway) -
         return Err(Problem::method_not_allowed(request.method(), "POST"));
     }
     authorize(request.headers(), gateway.options().control.as_ref())?;
-    let bounds = Bounds { one: LONGEST_ORDER, ..gateway.options().bounds() };
+    let bounds = Bounds { one: BODY_LIMIT, ..gateway.options().bounds() };
     let body = body::read(payload, request.headers(), bounds, gateway.bodies()).await?;
-    let order: Order = serde_json::from_slice(&body).map_err(|error| {
+    let action: ControlAction = serde_json::from_slice(&body).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "bad_order", "No such action", error.to_string())
     })?;
-    tracing::info!(?order, "asked on the live page");
-    match order {
-        Order::Replace { slot } if gateway.pool().replace(slot).await => Ok(()),
-        Order::Replace { slot } => {
+    tracing::info!(?action, "requested on the live page");
+    match action {
+        ControlAction::Replace { slot } if gateway.pool().replace(slot.0).await => Ok(()),
+        ControlAction::Replace { slot } => {
             let detail = format!("slot {slot} does not serve");
             Err(Problem::new(StatusCode::CONFLICT, "not_serving", "The slot does not serve", detail))
         }
-        Order::Reload => gateway.pool().reload().await.map_err(|error| {
-            let detail = format!("the old code stays; failed to {error}");
-            Problem::new(StatusCode::CONFLICT, "reload_failed", "The new code does not start", detail)
+        ControlAction::Reload => gateway.pool().reload().await.map_err(|error| {
+            let detail = format!("failed to {error}; the old workers keep serving");
+            Problem::new(StatusCode::CONFLICT, "reload_failed", "The new code failed to start", detail)
         }),
-        Order::Drain => {
+        ControlAction::Drain => {
             gateway.set_draining();
-            gateway.ask_to_drain();
+            gateway.request_drain();
             Ok(())
         }
     }
 }
 
-/// The control token is needed, whatever else opens the gateway.
+/// Requires the control token; the other token is not enough.
 fn authorize(headers: &HeaderMap, token: Option<&Secret>) -> Result<(), Problem> {
     match token {
         Some(token) if token.is_in(headers) => Ok(()),

@@ -1,17 +1,18 @@
-//! The live page: one HTML file, its scripts and style, and the events that fill it. Nothing comes
-//! from elsewhere.
+//! The live page: its HTML, scripts and style, and the events that fill it. The main item is the
+//! handler [`events`]. The page loads nothing from other servers.
 
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use serde_json::json;
 use tokio::sync::broadcast;
 
 use super::admission::{Allowed, Open};
+use super::gateway::Gateway;
+use super::openapi;
+use super::page::{About, PageEvent};
 use super::problem::Problem;
-use super::{Gateway, openapi};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -51,8 +52,7 @@ fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
     response
 }
 
-/// Server-sent events: `about` and `hello` first, then `status`, `point` and `incidents`. The
-/// stream ends when the gateway drains.
+/// Sends [`PageEvent`]s until the gateway has drained.
 pub(super) async fn events(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
     if !gateway.options().dashboard {
         return Problem::dashboard_off().into_response();
@@ -60,37 +60,36 @@ pub(super) async fn events(Allowed(gateway): Allowed, request: HttpRequest) -> H
     let mut response = guarded(HttpResponse::Ok());
     response
         .content_type("text/event-stream")
-        // Proxies would hold the events back.
+        // Proxies would buffer the events.
         .insert_header((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")));
     if request.method() == Method::HEAD {
         return response.finish();
     }
-    let (hello, coming) = gateway.feed().listen();
+    let (hello, events) = gateway.feed().subscribe();
     let first = stream::iter([Ok(about(&gateway)), Ok(hello)]);
-    let rest = stream::unfold((coming, gateway), |(mut coming, gateway)| async move {
+    let rest = stream::unfold((events, gateway), |(mut events, gateway)| async move {
         if gateway.is_draining() && gateway.pool().status().await.in_flight == 0 {
             return None;
         }
-        match coming.recv().await {
-            Ok(message) => Some((Ok::<_, actix_web::Error>(message), (coming, gateway))),
-            // The page connects again and is told all.
+        match events.recv().await {
+            Ok(event) => Some((Ok::<_, actix_web::Error>(event), (events, gateway))),
+            // The page reconnects and gets everything again.
             Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => None,
         }
     });
     response.streaming(first.chain(rest))
 }
 
-/// What does not change.
 fn about(gateway: &Gateway) -> Bytes {
-    let pool = gateway.pool();
-    let about = json!({
-        "worker": openapi::title(&pool.config().worker),
-        "python": pool.python_version(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "max_queue": pool.config().max_queue,
-        "control": gateway.options().control.is_some(),
-        "token": gateway.options().token.is_some(),
-        "tracebacks": gateway.options().tracebacks,
-    });
-    format!("retry: 1000\nevent: about\ndata: {about}\n\n").into()
+    let (pool, options) = (gateway.pool(), gateway.options());
+    let about = About {
+        worker: openapi::title(&pool.config().worker),
+        python: pool.python_version().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        max_queue: pool.config().max_queue,
+        control: options.control.is_some(),
+        token: options.token.is_some(),
+        tracebacks: options.tracebacks,
+    };
+    format!("retry: 1000\n{}", PageEvent::About(about).write()).into()
 }

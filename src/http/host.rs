@@ -1,12 +1,12 @@
 //! Which names a gateway answers to, against DNS rebinding. The main structure is [`Hosts`].
 //!
-//! A web page can point its own name at the address of a gateway. Then the browser takes the
-//! gateway for a part of that page, and the page may read what it answers. The `Host` header still
+//! A web page can make its own name resolve to the address of a gateway. Then the browser treats
+//! the gateway as a part of that page and lets the page read its answers. The `Host` header still
 //! has the name of the page.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The names that were given with `--allow-host`.
+/// The names given with `--allow-host`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts(Vec<Box<str>>);
 
@@ -16,12 +16,12 @@ impl Hosts {
         self.0.push(name.unwrap_or(host).into());
     }
 
-    /// Whether a gateway that listens on `listener` answers to `host`, which is the value of a
-    /// `Host` header.
+    /// Whether a gateway that listens on `listener` answers to `host`, the value of a `Host`
+    /// header.
     ///
-    /// On a loopback address these are `localhost`, the loopback addresses, and the given names.
-    /// Elsewhere, if names were given, also all addresses, because a browser that has an address in
-    /// its URL did not look up a name; else everything.
+    /// On a loopback address it answers to `localhost`, to loopback addresses and to the given
+    /// names. On another address it answers to everything, or, if names are given, to these and to
+    /// all addresses: a browser with an address in its URL did not resolve a name.
     pub(super) fn answers_to(&self, host: &[u8], listener: IpAddr) -> bool {
         let loopback = listener.to_canonical().is_loopback();
         if !loopback && self.0.is_empty() {
@@ -54,7 +54,7 @@ fn name(host: &[u8]) -> Option<&[u8]> {
 }
 
 fn address(name: &[u8]) -> Option<IpAddr> {
-    // Most names are none, and it is seen by their first byte.
+    // The first byte shows that most names are not addresses.
     if !matches!(name.first(), Some(b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b':')) {
         return None;
     }

@@ -1,13 +1,13 @@
 //! Whether a request comes from a page of another origin. The main structure is [`Origins`].
 //!
-//! The rules are those of Go's `http.CrossOriginProtection`: what `Sec-Fetch-Site` says counts,
-//! because the browser sets it and a page cannot; a browser that does not send it sends `Origin`
-//! with all requests that act. A program sends neither.
+//! The rules are those of Go's `http.CrossOriginProtection`: `Sec-Fetch-Site` decides, because the
+//! browser sets it and a page cannot. A browser that does not send it sends `Origin` with all
+//! requests that change something. Programs send neither.
 
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 
-/// The origins that were given with `--allow-origin`.
+/// The origins given with `--allow-origin`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origins(Vec<Box<str>>);
 
@@ -16,8 +16,8 @@ impl Origins {
         self.0.push(origin.trim_end_matches('/').into());
     }
 
-    /// Says what is wrong with a request that a page of another origin makes; `host` is the value
-    /// of its `Host` header.
+    /// Returns the header that shows that a page of another origin sent the request; `host` is the
+    /// value of its `Host` header.
     pub(super) fn refuse(&self, method: &Method, headers: &HeaderMap, host: Option<&[u8]>) -> Option<String> {
         let value = |name| headers.get(name).map(|value| value.as_bytes());
         let site = value("sec-fetch-site");
@@ -40,8 +40,7 @@ impl Origins {
     }
 }
 
-/// A link or an address that somebody opens in a tab. The page that has the link does not see the
-/// answer.
+/// Whether a request opens a link in a tab. The page with the link cannot read the answer.
 fn opens_a_page(method: &Method, headers: &HeaderMap) -> bool {
     let is = |name, wanted: &[u8]| headers.get(name).is_some_and(|value| value.as_bytes() == wanted);
     matches!(*method, Method::GET | Method::HEAD)
@@ -49,16 +48,15 @@ fn opens_a_page(method: &Method, headers: &HeaderMap) -> bool {
         && is("sec-fetch-dest", b"document")
 }
 
-/// Whether a page of this origin comes from this host. A proxy may have ended TLS, so that the
-/// scheme is not known here.
+/// Whether this origin has this host. A proxy may have terminated TLS, so the scheme is unknown.
 fn is_same(origin: &[u8], host: &[u8]) -> bool {
     let (authority, port) = match (origin.strip_prefix(b"http://"), origin.strip_prefix(b"https://")) {
         (Some(authority), _) => (authority, &b":80"[..]),
         (_, Some(authority)) => (authority, &b":443"[..]),
-        // Such as `null`, the origin of sandboxed pages and of files.
+        // For example `null`, the origin of sandboxed pages and of files.
         _ => return false,
     };
-    // Browsers leave out the port of the scheme.
+    // Browsers omit the default port of the scheme.
     authority.eq_ignore_ascii_case(host.strip_suffix(port).unwrap_or(host))
 }
 
@@ -86,7 +84,7 @@ mod tests {
             (&[("sec-fetch-site", "same-site"), ("origin", "http://127.0.0.1:9")], true),
             (&[("sec-fetch-site", "cross-site")], true),
             (&[("sec-fetch-site", "anything")], true),
-            // It says one thing, and the other would be right.
+            // The first header decides, although the second one is right.
             (&[("sec-fetch-site", "cross-site"), ("origin", "http://127.0.0.1:8000")], true),
             (&[("origin", "http://127.0.0.1:8000")], false),
             (&[("origin", "https://127.0.0.1:8000")], false),

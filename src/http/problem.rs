@@ -1,5 +1,4 @@
-//! How outcomes that are no reply look over HTTP: problem details, RFC 9457. The main structure is
-//! [`Problem`].
+//! Errors over HTTP: problem details, RFC 9457. The main structure is [`Problem`].
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -10,9 +9,9 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::CallError;
+use crate::error::CallError;
 
-/// A refusal or a failure, ready to be told.
+/// A refusal or a failure.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -20,9 +19,9 @@ pub(super) struct Problem {
     title: &'static str,
     detail: String,
     retry_after: Option<Duration>,
-    /// Whether the rest of the request is of no use, so that its connection must end.
+    /// Whether the connection closes after the answer, because the rest of the request is not read.
     close: bool,
-    /// The methods that a resource has.
+    /// The methods that the resource supports.
     allow: Option<&'static str>,
     more: Map<String, Value>,
 }
@@ -32,21 +31,21 @@ impl Problem {
         Self { status, kind, title, detail, retry_after: None, close: false, allow: None, more: Map::new() }
     }
 
-    /// How a call ended. `tell_all` adds what tells of the code: traceback, standard error.
-    pub(super) fn of(error: CallError, tell_all: bool) -> Self {
+    /// The error of a call. `details` adds what reveals code: traceback, standard error.
+    pub(super) fn of(error: CallError, details: bool) -> Self {
         let (status, title) = status(&error);
         let mut problem = Self::new(status, error.kind(), title, error.to_string());
         problem.set("may_have_run", error.may_have_run());
         problem.set("retryable", error.is_retryable());
-        problem.add(error, tell_all);
+        problem.add(error, details);
         problem
     }
 
-    fn add(&mut self, error: CallError, tell_all: bool) {
+    fn add(&mut self, error: CallError, details: bool) {
         match error {
             CallError::Exception { type_name, message, traceback } => {
                 let mut exception = json!({"type": type_name, "message": message});
-                if tell_all {
+                if details {
                     exception["traceback"] = json!(traceback);
                 }
                 self.set("exception", exception);
@@ -57,13 +56,13 @@ impl Problem {
             }
             CallError::Unavailable { retry_after, cause: Some(cause) } => {
                 self.retry_after = Some(retry_after);
-                if tell_all {
+                if details {
                     self.set("cause", json!({"message": cause.to_string(), "traceback": cause.details()}));
                 }
             }
             CallError::WorkerLost { exit, stderr_tail, .. } => {
                 self.set("exit", exit.to_string());
-                if tell_all {
+                if details {
                     self.set("stderr", &stderr_tail[..]);
                 }
             }
@@ -83,7 +82,7 @@ impl Problem {
     pub(super) fn unsupported_media_type(found: &str) -> Self {
         let found = if found.is_empty() { "no Content-Type" } else { found };
         let detail = format!(
-            "{found} is not taken; send application/json (curl --json), application/msgpack or application/octet-stream"
+            "{found} is not supported; send application/json (curl --json), application/msgpack or application/octet-stream"
         );
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         // The body was not read.
@@ -92,7 +91,7 @@ impl Problem {
 
     pub(super) fn bad_header(name: &'static str, expected: &str) -> Self {
         let detail = format!("{name} must be {expected}");
-        Self::new(StatusCode::BAD_REQUEST, "bad_header", "A header makes no sense", detail)
+        Self::new(StatusCode::BAD_REQUEST, "bad_header", "A header is invalid", detail)
     }
 
     pub(super) fn body_too_large(size: Option<usize>, limit: usize) -> Self {
@@ -106,14 +105,14 @@ impl Problem {
     }
 
     pub(super) fn body_late(after: Duration) -> Self {
-        let detail = format!("the body did not come within {after:?}; the function did not run");
+        let detail = format!("the body was not complete within {after:?}; the function did not run");
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The body took too long", detail)
             .not_run()
             .closing()
     }
 
     pub(super) fn too_many_bodies(bound: usize) -> Self {
-        let detail = format!("the bodies that are being read hold more than {bound} bytes; try again");
+        let detail = format!("half-received bodies hold more than {bound} bytes; try again");
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let problem = Self::new(status, "too_many_bodies", "Too many bodies at once", detail);
         Self { retry_after: Some(Duration::from_secs(1)), ..problem.not_run().closing() }
@@ -121,24 +120,24 @@ impl Problem {
 
     pub(super) fn dashboard_off() -> Self {
         let detail = "this gateway was started without the live page".to_owned();
-        Self::new(StatusCode::NOT_FOUND, "dashboard_off", "There is no live page", detail)
+        Self::new(StatusCode::NOT_FOUND, "dashboard_off", "The live page is off", detail)
     }
 
     pub(super) fn method_not_allowed(found: &Method, allowed: &'static str) -> Self {
-        let detail = format!("{found} is not allowed here, but {allowed}");
+        let detail = format!("{found} is not allowed here; use {allowed}");
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let problem = Self::new(status, "method_not_allowed", "Method not allowed", detail);
         Self { allow: Some(allowed), ..problem }
     }
 
-    /// A refusal before the call was made.
+    /// Adds that the function did not run.
     fn not_run(mut self) -> Self {
         self.set("may_have_run", false);
         self.set("retryable", true);
         self
     }
 
-    /// Ends the connection, for the rest of the request is not read.
+    /// Closes the connection after the answer, because the rest of the request is not read.
     pub(super) fn closing(self) -> Self {
         Self { close: true, ..self }
     }
@@ -161,7 +160,7 @@ impl Problem {
             "detail": detail,
             "kind": kind,
         });
-        let members = body.as_object_mut().expect("it was made as one");
+        let members = body.as_object_mut().expect("it is an object");
         members.extend(more);
         if let Some(after) = retry_after {
             members.insert("retry_after_ms".to_owned(), json!(after.as_millis()));
@@ -169,7 +168,7 @@ impl Problem {
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         if let Some(after) = retry_after {
-            // Whole seconds; a client that reads the body knows better.
+            // The header has whole seconds; the body has milliseconds.
             let seconds = after.as_millis().div_ceil(1000).max(1);
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
@@ -193,7 +192,7 @@ fn status(error: &CallError) -> (StatusCode, &'static str) {
         CallError::Exception { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "The function raised an exception")
         }
-        CallError::UnknownFunction { .. } => (StatusCode::NOT_FOUND, "There is no such function"),
+        CallError::UnknownFunction { .. } => (StatusCode::NOT_FOUND, "The function does not exist"),
         CallError::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, "The queue is full"),
         CallError::DeadlineExceeded { .. } => (StatusCode::GATEWAY_TIMEOUT, "The deadline passed"),
         CallError::WorkerLost { .. } => (StatusCode::BAD_GATEWAY, "The worker died while the call ran"),

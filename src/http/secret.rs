@@ -1,11 +1,11 @@
-//! What a client has to know. The main structure is [`Secret`].
+//! Tokens. The main structure is [`Secret`].
 
 use std::fmt;
 use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap};
 
-/// A token. It is not printed, not even by `Debug`.
+/// A token. Nothing prints it, not even `Debug`.
 #[derive(Clone)]
 pub(super) struct Secret(Arc<str>);
 
@@ -14,7 +14,7 @@ impl Secret {
         Self(token.into())
     }
 
-    /// Whether a request carries it, as `Authorization: Bearer TOKEN`.
+    /// Whether the headers have it as `Authorization: Bearer TOKEN`.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         bearer(headers).is_some_and(|given| same(given, self.0.as_bytes()))
     }
@@ -31,7 +31,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
-/// Compares in a time that depends on the length alone, not on how many bytes are right.
+/// Compares in a time that depends only on the length, not on how many bytes are equal.
 fn same(given: &[u8], expected: &[u8]) -> bool {
     given.len() == expected.len()
         && given.iter().zip(expected).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0

@@ -139,13 +139,13 @@ fn under_random_kills_every_call_ends_once_and_runs_as_often_as_its_caller_was_t
         }
         assert!(runs.is_empty(), "nothing ran that nobody called");
         let ok = ends.values().filter(|end| end.is_ok()).count() as u64;
-        assert_eq!(status.ok, ok);
+        assert_eq!(status.calls.ok, ok);
         let errors = ends.len() as u64 - ok;
-        assert_eq!(status.errors.values().sum::<u64>(), errors);
+        assert_eq!(status.calls.errors.values().sum::<u64>(), errors);
         println!(
             "{} calls, {:?}, {} restarts, faults {faults:?}",
             ends.len(),
-            status.errors,
+            status.calls.errors,
             status.restarts
         );
         assert!(faults["kill"] >= 10 && status.restarts >= 10, "{faults:?}, {} restarts", status.restarts);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_pyproc::PoolConfig;
+use actix_pyproc::{AdmissionState, PoolConfig};
 use actix_rt::time::sleep;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -136,7 +136,7 @@ async fn a_client_that_goes_away_interrupts_its_call() {
     drop(stream);
     until("the function was ended", || lines(&path).len() == 2).await;
     assert_eq!(lines(&path), ["begun", "cancelled True"]);
-    assert_eq!(served.pool.status().await.abandoned, 1);
+    assert_eq!(served.pool.status().await.calls.abandoned, 1);
     served.stop().await;
 }
 
@@ -196,7 +196,7 @@ async fn a_pool_that_cannot_start_workers_is_503_and_not_ready_but_live() {
     served.call("die", json!(1)).await.is_problem(502, "worker_lost");
     assert_eq!(served.get("/ready").await.status, 503, "no worker serves");
     capped("the breaker opens", async {
-        while served.pool.status().await.admission == "open" {
+        while served.pool.status().await.admission == AdmissionState::Open {
             sleep(Duration::from_millis(5)).await;
         }
     })

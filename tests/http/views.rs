@@ -77,7 +77,7 @@ async fn metrics_have_calls_by_outcome_latencies_and_restarts_by_cause() {
         "pyproc_calls_total{function=\"touch_and_die\",outcome=\"worker_lost\"} 1",
         "pyproc_calls_total{function=\"\",outcome=\"unknown_function\"} 1",
         "pyproc_call_duration_seconds_count{function=\"predict\"} 4",
-        "pyproc_call_duration_seconds_bucket{function=\"predict\",le=\"+Inf\"} 4",
+        "pyproc_call_duration_seconds_bucket{le=\"+Inf\",function=\"predict\"} 4",
         "pyproc_queue_wait_seconds_count{function=\"predict\"} 4",
         "pyproc_worker_restarts_total{cause=\"crashed\"} 1",
         "pyproc_worker_starts_total 2",

@@ -132,7 +132,7 @@ async fn after_kill_9_of_one_of_two_workers_at_most_the_running_call_fails_and_t
         let pool = pool.clone();
         actix_rt::spawn(async move { load(&pool, 8, 500).await })
     };
-    capped("calls run", async { while pool.status().await.ok < 200 {} }).await;
+    capped("calls run", async { while pool.status().await.calls.ok < 200 {} }).await;
     signal(victim, "KILL");
     let replacement = events.started().await;
     assert_ne!(replacement, victim);

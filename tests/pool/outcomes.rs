@@ -143,7 +143,7 @@ async fn a_dropped_future_interrupts_its_call_and_frees_the_worker() {
     call.abort();
     until("the function was ended", || lines(&path).len() == 2).await;
     assert!(pool.call::<Value>("predict", &json!({"value": 1})).await.is_ok());
-    assert_eq!(pool.status().await.abandoned, 1);
+    assert_eq!(pool.status().await.calls.abandoned, 1);
     pool.shutdown().await;
 }
 

@@ -121,6 +121,7 @@ impl Counters {
 
 /// How calls ended, and how long they took, since the start of the pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct CallTally {
     /// Calls that returned.
@@ -137,6 +138,7 @@ pub struct CallTally {
 
 /// Quantiles in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct LatencyStatus {
     /// How many calls were measured.

@@ -1,7 +1,10 @@
 //! When processes are started, replaced and given up, without actors or clock. The main structure
 //! is [`Core`].
 
+use std::fmt;
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, SlotId};
 use crate::restart::{RestartConfig, Restarts, Verdict, later};
@@ -130,8 +133,10 @@ pub enum Breaker {
     HalfOpen,
 }
 
-/// What a slot does, for status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a slot is doing, for status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SlotState {
     /// Its first or next process starts.
     Starting,
@@ -145,8 +150,16 @@ pub enum SlotState {
     Resting,
     /// Its process finishes what it has.
     Draining,
-    /// It has none.
+    /// It has no process.
+    #[default]
     Stopped,
+}
+
+impl fmt::Display for SlotState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A formatter is a serializer for the names of unit variants.
+        self.serialize(f)
+    }
 }
 
 /// One slot, for status.

@@ -1,4 +1,4 @@
-//! `pyproc top`: what a gateway's live page shows, as text, as JSON and in a terminal.
+//! `pyproc top` as text, as JSON and in a terminal. The main item is [`serve`].
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Ended, Pyproc, Running, pyproc, until};
 
-/// A gateway, and where it listens.
+/// A gateway and its address.
 fn serve(args: &[&str]) -> (Running, String) {
     let mut running =
         pyproc("serve", "functions.py", &["--listen", "127.0.0.1:0", "--workers", "2"]).args(args).start();
@@ -43,28 +43,28 @@ fn snapshot_tells_of_the_pool_and_of_a_worker_that_was_killed() {
     let status = status_of(&url);
     assert_eq!((&status["ready"], &status["serving"]), (&Value::Bool(true), &2.into()));
     let pid = status["slots"][1]["pid"].as_i64().expect("it serves");
-    // Standard output is no terminal, so that it need not be said.
+    // Standard output is not a terminal, so `--once` is the default.
     for args in [&["--once", &url][..], &[&url]] {
-        let told = text(args);
-        assert!(told.starts_with("functions.py: ready, up "), "{told}");
-        assert!(told.contains("2 of 2 workers serve") && told.contains(&format!(" {pid} ")), "{told}");
+        let shown = text(args);
+        assert!(shown.starts_with("functions.py: ready, up "), "{shown}");
+        assert!(shown.contains("2 of 2 workers serve") && shown.contains(&format!(" {pid} ")), "{shown}");
     }
 
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("it is a process id");
     kill_process(process, Signal::KILL).expect("it runs");
-    let status = until("the gateway to tell of it and to recover", || {
+    let status = until("the gateway to report it and to recover", || {
         let status = status_of(&url);
         (status["incidents"][0]["pid"] == pid && status["serving"] == 2).then_some(status)
     });
     assert_eq!(status["incidents"][0]["what"], "killed by SIGKILL");
-    let told = text(&["--once", &url]);
-    assert!(told.contains(&format!("last incident: slot 1, process {pid}")), "{told}");
+    let shown = text(&["--once", &url]);
+    assert!(shown.contains(&format!("last incident: slot 1, process {pid}")), "{shown}");
     end(gateway);
 }
 
 #[test]
 fn no_gateway_there_is_exit_code_6_and_says_so() {
-    // Nobody listens on the first of all ports.
+    // Nothing listens on port 1.
     let url = "http://127.0.0.1:1";
     for args in [&["--once"][..], &["--json"], &[]] {
         let ended = Pyproc::new().arg("top").args(args).arg(url).run().exits(6);
@@ -77,7 +77,7 @@ fn no_gateway_there_is_exit_code_6_and_says_so() {
     let (gateway, url) = serve(&[]);
     top(&["--once", &format!("{url}/elsewhere")])
         .exits(6)
-        .tells_once(&["no gateway with a live page (HTTP 404)"]);
+        .tells_once(&["not a gateway with a live page (HTTP 404)"]);
     end(gateway);
 }
 
@@ -86,7 +86,7 @@ fn wrong_usage_is_exit_code_2() {
     for (args, expected) in [
         (&["https://127.0.0.1:1"][..], "no TLS"),
         (&["--once", "--json"], "cannot be used with"),
-        (&["--token", "two\nlines"], "the token has characters that none can have"),
+        (&["--token", "two\nlines"], "the token has characters that are not allowed"),
     ] {
         let ended = top(args).exits(2);
         assert!(ended.stderr.contains(expected), "{args:?}: {}", ended.stderr);
@@ -104,10 +104,10 @@ fn terminal_is_given_back_after_a_key_and_after_a_signal() {
             .env_remove("NO_COLOR")
             .output()
             .expect("there is a Python");
-        let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         let expected =
             json!({"code": code, "was_raw": true, "is_as_before": true, "left": true, "cursor": true});
-        assert_eq!(told, expected, "{by:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(shown, expected, "{by:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
     end(gateway);
 }

@@ -1,4 +1,4 @@
-//! Where a gateway is. The main structure is [`Address`].
+//! The address of a gateway. The main structure is [`Address`].
 
 use hyper::Uri;
 
@@ -7,9 +7,9 @@ use hyper::Uri;
 pub(crate) struct Address {
     /// `HOST:PORT`
     pub(super) authority: String,
-    /// What comes before `/dashboard`, if the gateway is mounted below a path.
+    /// The path before `/dashboard`, if the gateway is mounted below one.
     pub(super) base: String,
-    /// The token of an address that opens the buttons of the live page.
+    /// The control token, if the address includes it.
     pub(super) token: Option<String>,
 }
 
@@ -22,8 +22,8 @@ impl std::fmt::Display for Address {
 impl std::str::FromStr for Address {
     type Err = String;
 
-    /// Takes `http://HOST:PORT`, without the `http://` too, and the address of the live page with
-    /// its token.
+    /// Parses `http://HOST:PORT`, also without `http://`, and the address of the live page with its
+    /// token.
     fn from_str(text: &str) -> Result<Self, String> {
         let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
         let token = fragment.strip_prefix("token=").filter(|token| !token.is_empty()).map(ToOwned::to_owned);
@@ -34,7 +34,7 @@ impl std::str::FromStr for Address {
         let uri: Uri = with_scheme.parse().map_err(|error| format!("{error}"))?;
         let host = uri.host().unwrap_or_default();
         let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
-        // A port that is none, or a user, is not passed over.
+        // An invalid port or a user is an error.
         let whole = uri.authority().is_some_and(|given| given == host || given == authority.as_str());
         match uri.scheme_str() {
             Some("http") if whole && !host.is_empty() => {
@@ -42,7 +42,7 @@ impl std::str::FromStr for Address {
                 let base = path.strip_suffix("/dashboard").unwrap_or(path).to_owned();
                 Ok(Self { authority, base, token })
             }
-            Some("https") => Err("a gateway has no TLS; http://HOST:PORT is expected".to_owned()),
+            Some("https") => Err("gateways have no TLS; http://HOST:PORT is expected".to_owned()),
             _ => Err("http://HOST:PORT is expected".to_owned()),
         }
     }

@@ -1,8 +1,9 @@
-//! All that is known of one row, in words. The main structure is [`Details`].
+//! Everything that is known about one row. The main structure is [`Details`].
 
+use actix_pyproc::{FunctionRow, Incident, LatencyStatus, SlotRow};
+
+use super::format::{bytes, clean, clock, count, duration, plural, span};
 use super::model::Model;
-use super::numbers::{bytes, clean, clock, count, duration, plural, span};
-use super::told::{Function, Incident, Latency, Slot};
 use super::view::Subject;
 
 #[derive(Debug)]
@@ -11,7 +12,7 @@ pub(super) struct Details {
     pub(super) parts: Vec<Part>,
 }
 
-/// Lines, with what is written above them.
+/// Lines with a heading.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) head: Option<&'static str>,
@@ -19,13 +20,14 @@ pub(super) struct Part {
 }
 
 pub(super) fn of(subject: &Subject, model: &Model) -> Details {
-    let gone = |title| Details { title, parts: vec![part(None, ["It is gone.".to_owned()])] };
+    let gone = |title| Details { title, parts: vec![part(None, ["It no longer exists.".to_owned()])] };
     match subject {
-        Subject::Slot(number) => match model.status.slots.iter().find(|slot| slot.slot == *number) {
+        Subject::Slot(number) => match model.status.pool.slots.iter().find(|slot| slot.slot == *number) {
             Some(slot) => of_slot(slot),
             None => gone(format!("Slot {number}")),
         },
-        Subject::Function(name) => match model.status.functions.iter().find(|row| row.function == *name) {
+        Subject::Function(name) => match model.status.pool.functions.iter().find(|row| row.function == *name)
+        {
             Some(row) => of_function(row),
             None => gone(clean(name)),
         },
@@ -33,14 +35,18 @@ pub(super) fn of(subject: &Subject, model: &Model) -> Details {
     }
 }
 
-fn of_slot(slot: &Slot) -> Details {
-    let mut lines = vec![format!("state       {}", clean(&slot.state))];
+fn of_slot(slot: &SlotRow) -> Details {
+    let mut lines = vec![format!("state       {}", slot.state)];
     lines.extend(slot.pid.map(|pid| format!("process     {pid}")));
     lines.extend(slot.generation.map(|generation| format!("generation  {generation}")));
     lines.extend(slot.uptime_ms.map(|ms| format!("up          {}", span(ms))));
     lines.extend(slot.rss_bytes.map(|rss| format!("memory      {}", bytes(rss))));
     lines.extend(slot.cpu_ms.map(|ms| format!("cpu time    {}", duration(ms.saturating_mul(1000)))));
-    lines.push(format!("calls       {} ended, {} in flight", count(slot.calls), count(slot.in_flight)));
+    lines.push(format!(
+        "calls       {} ended, {} in flight",
+        count(slot.calls),
+        count(slot.in_flight.into())
+    ));
     lines.push(format!("restarts    {}", count(slot.restarts)));
     let mut parts = vec![part(None, lines)];
     parts.extend(slot.last_exit.as_ref().map(|exit| part(Some("How the last process ended"), [clean(exit)])));
@@ -48,14 +54,15 @@ fn of_slot(slot: &Slot) -> Details {
     Details { title: format!("Slot {}", slot.slot), parts }
 }
 
-fn of_function(row: &Function) -> Details {
-    let mut lines = vec![format!("returned   {}", count(row.ok))];
-    lines.extend(row.errors.iter().map(|(kind, errors)| format!("{}  {}", clean(kind), count(*errors))));
-    lines.push(format!("abandoned  {}", count(row.abandoned)));
+fn of_function(row: &FunctionRow) -> Details {
+    let mut lines = vec![format!("returned   {}", count(row.calls.ok))];
+    lines
+        .extend(row.calls.errors.iter().map(|(kind, errors)| format!("{}  {}", clean(kind), count(*errors))));
+    lines.push(format!("abandoned  {}", count(row.calls.abandoned)));
     let mut parts = vec![part(None, lines)];
     for (head, latency) in [
-        ("From admission to answer, since the start", &row.latency),
-        ("Of that, before it went to a worker", &row.queue_wait),
+        ("From admission to answer, since the start", &row.calls.latency),
+        ("Of that, before the dispatch to a worker", &row.calls.queue_wait),
     ] {
         if latency.count > 0 {
             parts.push(part(Some(head), quantiles(latency)));
@@ -64,7 +71,7 @@ fn of_function(row: &Function) -> Details {
     Details { title: clean(&row.function), parts }
 }
 
-fn quantiles(latency: &Latency) -> [String; 4] {
+fn quantiles(latency: &LatencyStatus) -> [String; 4] {
     let rows =
         [("p50", latency.p50_us), ("p95", latency.p95_us), ("p99", latency.p99_us), ("max", latency.max_us)];
     rows.map(|(name, us)| format!("{name}  {:>7}", duration(us)))
@@ -79,29 +86,29 @@ fn of_incident(incident: &Incident, model: &Model) -> Details {
     }
     match stderr(&incident.stderr) {
         Some(stderr) => parts.push(stderr),
-        None if model.about.tracebacks == Some(false) => {
-            let hidden = "What it wrote to standard error is not shown without `pyproc serve --tracebacks`.";
+        None if !model.about.tracebacks => {
+            let hidden = "Its standard error is shown only with `pyproc serve --tracebacks`.";
             parts.push(part(None, [hidden.to_owned()]));
         }
         None => parts.push(part(None, ["It wrote nothing to standard error.".to_owned()])),
     }
     Details {
-        title: format!("{}: {}", clean(&incident.cause).replace('_', " "), clean(&incident.what)),
+        title: format!("{}: {}", incident.cause.to_string().replace('_', " "), clean(&incident.what)),
         parts,
     }
 }
 
-/// Whose end it was, and what became of its calls.
+/// Which process it was, and what happened to its calls.
 pub(super) fn heading(incident: &Incident) -> String {
     let mut text = format!("slot {}", incident.slot);
     if let Some(pid) = incident.pid {
         text += &format!(", process {pid}");
     }
     if incident.lost_calls > 0 {
-        text += &format!(", {} lost", plural(incident.lost_calls, "running call"));
+        text += &format!(", {} lost", plural(incident.lost_calls as u64, "running call"));
     }
     if incident.requeued > 0 {
-        text += &format!(", {} moved on", plural(incident.requeued, "waiting call"));
+        text += &format!(", {} requeued", plural(incident.requeued as u64, "waiting call"));
     }
     text
 }

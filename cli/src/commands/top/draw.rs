@@ -1,53 +1,24 @@
-//! What is known, and looked at, as a picture of a given size. The main structure is [`Theme`].
+//! The model and the view as a picture of a given size. The main item is [`draw`].
 
 mod charts;
-mod over;
+mod overlay;
 mod panes;
+mod theme;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use actix_pyproc::http::page::NotReady;
+
+use super::format::{clean, span};
 use super::model::{Link, Model};
-use super::numbers::{clean, span};
-use super::view::{Over, View};
+use super::view::{Overlay, View};
 
-/// What the words and lines look like.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Theme {
-    /// Off where `NO_COLOR` is set: then only bold and reversed are used.
-    pub(super) colors: bool,
-}
+pub(super) use theme::Theme;
 
-impl Theme {
-    fn color(self, color: Color) -> Style {
-        if self.colors { Style::new().fg(color) } else { Style::new() }
-    }
-
-    fn good(self) -> Style {
-        self.color(Color::Green)
-    }
-
-    fn warn(self) -> Style {
-        self.color(Color::Yellow)
-    }
-
-    fn bad(self) -> Style {
-        self.color(Color::Red).add_modifier(Modifier::BOLD)
-    }
-
-    /// What is there for those who look for it.
-    fn quiet(self) -> Style {
-        self.color(Color::DarkGray)
-    }
-
-    fn focus(self) -> Style {
-        self.color(Color::Cyan).add_modifier(Modifier::BOLD)
-    }
-}
-
-/// Draws all. What the view scrolls is brought back to where there is something to see.
+/// Draws everything. Limits the scrolling of the view to what there is to see.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, view: &mut View, theme: Theme) {
     let area = frame.area();
     let charts = match area.height {
@@ -66,11 +37,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, view: &mut View, theme:
     }
     panes::draw(frame, body, model, view, theme);
     draw_foot(frame, foot, model, view, theme);
-    match &mut view.over {
-        Over::Nothing => {}
-        Over::Help => over::help(frame, area, theme),
-        Over::Details { of, scroll } => over::details(frame, area, model, of, scroll, theme),
-        Over::Question(order) => over::question(frame, area, *order, theme),
+    match &mut view.overlay {
+        Overlay::Nothing => {}
+        Overlay::Help => overlay::help(frame, area, theme),
+        Overlay::Details { of, scroll } => overlay::details(frame, area, model, of, scroll, theme),
+        Overlay::Question(action) => overlay::question(frame, area, *action, theme),
     }
 }
 
@@ -84,9 +55,9 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
         Link::Awaited => ("connecting".to_owned(), theme.warn()),
         Link::Up if status.ready => ("ready".to_owned(), theme.good().add_modifier(Modifier::BOLD)),
         Link::Up => {
-            let reason = status.reason.as_deref().unwrap_or("it does not say why");
-            let style = if reason == "draining" { theme.warn() } else { theme.bad() };
-            (format!("not ready: {}", clean(reason)), style)
+            let style = if status.reason == Some(NotReady::Draining) { theme.warn() } else { theme.bad() };
+            let reason = status.reason.map_or_else(String::new, |reason| format!(": {reason}"));
+            (format!("not ready{reason}"), style)
         }
     };
     let left = Line::from(vec![
@@ -95,10 +66,10 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     ]);
     let free = usize::from(area.width).saturating_sub(left.width() + 2);
     frame.render_widget(left, area);
-    let serving = format!("{}/{} serving", status.serving, status.slots.len());
+    let serving = format!("{}/{} serving", status.pool.serving, status.pool.slots.len());
     let up = status.uptime_ms.map_or_else(String::new, |ms| format!("up {} · ", span(ms)));
     let about = &model.about;
-    // The longest that fits.
+    // The longest text that fits.
     let right = [
         format!("{up}{serving} · Python {} · pyproc {}", clean(&about.python), clean(&about.version)),
         format!("{up}{serving} · Python {}", clean(&about.python)),
@@ -122,7 +93,7 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, model: &Model, view: &View, them
     frame.render_widget(line, area);
 }
 
-/// The keys that there are, as far as there is room for them.
+/// The keys that work now, as many as fit.
 fn keys(width: u16, control: bool, theme: Theme) -> Line<'static> {
     const LOOK: [(&str, &str); 4] = [("q", "quit"), ("?", "help"), ("Tab", "pane"), ("Enter", "details")];
     const CONTROL: [(&str, &str); 3] = [("r", "restart"), ("R", "reload"), ("D", "drain")];

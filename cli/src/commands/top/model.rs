@@ -1,32 +1,33 @@
-//! What is known of a gateway: an event comes in, the model is as it says. The main structure is
-//! [`Model`].
+//! What is known about a gateway. The main structure is [`Model`].
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::told::{About, Hello, Incident, Point, Slot, Status, Told};
+use actix_pyproc::http::page::{About, Hello, PageEvent, PageStatus, Point};
+use actix_pyproc::{Incident, SlotId, SlotRow};
 
 /// Five minutes.
 pub(super) const POINTS: usize = 300;
-/// A share of a core is over at least so many milliseconds, for the gateway's figures are coarse.
+/// A share of a core is measured over at least this many milliseconds, because the gateway's
+/// figures are coarse.
 const SHARE_OVER: u64 = 500;
 
-/// A gateway as its last events have it.
+/// A gateway after its last events.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) about: About,
-    pub(super) status: Status,
+    pub(super) status: Box<PageStatus>,
     /// A point per second, the latest last.
     pub(super) points: VecDeque<Point>,
     /// The latest first.
     pub(super) incidents: Vec<Incident>,
     pub(super) link: Link,
-    shares: BTreeMap<u32, Share>,
+    shares: BTreeMap<SlotId, Share>,
 }
 
-/// Whether the events come.
+/// Whether events arrive.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Link {
-    /// Nothing was told yet.
+    /// The gateway has not sent a status yet.
     #[default]
     Awaited,
     Up,
@@ -35,7 +36,7 @@ pub(super) enum Link {
     },
 }
 
-/// The processor time of a process, when it was last compared.
+/// The processor time of a process at its last measurement.
 #[derive(Debug)]
 struct Share {
     pid: u32,
@@ -45,43 +46,44 @@ struct Share {
 }
 
 impl Model {
-    pub(super) fn hear(&mut self, told: Told) {
-        match told {
-            Told::About(about) => self.about = about,
-            Told::Hello(Hello { points, status, incidents }) => {
+    pub(super) fn apply(&mut self, event: PageEvent) {
+        match event {
+            PageEvent::About(about) => self.about = about,
+            PageEvent::Hello(Hello { points, status, incidents, .. }) => {
                 self.points = points;
                 self.incidents = incidents;
                 self.shares.clear();
                 if let Some(status) = status {
-                    self.see(status);
+                    self.set_status(status);
                 }
             }
-            Told::Status(status) => self.see(status),
-            Told::Point(point) => self.points.push_back(point),
-            Told::Incidents(incidents) => self.incidents = incidents,
+            PageEvent::Status(status) => self.set_status(status),
+            PageEvent::Point(point) => self.points.push_back(point),
+            PageEvent::Incidents(incidents) => self.incidents = incidents,
+            _ => {}
         }
         while self.points.len() > POINTS {
             self.points.pop_front();
         }
     }
 
-    /// The events have ended. What they told stays, and is old.
+    /// The events have ended. What they reported stays, and is outdated.
     pub(super) fn lost(&mut self, why: String) {
         self.link = Link::Lost { why };
     }
 
-    /// How much of a core the process of a slot used lately, in percent.
-    pub(super) fn cpu_percent(&self, slot: &Slot) -> Option<u64> {
+    /// How much of a core the process of a slot has used lately, in percent.
+    pub(super) fn cpu_percent(&self, slot: &SlotRow) -> Option<u64> {
         self.shares.get(&slot.slot).filter(|share| Some(share.pid) == slot.pid)?.percent
     }
 
-    /// How long ago that was, by the gateway's clock.
+    /// How long ago a time was, by the gateway's clock.
     pub(super) fn age_ms(&self, unix_ms: u64) -> u64 {
         self.status.at.saturating_sub(unix_ms)
     }
 
-    fn see(&mut self, status: Status) {
-        for slot in &status.slots {
+    fn set_status(&mut self, status: Box<PageStatus>) {
+        for slot in &status.pool.slots {
             let (Some(pid), Some(cpu_ms)) = (slot.pid, slot.cpu_ms) else {
                 self.shares.remove(&slot.slot);
                 continue;
@@ -105,14 +107,11 @@ impl Model {
 mod tests {
     use serde_json::json;
 
-    use super::super::sse::Event;
-    use super::super::told::Told;
-    use super::{Link, Model, POINTS};
+    use super::{Link, Model, POINTS, PageEvent};
 
-    fn hear(model: &mut Model, name: &str, data: &serde_json::Value) {
-        let event = Event { name: name.to_owned(), data: data.to_string() };
-        if let Some(told) = Told::read(&event).expect("it can be read") {
-            model.hear(told);
+    fn apply(model: &mut Model, name: &str, data: &serde_json::Value) {
+        if let Some(event) = PageEvent::read(name, &data.to_string()).expect("it can be read") {
+            model.apply(event);
         }
     }
 
@@ -121,7 +120,7 @@ mod tests {
     }
 
     fn percent(model: &Model) -> Option<u64> {
-        model.cpu_percent(&model.status.slots[0])
+        model.cpu_percent(&model.status.pool.slots[0])
     }
 
     #[test]
@@ -135,7 +134,7 @@ mod tests {
             (2200, 8, 10, None),
             (3200, 8, 510, Some(50)),
         ] {
-            hear(&mut model, "status", &status(at, pid, cpu_ms));
+            apply(&mut model, "status", &status(at, pid, cpu_ms));
             assert_eq!(percent(&model), expected, "at {at}");
         }
     }
@@ -144,7 +143,7 @@ mod tests {
     fn only_the_last_five_minutes_are_kept() {
         let mut model = Model::default();
         for t in 0..POINTS as u64 + 5 {
-            hear(&mut model, "point", &json!({"t": t}));
+            apply(&mut model, "point", &json!({"t": t}));
         }
         assert_eq!((model.points.len(), model.points[0].t), (POINTS, 5));
     }
@@ -155,22 +154,22 @@ mod tests {
         assert_eq!(model.link, Link::Awaited);
         let incident = json!({"slot": 0, "cause": "crashed", "what": "killed by SIGKILL"});
         let hello = json!({"points": [{"t": 1}], "status": status(1000, 7, 10), "incidents": [incident]});
-        hear(&mut model, "hello", &hello);
+        apply(&mut model, "hello", &hello);
         assert_eq!((model.link == Link::Up, model.points.len(), model.incidents.len()), (true, 1, 1));
-        model.lost("it is gone".to_owned());
-        assert_eq!(model.link, Link::Lost { why: "it is gone".to_owned() });
-        assert_eq!(model.status.slots.len(), 1, "the last that was told stays");
-        hear(&mut model, "hello", &json!({"points": [], "status": null, "incidents": []}));
+        model.lost("it stopped".to_owned());
+        assert_eq!(model.link, Link::Lost { why: "it stopped".to_owned() });
+        assert_eq!(model.status.pool.slots.len(), 1, "the last status stays");
+        apply(&mut model, "hello", &json!({"points": [], "status": null, "incidents": []}));
         assert_ne!(model.link, Link::Up, "nothing is known before the first status");
-        hear(&mut model, "status", &status(1000, 9, 10));
+        apply(&mut model, "status", &status(1000, 9, 10));
         assert_eq!((model.link == Link::Up, model.incidents.len()), (true, 0));
     }
 
     #[test]
     fn event_of_a_later_version_is_passed_over() {
         let mut model = Model::default();
-        hear(&mut model, "weather", &json!("rain"));
-        hear(&mut model, "about", &json!({"worker": "worker.py", "colour": "blue"}));
+        apply(&mut model, "weather", &json!("rain"));
+        apply(&mut model, "about", &json!({"worker": "worker.py", "colour": "blue"}));
         assert_eq!((model.about.worker.as_str(), model.link), ("worker.py", Link::Awaited));
     }
 }

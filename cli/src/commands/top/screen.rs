@@ -1,5 +1,4 @@
-//! The terminal: taken over, drawn on, and given back on every way out. The main structure is
-//! [`Screen`].
+//! The terminal, which is restored on every way out. The main structure is [`Screen`].
 
 use std::io;
 use std::time::Duration;
@@ -8,33 +7,33 @@ use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use ratatui::{DefaultTerminal, Frame};
 use tokio::sync::mpsc;
 
-/// How soon the thread that reads keys sees that nobody wants them any more.
-const LOOK: Duration = Duration::from_millis(200);
+/// How soon the thread that reads keys notices that the screen was dropped.
+const POLL: Duration = Duration::from_millis(200);
 
-/// A terminal in raw mode, on its alternate screen, until this is dropped. A panic gives it back
-/// before it is told.
+/// A terminal in raw mode, on its alternate screen, until this is dropped. A panic restores it
+/// before its message is printed.
 pub(super) struct Screen {
     terminal: DefaultTerminal,
     input: mpsc::UnboundedReceiver<io::Result<Input>>,
 }
 
-/// What comes from the terminal.
+/// An event of the terminal.
 pub(super) enum Input {
     Key(KeyEvent),
-    /// It has another size.
+    /// The terminal has a new size.
     Resized,
 }
 
 impl Screen {
     pub(super) fn open() -> io::Result<Self> {
-        // One that cannot be taken over wholly is given back.
+        // A failure can leave it half initialized.
         let terminal = ratatui::try_init().inspect_err(|_| ratatui::restore())?;
-        let (tell, input) = mpsc::unbounded_channel();
+        let (sender, input) = mpsc::unbounded_channel();
         let screen = Self { terminal, input };
-        // Reading blocks. The thread ends by itself, or with the process.
+        // Reading blocks, so it has a thread, which ends soon after the screen or with the process.
         std::thread::Builder::new().name("keys".to_owned()).spawn(move || {
-            while !tell.is_closed() {
-                let input = match event::poll(LOOK)
+            while !sender.is_closed() {
+                let input = match event::poll(POLL)
                     .and_then(|some| if some { event::read().map(Some) } else { Ok(None) })
                 {
                     Ok(Some(Event::Key(key))) if key.kind != KeyEventKind::Release => Ok(Input::Key(key)),
@@ -42,8 +41,8 @@ impl Screen {
                     Ok(_) => continue,
                     Err(error) => Err(error),
                 };
-                let over = input.is_err();
-                if tell.send(input).is_err() || over {
+                let failed = input.is_err();
+                if sender.send(input).is_err() || failed {
                     return;
                 }
             }
@@ -56,11 +55,11 @@ impl Screen {
         Ok(())
     }
 
-    /// The next that comes from the terminal. Cancellation safety: nothing is lost.
+    /// The next event of the terminal. Cancellation safety: no event is lost.
     pub(super) async fn input(&mut self) -> io::Result<Input> {
         match self.input.recv().await {
             Some(input) => input,
-            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal is gone")),
+            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal was closed")),
         }
     }
 }

@@ -1,15 +1,14 @@
-//! What the person looks at: a key comes in, the view changes or something is to be done. The main
-//! structure is [`View`].
+//! What the user looks at, and what a key does. The main structure is [`View`].
 
+use actix_pyproc::http::ControlAction;
+use actix_pyproc::{Incident, SlotId};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use serde::Serialize;
 
 use super::model::Model;
-use super::told::Incident;
 
 /// How many seconds a notice stays.
 const NOTICE: u8 = 6;
-/// How many lines a page of details is, for the keys that turn it.
+/// How many lines PageUp and PageDown scroll.
 const PAGE: u16 = 10;
 
 /// One of the tables.
@@ -34,8 +33,8 @@ impl Pane {
 
     pub(super) fn len(self, model: &Model) -> usize {
         match self {
-            Self::Workers => model.status.slots.len(),
-            Self::Functions => model.status.functions.len(),
+            Self::Workers => model.status.pool.slots.len(),
+            Self::Functions => model.status.pool.functions.len(),
             Self::Incidents => model.incidents.len(),
         }
     }
@@ -49,68 +48,60 @@ impl Pane {
     }
 }
 
-/// What lies over the tables.
+/// What covers the tables.
 #[derive(Debug, Default)]
-pub(super) enum Over {
+pub(super) enum Overlay {
     #[default]
     Nothing,
     Help,
     Details {
         of: Subject,
-        /// How many lines are above.
+        /// How many lines are scrolled out at the top.
         scroll: u16,
     },
-    /// Whether this is to be done.
-    Question(Order),
+    /// Asks for a confirmation.
+    Question(ControlAction),
 }
 
-/// What details are of.
+/// The row that details describe.
 #[derive(Debug)]
 pub(super) enum Subject {
-    Slot(u32),
+    Slot(SlotId),
     Function(String),
-    /// A copy, for it may leave the list while it is read.
+    /// A copy, because it can leave the list while the user reads it.
     Incident(Box<Incident>),
 }
 
-/// What the gateway can be asked to do, as `POST /dashboard/control` takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub(super) enum Order {
-    Replace { slot: u32 },
-    Reload,
-    Drain,
-}
-
-impl Order {
-    pub(super) fn question(self) -> String {
-        match self {
-            Self::Replace { slot } => format!("Restart the worker in slot {slot}?"),
-            Self::Reload => "Replace all workers, so that they read the code anew?".to_owned(),
-            Self::Drain => "Drain and stop the gateway? Only who runs it can start it again.".to_owned(),
-        }
-    }
-
-    /// What is said once it is done.
-    pub(super) fn done(self) -> String {
-        match self {
-            Self::Replace { slot } => format!("slot {slot} is being replaced"),
-            Self::Reload => "all workers read the new code".to_owned(),
-            Self::Drain => "draining".to_owned(),
-        }
+/// The question before an action.
+pub(super) fn question(action: ControlAction) -> String {
+    match action {
+        ControlAction::Replace { slot } => format!("Restart the worker in slot {slot}?"),
+        ControlAction::Reload => "Replace all workers, so that they load the code again?".to_owned(),
+        ControlAction::Drain => "Drain and stop the gateway? You cannot start it again from here.".to_owned(),
+        _ => "Continue?".to_owned(),
     }
 }
 
-/// What a key asks for.
+/// The notice after an action.
+pub(super) fn done(action: ControlAction) -> String {
+    match action {
+        ControlAction::Replace { slot } => format!("slot {slot} is being replaced"),
+        ControlAction::Reload => "all workers run the new code".to_owned(),
+        ControlAction::Drain => "draining".to_owned(),
+        _ => "done".to_owned(),
+    }
+}
+
+/// What the caller has to do after a key.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Act {
     Nothing,
     Quit,
-    Send(Order),
+    Send(ControlAction),
 }
 
-/// Something to be read in passing.
+/// A message that disappears after some seconds.
 #[derive(Debug)]
 pub(super) struct Notice {
     pub(super) text: String,
@@ -121,9 +112,9 @@ pub(super) struct Notice {
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) pane: Pane,
-    pub(super) over: Over,
+    pub(super) overlay: Overlay,
     pub(super) notice: Option<Notice>,
-    /// Whether there is a token to give orders with.
+    /// Whether the user gave a control token.
     has_token: bool,
     selected: [usize; 3],
 }
@@ -143,7 +134,7 @@ impl View {
         Some(self.selected[pane as usize].min(last))
     }
 
-    pub(super) fn say(&mut self, text: impl Into<String>, bad: bool) {
+    pub(super) fn notify(&mut self, text: impl Into<String>, bad: bool) {
         self.notice = Some(Notice { text: text.into(), bad, left: if bad { 2 * NOTICE } else { NOTICE } });
     }
 
@@ -159,20 +150,20 @@ impl View {
         if matches!(key.code, KeyCode::Char('c')) && key.modifiers.contains(KeyModifiers::CONTROL) {
             return Act::Quit;
         }
-        match &mut self.over {
-            Over::Question(order) => {
-                let order = *order;
+        match &mut self.overlay {
+            Overlay::Question(action) => {
+                let action = *action;
                 match key.code {
                     KeyCode::Char('y' | 'Y') => {
-                        self.over = Over::Nothing;
-                        return Act::Send(order);
+                        self.overlay = Overlay::Nothing;
+                        return Act::Send(action);
                     }
-                    KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => self.over = Over::Nothing,
+                    KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => self.overlay = Overlay::Nothing,
                     _ => {}
                 }
             }
-            Over::Details { scroll, .. } => match key.code {
-                KeyCode::Esc | KeyCode::Enter => self.over = Over::Nothing,
+            Overlay::Details { scroll, .. } => match key.code {
+                KeyCode::Esc | KeyCode::Enter => self.overlay = Overlay::Nothing,
                 KeyCode::Char('q') => return Act::Quit,
                 KeyCode::Down | KeyCode::Char('j') => *scroll = scroll.saturating_add(1),
                 KeyCode::Up | KeyCode::Char('k') => *scroll = scroll.saturating_sub(1),
@@ -182,20 +173,20 @@ impl View {
                 KeyCode::End | KeyCode::Char('G') => *scroll = u16::MAX,
                 _ => {}
             },
-            Over::Help => match key.code {
+            Overlay::Help => match key.code {
                 KeyCode::Char('q') => return Act::Quit,
-                _ => self.over = Over::Nothing,
+                _ => self.overlay = Overlay::Nothing,
             },
-            Over::Nothing => return self.plain_key(key.code, model),
+            Overlay::Nothing => return self.plain_key(key.code, model),
         }
         Act::Nothing
     }
 
-    /// A key while nothing lies over the tables.
+    /// A key while nothing covers the tables.
     fn plain_key(&mut self, code: KeyCode, model: &Model) -> Act {
         match code {
             KeyCode::Char('q') | KeyCode::Esc => return Act::Quit,
-            KeyCode::Char('?' | 'h') => self.over = Over::Help,
+            KeyCode::Char('?' | 'h') => self.overlay = Overlay::Help,
             KeyCode::Tab | KeyCode::Right => self.pane = self.pane.next(false),
             KeyCode::BackTab | KeyCode::Left => self.pane = self.pane.next(true),
             KeyCode::Down | KeyCode::Char('j') => self.select(model, |at| at.saturating_add(1)),
@@ -205,12 +196,12 @@ impl View {
             KeyCode::Enter => self.open(model),
             KeyCode::Char('r') => match self.selected(Pane::Workers, model) {
                 Some(index) if self.pane == Pane::Workers => {
-                    self.ask(Order::Replace { slot: model.status.slots[index].slot }, model);
+                    self.ask(ControlAction::Replace { slot: model.status.pool.slots[index].slot }, model);
                 }
-                _ => self.say("r restarts the worker that is selected: Tab goes to the workers", true),
+                _ => self.notify("r restarts the selected worker; Tab goes to the workers", true),
             },
-            KeyCode::Char('R') => self.ask(Order::Reload, model),
-            KeyCode::Char('D') => self.ask(Order::Drain, model),
+            KeyCode::Char('R') => self.ask(ControlAction::Reload, model),
+            KeyCode::Char('D') => self.ask(ControlAction::Drain, model),
             _ => {}
         }
         Act::Nothing
@@ -226,20 +217,20 @@ impl View {
     fn open(&mut self, model: &Model) {
         let Some(at) = self.selected(self.pane, model) else { return };
         let of = match self.pane {
-            Pane::Workers => Subject::Slot(model.status.slots[at].slot),
-            Pane::Functions => Subject::Function(model.status.functions[at].function.clone()),
+            Pane::Workers => Subject::Slot(model.status.pool.slots[at].slot),
+            Pane::Functions => Subject::Function(model.status.pool.functions[at].function.clone()),
             Pane::Incidents => Subject::Incident(Box::new(model.incidents[at].clone())),
         };
-        self.over = Over::Details { of, scroll: 0 };
+        self.overlay = Overlay::Details { of, scroll: 0 };
     }
 
-    fn ask(&mut self, order: Order, model: &Model) {
+    fn ask(&mut self, action: ControlAction, model: &Model) {
         if !model.about.control {
-            self.say("control is off: the gateway was started without --allow-control", true);
+            self.notify("control is off: the gateway was started without --allow-control", true);
         } else if !self.has_token {
-            self.say("control is off: give the token with --token or PYPROC_CONTROL_TOKEN", true);
+            self.notify("control is off: pass the token with --token or PYPROC_CONTROL_TOKEN", true);
         } else {
-            self.over = Over::Question(order);
+            self.overlay = Overlay::Question(action);
         }
     }
 }

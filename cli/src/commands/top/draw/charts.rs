@@ -1,5 +1,6 @@
-//! Throughput, latency and load of the last minutes. The main structure is [`Figure`].
+//! Charts of throughput, latency and load in the last minutes. The main structure is [`Figure`].
 
+use actix_pyproc::http::page::Point;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Color;
@@ -7,26 +8,24 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, BorderType, Chart, Dataset, GraphType, Sparkline};
 
+use super::super::columns::NONE;
+use super::super::format::{rate, rough, span};
 use super::super::model::{Model, POINTS};
-use super::super::numbers::{rate, rough, span};
-use super::super::rows::NONE;
-use super::super::told::Point;
-use super::Theme;
+use super::theme::Theme;
 
-/// The least that a chart is wide, in seconds.
+/// The shortest time that a chart shows, in seconds.
 const SHORTEST: u64 = 60;
 
-/// A chart: what its lines are, and how their heights are read.
+/// A chart: its lines and its scale.
 struct Figure {
     name: &'static str,
     lines: &'static [Series],
-    /// The line that is drawn where there is room for one.
+    /// The line that is drawn if there is room for only one.
     main: usize,
     text: fn(f64) -> String,
-    /// Whether each decade is as high as the next, so that the median and the slowest can both be
-    /// seen.
-    decades: bool,
-    /// The least that the height of the chart stands for.
+    /// Whether the scale is logarithmic, so that both the median and the slowest calls can be seen.
+    logarithmic: bool,
+    /// The smallest maximum of the scale.
     least: f64,
 }
 
@@ -45,7 +44,7 @@ const FIGURES: [Figure; 3] = [
         ],
         main: 0,
         text: rate,
-        decades: false,
+        logarithmic: false,
         least: 1.0,
     },
     Figure {
@@ -57,7 +56,7 @@ const FIGURES: [Figure; 3] = [
         ],
         main: 2,
         text: |us| rough(us.round() as u64),
-        decades: true,
+        logarithmic: true,
         least: 1.0,
     },
     Figure {
@@ -68,12 +67,12 @@ const FIGURES: [Figure; 3] = [
         ],
         main: 0,
         text: rate,
-        decades: false,
+        logarithmic: false,
         least: 4.0,
     },
 ];
 
-/// Three charts beside each other.
+/// Draws three charts side by side.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let widths = [Constraint::Fill(25), Constraint::Fill(33), Constraint::Fill(22)];
     let areas: [Rect; 3] = Layout::horizontal(widths).areas(area);
@@ -82,7 +81,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Them
     }
 }
 
-/// A line for each, where there is no room for charts.
+/// Draws one line for each, if there is no room for charts.
 pub(super) fn draw_small(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     for (figure, area) in FIGURES.iter().zip(area.rows()) {
         let widths = [Constraint::Length(10), Constraint::Fill(1), Constraint::Length(35)];
@@ -101,7 +100,7 @@ pub(super) fn draw_small(frame: &mut Frame<'_>, area: Rect, model: &Model, theme
     }
 }
 
-/// Each line's name and what it is now, in its colour.
+/// The name and the last value of each line, in its colour.
 fn legend(model: &Model, figure: &Figure, theme: Theme) -> Line<'static> {
     let last = model.points.back();
     let spans = figure.lines.iter().map(|series| {
@@ -115,13 +114,13 @@ fn legend(model: &Model, figure: &Figure, theme: Theme) -> Line<'static> {
 
 fn draw_chart(frame: &mut Frame<'_>, area: Rect, model: &Model, figure: &Figure, theme: Theme) {
     let now = model.points.back().map_or(0, |point| point.t);
-    // A gateway that has just begun fills the chart soon.
+    // A gateway that has just started fills the chart soon.
     let oldest = model.points.front().map_or(0, |point| now.saturating_sub(point.t));
     let window = oldest.div_ceil(1000).clamp(SHORTEST, POINTS as u64);
     let values =
         model.points.iter().flat_map(|point| figure.lines.iter().filter_map(|series| (series.value)(point)));
     let scale = Scale::of(values, figure);
-    // What comes first is drawn over what comes later.
+    // The first line is drawn last, over the others.
     let runs: Vec<(Color, Vec<(f64, f64)>)> = (figure.lines.iter().rev())
         .flat_map(|series| runs(model, series, now, &scale).into_iter().map(|run| (series.color, run)))
         .collect();
@@ -146,7 +145,7 @@ fn draw_chart(frame: &mut Frame<'_>, area: Rect, model: &Model, figure: &Figure,
     frame.render_widget(chart, area);
 }
 
-/// The lines of a series: a second without a value is a gap.
+/// The lines of a series; a second without a value is a gap.
 fn runs(model: &Model, series: &Series, now: u64, scale: &Scale) -> Vec<Vec<(f64, f64)>> {
     let mut runs = vec![Vec::new()];
     for point in &model.points {
@@ -166,31 +165,31 @@ fn runs(model: &Model, series: &Series, now: u64, scale: &Scale) -> Vec<Vec<(f64
 struct Scale {
     low: f64,
     high: f64,
-    decades: bool,
+    logarithmic: bool,
 }
 
 impl Scale {
     fn of(values: impl Iterator<Item = f64>, figure: &Figure) -> Self {
         let (min, max) =
             values.fold((f64::INFINITY, figure.least), |(min, max), value| (min.min(value), max.max(value)));
-        if !figure.decades {
-            return Self { low: 0.0, high: round_up(max), decades: false };
+        if !figure.logarithmic {
+            return Self { low: 0.0, high: round_up(max), logarithmic: false };
         }
-        // From a hundred microseconds on if there is nothing to see.
+        // Without values it begins at 100 µs.
         let low = if min.is_finite() { min.max(1.0).log10().floor() } else { 2.0 };
-        Self { low, high: max.log10().ceil().max(low + 2.0), decades: true }
+        Self { low, high: max.log10().ceil().max(low + 2.0), logarithmic: true }
     }
 
     fn height(&self, value: f64) -> f64 {
-        if self.decades { value.max(1.0).log10() } else { value }
+        if self.logarithmic { value.max(1.0).log10() } else { value }
     }
 
     fn value(&self, height: f64) -> f64 {
-        if self.decades { 10f64.powf(height) } else { height }
+        if self.logarithmic { 10f64.powf(height) } else { height }
     }
 }
 
-/// The least round number that is not below `goal`.
+/// The smallest round number that is at least `goal`.
 fn round_up(goal: f64) -> f64 {
     let power = 10f64.powf(goal.log10().floor());
     let steps = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];

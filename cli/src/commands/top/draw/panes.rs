@@ -1,21 +1,21 @@
-//! The three tables: all of them where there is room, else the one that has the keys.
+//! The three tables: all of them if there is room, else the focused one. The main item is [`draw`].
 
+use actix_pyproc::{FunctionRow, SlotRow, SlotState};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, BorderType, Cell, Paragraph, Row, Table, TableState};
 
+use super::super::columns::{Column, FUNCTIONS, INCIDENTS, WORKERS, empty};
+use super::super::format::clean;
 use super::super::model::{Link, Model};
-use super::super::numbers::clean;
-use super::super::rows::{Column, FUNCTIONS, INCIDENTS, WORKERS, empty};
-use super::super::told::{Function, Slot};
 use super::super::view::{Pane, View};
-use super::Theme;
+use super::theme::Theme;
 
-/// The least height of a table: two borders, the head and a row.
+/// The smallest height of a table: two borders, the header and a row.
 const LEAST: u16 = 4;
-/// From this height on all three are seen.
+/// The smallest height that shows all three tables.
 const ALL: u16 = 20;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, view: &View, theme: Theme) {
@@ -33,12 +33,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, view: &View
     }
 }
 
-/// Divides a height, of at least three times the least, between three tables; the last has what the
-/// others do not want.
+/// Divides a height of at least `3 * LEAST` between three tables; the last one gets the rest.
 pub(super) fn share(height: u16, wanted: [u16; 3]) -> [u16; 3] {
     let mut free = height.saturating_sub(3 * LEAST);
     let [first, second, _] = wanted.map(|wanted| wanted.max(LEAST) - LEAST);
-    // A long table leaves the others a third each.
+    // A long table leaves a third to each of the others.
     let third = free / 3;
     let first = first.min(free - second.min(third) - third);
     free -= first;
@@ -53,7 +52,7 @@ fn title(pane: Pane, model: &Model) -> String {
     }
 }
 
-/// The names of all panes, for the border of the one that is seen.
+/// The names of all panes, for the border of the visible one.
 fn tabs(model: &Model, view: &View, theme: Theme) -> Line<'static> {
     let tab = |pane| match pane == view.pane {
         true => Span::styled(title(pane, model), theme.focus().add_modifier(Modifier::REVERSED)),
@@ -82,14 +81,14 @@ fn draw_pane(
     let status = &model.status;
     let table = match (pane, &model.link) {
         (Pane::Workers, Link::Up) => {
-            table(WORKERS, &status.slots, |slot| slot_style(slot, theme), model, width)
+            table(WORKERS, &status.pool.slots, |slot| slot_style(slot, theme), model, width)
         }
         (Pane::Functions, Link::Up) => {
-            table(FUNCTIONS, &status.functions, |row| function_style(row, theme), model, width)
+            table(FUNCTIONS, &status.pool.functions, |row| function_style(row, theme), model, width)
         }
-        // What may have changed meanwhile is not coloured.
-        (Pane::Workers, _) => table(WORKERS, &status.slots, |_| theme.quiet(), model, width),
-        (Pane::Functions, _) => table(FUNCTIONS, &status.functions, |_| theme.quiet(), model, width),
+        // What may be outdated has no colour.
+        (Pane::Workers, _) => table(WORKERS, &status.pool.slots, |_| theme.quiet(), model, width),
+        (Pane::Functions, _) => table(FUNCTIONS, &status.pool.functions, |_| theme.quiet(), model, width),
         (Pane::Incidents, _) => table(INCIDENTS, &model.incidents, |_| Style::new(), model, width),
     };
     let chosen = if focused { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
@@ -124,14 +123,14 @@ fn table<T>(
     Table::new(rows, widths).header(head)
 }
 
-fn slot_style(slot: &Slot, theme: Theme) -> Style {
-    match slot.state.as_str() {
-        "serving" | "replacing" => theme.good(),
-        "resting" | "stopped" => theme.bad(),
+fn slot_style(slot: &SlotRow, theme: Theme) -> Style {
+    match slot.state {
+        SlotState::Serving | SlotState::Replacing => theme.good(),
+        SlotState::Resting | SlotState::Stopped => theme.bad(),
         _ => theme.warn(),
     }
 }
 
-fn function_style(row: &Function, theme: Theme) -> Style {
-    if row.errors.values().any(|&errors| errors > 0) { theme.warn() } else { Style::new() }
+fn function_style(row: &FunctionRow, theme: Theme) -> Style {
+    if row.calls.errors.values().any(|&errors| errors > 0) { theme.warn() } else { Style::new() }
 }

@@ -1,3 +1,4 @@
+use actix_pyproc::http::page::PageEvent;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -6,9 +7,7 @@ use ratatui::style::Color;
 use serde_json::json;
 
 use super::super::model::Model;
-use super::super::once;
-use super::super::sse::Event;
-use super::super::told::Told;
+use super::super::text;
 use super::super::view::View;
 use super::panes::share;
 use super::{Theme, draw};
@@ -36,23 +35,23 @@ fn model() -> Model {
         "what": "killed by SIGKILL", "lost_calls": 1, "requeued": 2, "stderr": ["\u{1b}[31mthe last\twords", "x".repeat(200)],
         "stacks": null});
     let mut model = Model::default();
-    hear(
+    apply(
         &mut model,
         "about",
         &json!({"worker": "worker.py", "python": "3.13.1", "version": "0.1.0", "control": true}),
     );
-    hear(&mut model, "hello", &json!({"points": points, "status": status, "incidents": [incident]}));
+    apply(&mut model, "hello", &json!({"points": points, "status": status, "incidents": [incident]}));
     model
 }
 
-fn hear(model: &mut Model, name: &str, data: &serde_json::Value) {
-    let event = Event { name: name.to_owned(), data: data.to_string() };
-    model.hear(Told::read(&event).expect("it can be read").expect("it is known"));
+fn apply(model: &mut Model, name: &str, data: &serde_json::Value) {
+    let event = PageEvent::read(name, &data.to_string()).expect("it can be read");
+    model.apply(event.expect("it is known"));
 }
 
 fn picture(model: &Model, view: &mut View, (width, height): (u16, u16), colors: bool) -> Buffer {
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("it is made of memory");
-    terminal.draw(|frame| draw(frame, model, view, Theme { colors })).expect("it is made of memory");
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("it only writes to memory");
+    terminal.draw(|frame| draw(frame, model, view, Theme { colors })).expect("it only writes to memory");
     terminal.backend().buffer().clone()
 }
 
@@ -143,7 +142,7 @@ fn no_size_is_too_small_to_be_drawn() {
 #[test]
 fn pool_that_is_not_ready_says_why() {
     let mut model = model();
-    hear(&mut model, "status", &json!({"ready": false, "reason": "no worker can start", "at": AT}));
+    apply(&mut model, "status", &json!({"ready": false, "reason": "no worker can start", "at": AT}));
     let picture = shown(&model, &mut View::new(false), (80, 24));
     has(&picture, &["worker.py  not ready: no worker can start", "There are no workers."]);
 }
@@ -156,7 +155,7 @@ fn connection_that_is_lost_is_seen_with_its_reason_and_the_last_that_was_told() 
     let picture = lines(&buffer).join("\n");
     has(&picture, &["connection lost, trying again", "http://h:1: Connection refused", "4711"]);
     let row = &buffer[(6, 11)];
-    assert_eq!((row.symbol(), row.fg), ("b", Color::DarkGray), "what is old has no colour");
+    assert_eq!((row.symbol(), row.fg), ("b", Color::DarkGray), "an outdated row has no colour");
 }
 
 #[test]
@@ -169,7 +168,7 @@ fn incident_is_opened_with_its_last_words_which_cannot_steer_the_terminal() {
         &picture,
         &[
             "crashed: killed by SIGKILL",
-            "slot 1, process 4712, 1 running call lost, 2 waiting calls moved on",
+            "slot 1, process 4712, 1 running call lost, 2 waiting calls requeued",
         ],
     );
     has(&picture, &["22:13:08 UTC, 12s ago", "Last lines of standard error", "\\x1b[31mthe last    words"]);
@@ -222,7 +221,7 @@ fn tables_share_the_height_that_there_is() {
 
 #[test]
 fn snapshot_is_plain_text() {
-    let text = once::text(&model());
+    let text = text::text(&model());
     has(&text, &["worker.py: ready, up 3m 2s, 1 of 2 workers serve, Python 3.13.1, pyproc 0.1.0\n"]);
     has(
         &text,

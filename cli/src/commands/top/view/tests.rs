@@ -1,14 +1,23 @@
+use actix_pyproc::SlotId;
+use actix_pyproc::http::ControlAction;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::super::model::Model;
-use super::super::told::{Function, Incident, Slot};
-use super::{Act, Order, Over, Pane, View};
+use super::{Act, Overlay, Pane, View};
+
+fn read<T: DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).expect("it has the fields")
+}
 
 fn model(control: bool) -> Model {
     let mut model = Model::default();
     model.about.control = control;
-    model.status.slots = (0..3).map(|slot| Slot { slot, ..Slot::default() }).collect();
-    model.status.functions = vec![Function { function: "predict".to_owned(), ..Function::default() }];
+    model.status.pool = read(&json!({
+        "slots": [{"slot": 0}, {"slot": 1}, {"slot": 2}],
+        "functions": [{"function": "predict"}],
+    }));
     model
 }
 
@@ -33,7 +42,7 @@ fn control_is_off_without_a_token_and_without_a_gateway_that_takes_it() {
         let mut view = View::default();
         assert_eq!(type_in(&mut view, &model(true), key), Act::Nothing);
         assert!(notice(&view).contains("--token"), "{key}: {}", notice(&view));
-        assert!(matches!(view.over, Over::Nothing));
+        assert!(matches!(view.overlay, Overlay::Nothing));
     }
 }
 
@@ -43,13 +52,13 @@ fn order_is_sent_only_after_a_yes() {
     let mut view = View { has_token: true, ..View::default() };
     for (keys, expected) in [
         ("Rn", Act::Nothing),
-        ("Ry", Act::Send(Order::Reload)),
+        ("Ry", Act::Send(ControlAction::Reload)),
         ("Dqj", Act::Nothing),
-        ("Dxy", Act::Send(Order::Drain)),
-        ("ry", Act::Send(Order::Replace { slot: 1 })),
+        ("Dxy", Act::Send(ControlAction::Drain)),
+        ("ry", Act::Send(ControlAction::Replace { slot: SlotId(1) })),
     ] {
         assert_eq!(type_in(&mut view, &model, keys), expected, "{keys}");
-        assert!(matches!(view.over, Over::Nothing), "{keys}");
+        assert!(matches!(view.overlay, Overlay::Nothing), "{keys}");
     }
     assert_eq!(press(&mut view, &model, KeyCode::Tab), Act::Nothing);
     assert_eq!(type_in(&mut view, &model, "ry"), Act::Nothing);
@@ -62,7 +71,7 @@ fn selection_stays_within_its_pane_when_rows_come_and_go() {
     let mut view = View::default();
     assert_eq!(type_in(&mut view, &model, "jjjjj"), Act::Nothing);
     assert_eq!(view.selected(Pane::Workers, &model), Some(2));
-    model.status.slots.truncate(1);
+    model.status.pool.slots.truncate(1);
     assert_eq!(view.selected(Pane::Workers, &model), Some(0));
     assert_eq!(view.selected(Pane::Incidents, &model), None);
     for pane in [Pane::Functions, Pane::Incidents, Pane::Workers] {
@@ -72,20 +81,20 @@ fn selection_stays_within_its_pane_when_rows_come_and_go() {
     assert_eq!(press(&mut view, &model, KeyCode::BackTab), Act::Nothing);
     assert_eq!(view.pane, Pane::Incidents);
     assert_eq!(press(&mut view, &model, KeyCode::Enter), Act::Nothing);
-    assert!(matches!(view.over, Over::Nothing), "there is nothing to open");
+    assert!(matches!(view.overlay, Overlay::Nothing), "there is nothing to open");
 }
 
 #[test]
 fn incident_that_is_read_stays_when_it_leaves_the_list() {
     let mut model = model(false);
-    model.incidents = vec![Incident { what: "killed by SIGKILL".to_owned(), ..Incident::default() }];
+    model.incidents = read(&json!([{"what": "killed by SIGKILL"}]));
     let mut view = View { pane: Pane::Incidents, ..View::default() };
     assert_eq!(press(&mut view, &model, KeyCode::Enter), Act::Nothing);
     model.incidents.clear();
     assert_eq!(type_in(&mut view, &model, "jjk"), Act::Nothing);
-    assert!(matches!(view.over, Over::Details { scroll: 1, .. }));
+    assert!(matches!(view.overlay, Overlay::Details { scroll: 1, .. }));
     assert_eq!(press(&mut view, &model, KeyCode::Esc), Act::Nothing);
-    assert!(matches!(view.over, Over::Nothing));
+    assert!(matches!(view.overlay, Overlay::Nothing));
 }
 
 #[test]
@@ -102,7 +111,7 @@ fn q_escape_and_control_c_quit() {
 #[test]
 fn notice_goes_by_itself() {
     let mut view = View::default();
-    view.say("done", false);
+    view.notify("done", false);
     (0..20).for_each(|_| view.tick());
     assert!(view.notice.is_none());
 }

@@ -1,43 +1,48 @@
-//! `--once`: what is known, as plain text.
+//! `--once`: one snapshot as plain text. The main item is [`text`].
 //!
-//! A column without a value in any row is left out, as that of the processor is: its figures take
-//! two looks.
+//! A column without any value is left out. The processor column is one, because a share of a core
+//! takes two measurements.
 
+use super::columns::{Column, FUNCTIONS, INCIDENTS, NONE, WORKERS};
 use super::details::heading;
+use super::format::{clean, count, duration, rate, span};
 use super::model::Model;
-use super::numbers::{clean, count, duration, rate, span};
-use super::rows::{Column, FUNCTIONS, INCIDENTS, NONE, WORKERS};
 
-/// How many lines of a worker's last words are shown.
-const LAST_WORDS: usize = 10;
+/// How many lines of standard error are shown.
+const STDERR_LINES: usize = 10;
 
 pub(super) fn text(model: &Model) -> String {
     let (about, status) = (&model.about, &model.status);
     let mut out = format!("{}: ", clean(&about.worker));
     match &status.reason {
-        Some(reason) => out += &format!("not ready, {}", clean(reason)),
+        Some(reason) => out += &format!("not ready, {reason}"),
         None => out += "ready",
     }
     if let Some(ms) = status.uptime_ms {
         out += &format!(", up {}", span(ms));
     }
-    out += &format!(", {} of {} workers serve, ", status.serving, status.slots.len());
+    out += &format!(", {} of {} workers serve, ", status.pool.serving, status.pool.slots.len());
     out += &format!("Python {}, pyproc {}\n", clean(&about.python), clean(&about.version));
     let some = |us: Option<u64>| us.map_or_else(|| NONE.to_owned(), duration);
     if let Some(last) = model.points.back() {
         out += &format!("{} calls/s, {} errors/s, ", rate(last.calls), rate(last.errors));
         out += &format!("p50 {}, p95 {}, p99 {}, ", some(last.p50), some(last.p95), some(last.p99));
     }
-    let (in_flight, queued, restarts) = (status.in_flight, status.queued, status.restarts);
-    out +=
-        &format!("{} in flight, {} queued, restarts {}\n", count(in_flight), count(queued), count(restarts));
-    table(&mut out, WORKERS, &status.slots, model);
-    table(&mut out, FUNCTIONS, &status.functions, model);
+    let pool = &status.pool;
+    let (in_flight, queued) = (pool.in_flight as u64, pool.queued as u64);
+    out += &format!(
+        "{} in flight, {} queued, restarts {}\n",
+        count(in_flight),
+        count(queued),
+        count(pool.restarts)
+    );
+    table(&mut out, WORKERS, &pool.slots, model);
+    table(&mut out, FUNCTIONS, &pool.functions, model);
     table(&mut out, INCIDENTS, &model.incidents, model);
     if let Some(last) = model.incidents.first() {
         out += &format!("\nlast incident: {}\n", heading(last));
         let stacks = last.stacks.iter().flat_map(|stacks| stacks.lines());
-        let skipped = last.stderr.len().saturating_sub(LAST_WORDS);
+        let skipped = last.stderr.len().saturating_sub(STDERR_LINES);
         for line in stacks.chain(last.stderr.iter().skip(skipped).map(String::as_str)) {
             out += &format!("    {}\n", clean(line).replace('\n', " "));
         }
@@ -45,7 +50,7 @@ pub(super) fn text(model: &Model) -> String {
     out
 }
 
-/// A table whose columns are as wide as what is in them; none without rows.
+/// Appends a table whose columns are as wide as their cells; nothing if there are no rows.
 fn table<T>(out: &mut String, columns: &[Column<T>], rows: &[T], model: &Model) {
     if rows.is_empty() {
         return;

@@ -1,5 +1,6 @@
-//! What lies over the tables: help, details and questions.
+//! What covers the tables: help, details and questions. The main item is [`details()`].
 
+use actix_pyproc::http::ControlAction;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Modifier, Style};
@@ -8,30 +9,30 @@ use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph};
 
 use super::super::details;
 use super::super::model::Model;
-use super::super::view::{Order, Subject};
-use super::Theme;
+use super::super::view::{self, Subject};
+use super::theme::Theme;
 
 const HELP: &str = "\
 q, Esc, Ctrl-C   quit
 Tab, ← →         next table
 ↑ ↓, j k         select a row; Home, End
-Enter            details: last words, stacks, quantiles
+Enter            details: standard error, stacks, quantiles
 r                restart the selected worker
-R                replace all workers, for new code
+R                replace all workers, to load new code
 D                drain and stop the gateway
-?                this
+?                this help
 
 gen: which process of the pool   in-fl: calls in flight
 rst: restarts   rss: resident memory   cpu: of one core";
 
 pub(super) fn help(frame: &mut Frame<'_>, area: Rect, theme: Theme) {
     let lines: Vec<Line<'_>> = HELP.lines().map(Line::raw).collect();
-    paper(frame, area, "Help", " any key closes ", lines, &mut 0, theme);
+    draw_sheet(frame, area, "Help", " any key closes ", lines, &mut 0, theme);
 }
 
-pub(super) fn question(frame: &mut Frame<'_>, area: Rect, order: Order, theme: Theme) {
-    let lines = vec![Line::styled(order.question(), Style::new().add_modifier(Modifier::BOLD))];
-    paper(frame, area, "Sure?", " y yes   n no ", lines, &mut 0, theme);
+pub(super) fn question(frame: &mut Frame<'_>, area: Rect, action: ControlAction, theme: Theme) {
+    let lines = vec![Line::styled(view::question(action), Style::new().add_modifier(Modifier::BOLD))];
+    draw_sheet(frame, area, "Sure?", " y yes   n no ", lines, &mut 0, theme);
 }
 
 pub(super) fn details(
@@ -51,11 +52,11 @@ pub(super) fn details(
         }
         lines.extend(part.lines.iter().map(|line| Line::raw(line.as_str())));
     }
-    paper(frame, area, &details.title, " ↑↓ scroll   Esc close ", lines, scroll, theme);
+    draw_sheet(frame, area, &details.title, " ↑↓ scroll   Esc close ", lines, scroll, theme);
 }
 
-/// A sheet in the middle, as large as what is on it, or as there is room for.
-fn paper(
+/// Draws a sheet in the middle, as large as its lines or as the area.
+fn draw_sheet(
     frame: &mut Frame<'_>,
     area: Rect,
     title: &str,
@@ -83,7 +84,7 @@ fn paper(
     frame.render_widget(Paragraph::new(lines).block(block).scroll((*scroll, 0)), sheet);
 }
 
-/// Breaks a line where it is too long.
+/// Breaks a line that is too long.
 fn fold(line: &Line<'_>, width: u16) -> Vec<Line<'static>> {
     let mut lines = vec![String::new()];
     let mut used = 0;

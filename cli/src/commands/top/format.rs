@@ -1,4 +1,5 @@
-//! Numbers and words, for people who look at a terminal.
+//! Numbers and foreign text, as a terminal shows them. The main items are [`duration`], [`bytes`]
+//! and [`clean`].
 
 use crate::escape;
 
@@ -15,7 +16,7 @@ pub(super) fn count(n: u64) -> String {
     text
 }
 
-/// The same in at most seven characters: `999,999`, `1.23M`, `45.60G`.
+/// A count in at most seven characters: `999,999`, `1.23M`, `45.60G`.
 pub(super) fn short(n: u64) -> String {
     let (value, unit) = match n {
         0..1_000_000 => return count(n),
@@ -25,7 +26,7 @@ pub(super) fn short(n: u64) -> String {
     format!("{value:.2}{unit}")
 }
 
-/// Calls in a second: small numbers have a decimal.
+/// Calls per second: small numbers have one decimal.
 pub(super) fn rate(value: f64) -> String {
     if value > 0.0 && value < 9.95 {
         return format!("{value:.1}").trim_end_matches(".0").to_owned();
@@ -33,7 +34,7 @@ pub(super) fn rate(value: f64) -> String {
     count(value.max(0.0).round() as u64)
 }
 
-/// At most six characters: `520µs`, `1.20ms`, `12.3s`.
+/// A duration in at most six characters: `520µs`, `1.20ms`, `12.3s`.
 pub(super) fn duration(us: u64) -> String {
     let (value, unit) = match us {
         0..1000 => return format!("{us}µs"),
@@ -47,7 +48,7 @@ pub(super) fn duration(us: u64) -> String {
     }
 }
 
-/// At most five characters: `520µs`, `1.2ms`, `12s`.
+/// A duration in at most five characters: `520µs`, `1.2ms`, `12s`.
 pub(super) fn rough(us: u64) -> String {
     let (value, unit) = match us {
         0..1000 => return format!("{us}µs"),
@@ -69,7 +70,7 @@ pub(super) fn bytes(n: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
-/// Two units at most: `12s`, `3m 2s`, `5h 7m`, `2d 1h`.
+/// A long duration in at most two units: `12s`, `3m 2s`, `5h 7m`, `2d 1h`.
 pub(super) fn span(ms: u64) -> String {
     let s = ms / 1000;
     match s {
@@ -91,7 +92,7 @@ pub(super) fn plural(n: u64, what: &str) -> String {
     format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// Foreign text for cells, which know no tabs. Its lines stay lines.
+/// Escapes control characters of foreign text and expands its tabs. Line ends stay.
 pub(super) fn clean(text: &str) -> String {
     text.split('\n').map(escape::line).collect::<Vec<_>>().join("\n").replace('\t', "    ")
 }

@@ -1,0 +1,152 @@
+//! The metrics of a pool. The main structure is [`Family`].
+//!
+//! They are made from a [`PoolStatus`] when a metrics system asks for them; a call records nothing
+//! here.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use actix_pyproc_actors::router::Distribution;
+
+use super::pool::{AdmissionState, FunctionRow, PoolStatus};
+use super::slot::SlotRow;
+
+/// All samples of one name.
+pub(crate) struct Family<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) samples: Samples<'a>,
+}
+
+pub(crate) enum Samples<'a> {
+    Counters(Vec<(Labels<'a>, u64)>),
+    Gauges(Vec<(Labels<'a>, f64)>),
+    /// Durations.
+    Histograms(Vec<(Labels<'a>, &'a Distribution)>),
+}
+
+pub(crate) type Labels<'a> = Vec<(&'static str, Cow<'a, str>)>;
+
+/// All metrics of a pool.
+pub(crate) fn families(status: &PoolStatus) -> Vec<Family<'_>> {
+    let mut families = calls(status);
+    families.extend(pool(status));
+    families.extend(workers(status));
+    families
+}
+
+fn calls(status: &PoolStatus) -> Vec<Family<'_>> {
+    let by_function = |of: fn(&FunctionRow) -> &Distribution| {
+        let rows = status.functions.iter();
+        Samples::Histograms(rows.map(|row| (vec![("function", (&row.function).into())], of(row))).collect())
+    };
+    vec![
+        Family {
+            name: "pyproc_calls_total",
+            help: "Calls that have ended, by function and outcome",
+            samples: Samples::Counters(outcomes(status)),
+        },
+        Family {
+            name: "pyproc_call_duration_seconds",
+            help: "From admission to answer, of calls that returned",
+            samples: by_function(|row| &row.latencies),
+        },
+        Family {
+            name: "pyproc_queue_wait_seconds",
+            help: "From admission to the dispatch to a worker",
+            samples: by_function(|row| &row.queue_waits),
+        },
+    ]
+}
+
+/// How many calls ended in which way, by function.
+fn outcomes(status: &PoolStatus) -> Vec<(Labels<'_>, u64)> {
+    let mut outcomes = Vec::new();
+    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
+    for FunctionRow { function, calls, .. } in &status.functions {
+        outcomes.push((call_labels(function, "ok"), calls.ok));
+        outcomes.push((call_labels(function, "abandoned"), calls.abandoned));
+        for (kind, count) in &calls.errors {
+            outcomes.push((call_labels(function, kind), *count));
+            *counted.entry(kind).or_default() += count;
+        }
+    }
+    // Calls of functions that do not exist. Their names are no labels, because a client could make
+    // any number of time series.
+    for (kind, count) in &status.calls.errors {
+        let rest = count.saturating_sub(counted.get(kind.as_ref()).copied().unwrap_or(0));
+        if rest > 0 {
+            outcomes.push((call_labels("", kind), rest));
+        }
+    }
+    outcomes
+}
+
+fn call_labels<'a>(function: &'a str, outcome: &'a str) -> Labels<'a> {
+    vec![("function", function.into()), ("outcome", outcome.into())]
+}
+
+fn pool(status: &PoolStatus) -> Vec<Family<'_>> {
+    let counter =
+        |name, help, value| Family { name, help, samples: Samples::Counters(vec![(Vec::new(), value)]) };
+    let gauge =
+        |name, help, value| Family { name, help, samples: Samples::Gauges(vec![(Vec::new(), value)]) };
+    let restarts = status.restarts_by_cause.iter();
+    let restarts = restarts.map(|(cause, count)| (vec![("cause", cause.to_string().into())], *count));
+    vec![
+        gauge("pyproc_queue_length", "Calls that wait for a worker", count(status.queued)),
+        gauge("pyproc_in_flight", "Calls that workers have", count(status.in_flight)),
+        counter("pyproc_requeued_total", "Calls that were requeued before they had started", status.requeued),
+        gauge("pyproc_workers", "Slots of the pool", count(status.slots.len())),
+        gauge("pyproc_workers_serving", "Slots that serve", count(status.serving)),
+        counter("pyproc_worker_starts_total", "Processes that became ready", status.starts),
+        counter(
+            "pyproc_worker_start_failures_total",
+            "Processes that failed to start",
+            status.start_failures,
+        ),
+        Family {
+            name: "pyproc_worker_restarts_total",
+            help: "Processes that were replaced, by cause",
+            samples: Samples::Counters(restarts.collect()),
+        },
+        gauge(
+            "pyproc_breaker_state",
+            "0 closed, 1 half-open: one start is tried, 2 open: no worker serves and calls are refused",
+            match status.admission {
+                AdmissionState::HalfOpen => 1.0,
+                AdmissionState::Unavailable => 2.0,
+                AdmissionState::Open | AdmissionState::ShuttingDown => 0.0,
+            },
+        ),
+    ]
+}
+
+fn workers(status: &PoolStatus) -> Vec<Family<'_>> {
+    let gauges = |name, help, of: fn(&SlotRow) -> Option<f64>| {
+        let rows = status.slots.iter();
+        let samples = rows.filter_map(|row| Some((vec![("slot", row.slot.to_string().into())], of(row)?)));
+        Family { name, help, samples: Samples::Gauges(samples.collect()) }
+    };
+    vec![
+        gauges("pyproc_worker_up", "Whether the slot serves", |row| {
+            Some(f64::from(u8::from(row.pid.is_some())))
+        }),
+        gauges("pyproc_worker_in_flight", "Calls that the worker has", |row| Some(f64::from(row.in_flight))),
+        gauges("pyproc_worker_resident_bytes", "Resident memory of the worker", |row| {
+            row.rss_bytes.map(number)
+        }),
+        gauges("pyproc_worker_cpu_seconds", "Processor time that the worker's process has used", |row| {
+            row.cpu_ms.map(|ms| number(ms) / 1000.0)
+        }),
+    ]
+}
+
+fn count(count: usize) -> f64 {
+    number(count as u64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics systems store floating-point numbers")]
+fn number(number: u64) -> f64 {
+    number as f64
+}

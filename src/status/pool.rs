@@ -1,0 +1,192 @@
+//! A pool at one moment. The main structure is [`PoolStatus`].
+
+use std::collections::BTreeMap;
+
+use actix_pyproc_actors::router::core::Availability;
+use actix_pyproc_actors::router::{CallTally, Distribution, FunctionStatus, RouterStatus};
+use actix_pyproc_actors::supervisor::SlotStatus;
+use serde::{Deserialize, Serialize};
+
+use super::incident::{EndCause, Incident};
+use super::journal::History;
+use super::slot::SlotRow;
+use crate::backend::PythonBackend;
+
+/// A pool at one moment: a row per slot, and counters and latency quantiles since the start.
+///
+/// Fields that are missing when it is deserialized have their default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// A row per slot, by number.
+    pub slots: Vec<SlotRow>,
+    /// How many slots serve.
+    pub serving: usize,
+    /// Whether the pool admits calls.
+    pub admission: AdmissionState,
+    /// How many calls wait for a worker.
+    pub queued: usize,
+    /// How many calls workers have.
+    pub in_flight: usize,
+    /// How all calls ended, and how long they took.
+    #[serde(flatten)]
+    pub calls: CallTally,
+    /// How often a call that had not started was requeued.
+    pub requeued: u64,
+    /// How often a process was replaced after it had ended by itself.
+    pub restarts: u64,
+    /// How often a process was replaced after the pool had killed it, because a call did not end or
+    /// because the process was stopped.
+    pub kills: u64,
+    /// A row per function that was called, by name.
+    pub functions: Vec<FunctionRow>,
+    /// How many processes became ready.
+    pub starts: u64,
+    /// How many processes failed to start.
+    pub start_failures: u64,
+    /// How many processes were replaced, by cause.
+    pub restarts_by_cause: BTreeMap<EndCause, u64>,
+    /// The panic of an actor that broke the pool for good.
+    pub panic: Option<String>,
+    /// The last 20 processes that crashed, were killed or failed to start; the latest first.
+    pub incidents: Vec<Incident>,
+}
+
+/// Whether a pool admits calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AdmissionState {
+    /// Calls are admitted.
+    Open,
+    /// The breaker is open: calls are refused, because no worker serves and none is expected soon.
+    Unavailable,
+    /// The breaker is half-open: calls are refused while one start is tried.
+    HalfOpen,
+    /// Calls are refused: the pool is draining or has shut down.
+    #[default]
+    ShuttingDown,
+}
+
+/// The calls of one function.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct FunctionRow {
+    /// Its name.
+    pub function: String,
+    /// How its calls ended, and how long they took.
+    #[serde(flatten)]
+    pub calls: CallTally,
+    /// What [`CallTally::latency`] is made from; not serialized. Two of these can be subtracted.
+    #[serde(skip)]
+    pub latencies: Distribution,
+    /// What [`CallTally::queue_wait`] is made from; not serialized.
+    #[serde(skip)]
+    pub queue_waits: Distribution,
+}
+
+impl PoolStatus {
+    pub(crate) fn new(
+        mut calls: RouterStatus,
+        slots: Vec<SlotStatus<PythonBackend>>,
+        history: History,
+        names: Vec<String>,
+    ) -> Self {
+        let functions = std::mem::take(&mut calls.functions);
+        let mut functions: Vec<FunctionRow> = (names.into_iter().zip(functions))
+            .filter(|(_, function)| function.was_called())
+            .map(|(name, function)| FunctionRow::new(name, function))
+            .collect();
+        functions.sort_by(|one, other| one.function.cmp(&other.function));
+        let slots: Vec<SlotRow> = slots.into_iter().map(|slot| SlotRow::new(&calls, slot)).collect();
+        Self {
+            serving: slots.iter().filter(|slot| slot.pid.is_some()).count(),
+            restarts: slots.iter().map(|slot| slot.restarts).sum(),
+            kills: slots.iter().map(|slot| slot.kills).sum(),
+            slots,
+            admission: match calls.availability {
+                Availability::Open => AdmissionState::Open,
+                Availability::Unavailable { .. } if history.half_open => AdmissionState::HalfOpen,
+                Availability::Unavailable { .. } => AdmissionState::Unavailable,
+                Availability::ShuttingDown | Availability::Over => AdmissionState::ShuttingDown,
+            },
+            queued: calls.queued,
+            in_flight: calls.in_flight,
+            calls: calls.calls,
+            requeued: calls.requeued,
+            functions,
+            starts: history.starts,
+            start_failures: history.start_failures,
+            restarts_by_cause: history.restarts,
+            panic: history.panic,
+            incidents: history.incidents.into(),
+        }
+    }
+
+    /// Removes what shows code and data of the workers.
+    #[cfg(feature = "http")]
+    pub(crate) fn redact(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.last_stderr.clear());
+        self.incidents.iter_mut().for_each(Incident::redact);
+    }
+}
+
+impl FunctionRow {
+    fn new(name: String, function: FunctionStatus) -> Self {
+        let FunctionStatus { calls, latencies, queue_waits, .. } = function;
+        Self { function: name, calls, latencies, queue_waits }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{AdmissionState, PoolStatus};
+    use crate::status::EndCause;
+
+    /// A status as version 0.1 wrote it.
+    fn written() -> Value {
+        let latency = json!({"count": 2, "p50_us": 1, "p95_us": 2, "p99_us": 2, "max_us": 2});
+        json!({
+            "slots": [{
+                "slot": 1, "state": "backoff", "generation": null, "pid": null, "uptime_ms": null,
+                "rss_bytes": null, "cpu_ms": null, "in_flight": 0, "calls": 0, "restarts": 1, "kills": 1,
+                "last_exit": "killed by SIGKILL", "last_stderr": ["a", "b"],
+            }],
+            "serving": 0, "admission": "half_open", "queued": 1, "in_flight": 0,
+            "ok": 2, "errors": {"exception": 3, "worker_lost": 1}, "abandoned": 1, "requeued": 4,
+            "restarts": 1, "kills": 1, "latency": latency, "queue_wait": latency,
+            "functions": [{
+                "function": "predict", "ok": 2, "errors": {"exception": 3}, "abandoned": 0,
+                "latency": latency, "queue_wait": latency,
+            }],
+            "starts": 2, "start_failures": 1, "restarts_by_cause": {"crashed": 1, "max_calls": 1},
+            "panic": null,
+            "incidents": [{
+                "at_unix_ms": 9, "slot": 1, "generation": 2, "pid": 77, "cause": "start_failed",
+                "what": "failed to start", "lost_calls": 1, "requeued": 2, "stderr": ["last"], "stacks": null,
+            }],
+        })
+    }
+
+    #[test]
+    fn json_is_read_and_written_back_without_a_change() {
+        let status: PoolStatus = serde_json::from_value(written()).expect("it is a status");
+        assert_eq!(status.admission, AdmissionState::HalfOpen);
+        assert_eq!((status.calls.ok, status.calls.errors["exception"]), (2, 3));
+        assert_eq!(status.restarts_by_cause[&EndCause::MaxCalls], 1);
+        assert_eq!(status.incidents[0].cause, EndCause::StartFailed);
+        assert_eq!(serde_json::to_value(&status).expect("it has a JSON"), written());
+        let text = serde_json::to_string(&status).expect("it has a JSON");
+        assert_eq!(serde_json::from_str::<PoolStatus>(&text).expect("it is a status"), status);
+    }
+
+    #[test]
+    fn missing_fields_have_their_default() {
+        let status: PoolStatus = serde_json::from_value(json!({"serving": 2})).expect("it is a status");
+        assert_eq!(status, PoolStatus { serving: 2, ..PoolStatus::default() });
+    }
+}
