@@ -1,89 +1,100 @@
-//! Python processes behind the actors: the only place that joins the wire and the processes to
-//! them. The main structure is [`PythonBackend`].
+//! Python processes as the actors' backend: only this module joins actors, processes and protocol.
+//! The main structure is [`PythonBackend`].
 
 #[cfg(feature = "fault-injection")]
-mod faults;
+pub(crate) mod fault_port;
+#[cfg(feature = "fault-injection")]
+mod injection;
 mod link;
 mod registry;
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use actix_pyproc_actors::backend::{Backend, Class, Outcome, Panic};
-use actix_pyproc_actors::id::{Generation, SlotId};
+use actix_pyproc_actors::id::{CallId, Generation, SlotId};
 use bytes::BytesMut;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use crate::call::{Call, Reply};
-use crate::config::PoolConfig;
+use crate::config::{MAX_IN_FLIGHT, PoolConfig, WorkerSource};
 use crate::error::{CallError, Exit, ExitCause, ExitStatus, StartError};
-use crate::process::launch::Plan;
+use crate::process::launch::{LaunchOptions, Launcher};
+use crate::process::table::SLOTS;
 use crate::typed::{Declared, check};
+use crate::wire::frame::COUNTED_LEN;
 use crate::wire::function::FunctionInfo;
-use crate::wire::message::FaultOrder;
+use crate::wire::message::{FaultOrder, WorkerRef};
 
+#[cfg(feature = "fault-injection")]
+use fault_port::FaultTargets;
 pub use link::PythonLink;
 use registry::{Registry, Unknown};
 
-/// Starts Python workers and judges calls. Clones share what they know.
+const _: () = assert!(SLOTS == MAX_IN_FLIGHT && SLOTS == CallId::MAX_INDEX);
+
+/// Starts Python workers and classifies calls. Clones share their state.
 #[derive(Clone)]
 pub struct PythonBackend {
-    plan: Arc<Plan>,
+    config: Arc<PoolConfig>,
+    launcher: Arc<Launcher>,
     registry: Arc<RwLock<Registry>>,
-    /// What Rust calls with types: a worker that has it otherwise does not serve.
+    /// The functions of typed calls. A worker whose functions do not match them does not serve.
     required: Arc<RwLock<Vec<Declared>>>,
     #[cfg(feature = "fault-injection")]
-    board: crate::fault::Board,
+    fault_targets: FaultTargets,
 }
 
 impl PythonBackend {
-    /// Checks the configuration, and finds and looks at the interpreter. No worker is started. It
+    /// Checks the configuration, and finds and probes the interpreter. No worker is started. It
     /// must be called on an arbiter.
     ///
     /// # Errors
-    /// [`StartError`] if the configuration, the script or the interpreter cannot be used.
+    /// [`StartError`] if the configuration, the script or the interpreter is unusable.
     pub async fn new(config: Arc<PoolConfig>) -> Result<Self, StartError> {
-        let plan = Arc::new(Plan::make(config).await?);
+        config.validate()?;
+        let launcher = Arc::new(Launcher::new(launch_options(&config)?).await?);
         Ok(Self {
-            plan,
+            config,
+            launcher,
             registry: Arc::default(),
             required: Arc::default(),
             #[cfg(feature = "fault-injection")]
-            board: crate::fault::Board::default(),
+            fault_targets: FaultTargets::default(),
         })
     }
 
-    /// The configuration that the workers are started with.
+    /// The configuration of the pool.
     #[must_use]
     pub fn config(&self) -> &Arc<PoolConfig> {
-        self.plan.config()
+        &self.config
     }
 
     /// The version of the interpreter, such as `3.11.7`.
     #[must_use]
     pub fn python_version(&self) -> &str {
-        &self.plan.interpreter().version
+        &self.launcher.interpreter().version
     }
 
     /// The path of the interpreter that the workers run.
     #[must_use]
-    pub fn python_executable(&self) -> &std::path::Path {
-        &self.plan.interpreter().executable
+    pub fn python_executable(&self) -> &Path {
+        &self.launcher.interpreter().executable
     }
 
-    /// The functions of the worker that became ready last; none before there was one.
+    /// The functions of the worker that became ready last; empty before the first one.
     #[must_use]
     pub fn catalog(&self) -> Arc<[FunctionInfo]> {
         self.known().catalog()
     }
 
-    /// The names of all functions that were ever called or exposed, by the numbers of their
-    /// classes.
+    /// The names of all functions that were ever called or exposed, indexed by class.
     pub(crate) fn class_names(&self) -> Vec<String> {
         self.known().class_names()
     }
 
-    /// Workers that start from now on must have these functions.
+    /// Requires these functions of workers that start from now on.
     pub(crate) fn require(&self, declared: Vec<Declared>) {
         let mut required = write(&self.required);
         for declared in declared {
@@ -94,14 +105,14 @@ impl PythonBackend {
     }
 
     #[cfg(feature = "fault-injection")]
-    pub(crate) fn board(&self) -> &crate::fault::Board {
-        &self.board
+    pub(crate) fn fault_targets(&self) -> &FaultTargets {
+        &self.fault_targets
     }
 
-    /// What the next process of a slot is to do wrong while it starts.
+    /// The fault of the next start of a slot.
     fn start_fault(&self, slot: SlotId) -> Option<FaultOrder> {
         #[cfg(feature = "fault-injection")]
-        return self.board.take_start(slot.0);
+        return self.fault_targets.take_start(slot.0);
         #[cfg(not(feature = "fault-injection"))]
         {
             let _ = slot;
@@ -124,7 +135,7 @@ impl PythonBackend {
         }
     }
 
-    /// The length of a call's payload, metadata and all.
+    /// The length of a call's payload, including the metadata block.
     fn payload_len(call: &Call) -> Result<usize, CallError> {
         if !call.has_metadata() {
             return Ok(call.payload().len());
@@ -132,6 +143,36 @@ impl PythonBackend {
         let mut block = BytesMut::new();
         call.put_metadata(&mut block)?;
         Ok(block.len() + call.payload().len())
+    }
+}
+
+/// What the launcher needs of a valid configuration.
+fn launch_options(config: &PoolConfig) -> Result<LaunchOptions, StartError> {
+    let worker = match &config.worker {
+        WorkerSource::Module { module } => WorkerRef::Module(module.clone()),
+        WorkerSource::Path(path) => script(path)?.into(),
+    };
+    let max_frame = u32::try_from(config.max_frame + COUNTED_LEN).expect("validate limits max_frame");
+    Ok(LaunchOptions {
+        worker,
+        python: config.python_of_host(),
+        env: config.env.clone(),
+        cwd: config.cwd.clone(),
+        start_timeout: config.start_timeout,
+        stop_grace: config.stop_grace,
+        max_frame,
+        busy_poll: config.busy_poll,
+        log_level: config.log_level.as_str(),
+        stderr_tail_lines: config.stderr_tail_lines,
+    })
+}
+
+/// The absolute path of the worker script, which must exist.
+fn script(path: &Path) -> Result<PathBuf, StartError> {
+    let path = std::path::absolute(path).map_err(StartError::io("find the working directory"))?;
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(StartError::ScriptNotFound { path }),
     }
 }
 
@@ -164,27 +205,27 @@ impl Backend for PythonBackend {
     ) -> LocalBoxFuture<'static, Result<PythonLink, StartError>> {
         let backend = self.clone();
         async move {
-            let Self { plan, registry, required, .. } = &backend;
-            let started = plan.launch(slot.0, generation.0, backend.start_fault(slot)).await?;
-            // Dropped with its process if it does not fit.
-            let must_have = required.read().unwrap_or_else(PoisonError::into_inner);
-            check::all(&*must_have, &started.ready.functions)?;
-            drop(must_have);
-            let mut known = write(registry);
-            let functions = known.learn(started.ready.functions);
+            let fault = backend.start_fault(slot);
+            let (worker, ready) = backend.launcher.launch(slot.0, generation.0, fault).await?;
+            let required = backend.required.read().unwrap_or_else(PoisonError::into_inner);
+            // An error drops the worker, which kills its process.
+            check::all(&*required, &ready.functions)?;
+            drop(required);
+            let mut known = write(&backend.registry);
+            let functions = known.learn(ready.functions);
             let names = known.names();
             drop(known);
-            Ok(PythonLink::new(link::Parts {
+            #[cfg(feature = "fault-injection")]
+            let fault_port = backend.fault_targets.add(slot.0, worker.pid());
+            Ok(PythonLink::new(
                 slot,
-                config: Arc::clone(plan.config()),
-                #[cfg(feature = "fault-injection")]
-                seat: backend.board.sit(slot.0, started.body.pid()),
+                Arc::clone(&backend.config),
                 functions,
                 names,
-                body: started.body,
-                connection: started.connection,
-                table: started.table,
-            }))
+                worker,
+                #[cfg(feature = "fault-injection")]
+                fault_port,
+            ))
         }
         .boxed_local()
     }
@@ -212,7 +253,9 @@ impl Backend for PythonBackend {
 
 impl fmt::Debug for PythonBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PythonBackend").field("plan", &self.plan).finish_non_exhaustive()
+        // Not the configuration: the environment of workers can hold passwords.
+        let interpreter = self.launcher.interpreter();
+        f.debug_struct("PythonBackend").field("interpreter", interpreter).finish_non_exhaustive()
     }
 }
 

@@ -1,32 +1,28 @@
-//! Faults on demand, so that users see in their own tests what the contract promises. The main
-//! structure is [`Fault`].
+//! Injected faults, so that users can test how their application handles the outcomes of the
+//! contract. The main structure is [`Fault`].
 //!
-//! `docs/fault-injection.md` shows how they are used. A fault that concerns a call acts on the next
+//! `docs/fault-injection.md` shows how to use them. A fault that concerns a call affects the next
 //! call of its worker.
 
-mod board;
 mod injector;
 mod kind;
 
-use actix::{Context, Handler, MailboxError, Message};
-use actix_pyproc_actors::Router;
+use actix::Message;
 
-use crate::Pool;
-use crate::backend::PythonBackend;
+use crate::backend::fault_port::FaultTargets;
 
-pub(crate) use board::{Board, Seat};
 pub use injector::{FaultInjector, StopFaults};
+use kind::Delivery;
 pub use kind::{FaultKind, UnknownFault};
-pub(crate) use kind::{Means, Signal};
 
-/// A fault for one worker of a pool, as an actor message to the pool's address.
+/// A fault for one worker of a pool: an actor message to the pool's address.
 ///
 /// ```no_run
 /// # async fn example(pool: actix_pyproc::Pool) -> Result<(), Box<dyn std::error::Error>> {
 /// use actix_pyproc::{Fault, FaultKind};
 ///
 /// let hit = pool.inject(Fault::new(FaultKind::Kill).on(0)).await?;
-/// println!("process {:?} of slot {:?} is being killed", hit.pid, hit.slot);
+/// println!("killing process {:?} of slot {:?}", hit.pid, hit.slot);
 /// # Ok(())
 /// # }
 /// ```
@@ -34,44 +30,59 @@ pub(crate) use kind::{Means, Signal};
 pub struct Fault {
     /// What goes wrong.
     pub kind: FaultKind,
-    /// Whose worker is hit; `None` for one of those that serve, by chance.
+    /// The slot whose worker is hit; `None` for a random worker that serves.
     pub slot: Option<u32>,
 }
 
-/// Which worker a fault was passed on to.
+/// The worker that a fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hit {
-    /// Its slot; `None` if the fault waits for the next launch in any.
+    /// Its slot; `None` if the fault waits for the next start in any slot.
     pub slot: Option<u32>,
-    /// Its process; `None` if the fault waits for the next launch.
+    /// Its process id; `None` if the fault waits for the next start.
     pub pid: Option<u32>,
 }
 
-/// Why a fault has hit nobody.
+/// Why a fault was not injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotInjected {
-    /// No worker serves, or not the one that was to be hit.
+    /// The worker does not serve, or none does.
     #[error("no such worker serves")]
     NoWorker,
-    /// The pool's arbiter is gone.
-    #[error("the pool is gone")]
+    /// The pool's arbiter has stopped.
+    #[error("the pool has stopped")]
     NoPool,
 }
 
 impl Fault {
-    /// A fault for any worker that serves.
+    /// A fault for a random worker that serves.
     #[must_use]
     pub const fn new(kind: FaultKind) -> Self {
         Self { kind, slot: None }
     }
 
-    /// The same for the worker of this slot.
+    /// The same fault for the worker of this slot.
     #[must_use]
     pub const fn on(mut self, slot: u32) -> Self {
         self.slot = Some(slot);
         self
+    }
+
+    /// Sends the fault to its worker; `draw` chooses among the workers that it may hit.
+    pub(crate) fn inject(self, targets: &FaultTargets, draw: u32) -> Result<Hit, NotInjected> {
+        match self.kind.delivery() {
+            Delivery::AtStart(order) => {
+                targets.add_start(self.slot, order);
+                Ok(Hit { slot: self.slot, pid: None })
+            }
+            Delivery::Serving(injection) => {
+                let (slot, pid) = targets.send(self.slot, injection, draw).ok_or(NotInjected::NoWorker)?;
+                tracing::info!(slot, pid, fault = %self.kind, "fault injected");
+                Ok(Hit { slot: Some(slot), pid: Some(pid) })
+            }
+        }
     }
 }
 
@@ -81,47 +92,51 @@ impl From<FaultKind> for Fault {
     }
 }
 
-impl Pool {
-    /// Lets something go wrong in one worker; see [`Fault`]. It does not wait for the fault to
-    /// show.
-    ///
-    /// # Errors
-    /// [`NotInjected`] if no worker could be hit.
-    pub async fn inject(&self, fault: impl Into<Fault>) -> Result<Hit, NotInjected> {
-        match self.addr().send(fault.into()).await {
-            Ok(result) => result,
-            Err(MailboxError::Closed | MailboxError::Timeout) => Err(NotInjected::NoPool),
-        }
-    }
-}
-
 impl Message for Fault {
     type Result = Result<Hit, NotInjected>;
 }
 
-impl Handler<Fault> for Router<PythonBackend> {
-    type Result = Result<Hit, NotInjected>;
-
-    fn handle(&mut self, fault: Fault, _: &mut Context<Self>) -> Self::Result {
-        self.backend().board().inject(fault, fastrand::u32(..))
-    }
-}
-
-/// A fault whose victim was drawn by the sender.
+/// A fault whose sender has drawn the number that chooses the worker.
 #[derive(Clone, Copy, Debug)]
-struct Toss {
-    fault: Fault,
-    lot: u32,
+pub(crate) struct DrawnFault {
+    pub(crate) fault: Fault,
+    pub(crate) draw: u32,
 }
 
-impl Message for Toss {
+impl Message for DrawnFault {
     type Result = Result<Hit, NotInjected>;
 }
 
-impl Handler<Toss> for Router<PythonBackend> {
-    type Result = Result<Hit, NotInjected>;
+#[cfg(test)]
+mod tests {
+    use super::{Fault, FaultKind, Hit, NotInjected};
+    use crate::backend::fault_port::FaultTargets;
 
-    fn handle(&mut self, toss: Toss, _: &mut Context<Self>) -> Self::Result {
-        self.backend().board().inject(toss.fault, toss.lot)
+    #[test]
+    fn a_fault_hits_a_worker_that_serves_and_no_other() {
+        let targets = FaultTargets::default();
+        let kill = Fault::new(FaultKind::Kill);
+        assert_eq!(kill.inject(&targets, 7), Err(NotInjected::NoWorker));
+        let second = targets.add(1, 101);
+        let _first = targets.add(0, 100);
+        let hit = |slot, pid| Ok(Hit { slot: Some(slot), pid: Some(pid) });
+        assert_eq!(kill.inject(&targets, 0), hit(0, 100));
+        assert_eq!(kill.inject(&targets, 3), hit(1, 101));
+        assert_eq!(kill.on(1).inject(&targets, 0), hit(1, 101));
+        drop(second);
+        assert_eq!(kill.on(1).inject(&targets, 0), Err(NotInjected::NoWorker));
+        assert_eq!(kill.inject(&targets, 3), hit(0, 100));
+    }
+
+    #[test]
+    fn a_fault_of_a_start_waits_for_its_slot() {
+        let targets = FaultTargets::default();
+        let fault = Fault::new(FaultKind::StartFailure);
+        assert_eq!(fault.on(2).inject(&targets, 0), Ok(Hit { slot: Some(2), pid: None }));
+        assert_eq!(targets.take_start(1), None);
+        assert_eq!(targets.take_start(2).expect("the fault waits for slot 2").kind, "start_failure");
+        assert_eq!(targets.take_start(2), None);
+        assert!(fault.inject(&targets, 0).is_ok());
+        assert!(targets.take_start(1).is_some());
     }
 }

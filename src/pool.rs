@@ -26,6 +26,8 @@ use crate::backend::PythonBackend;
 use crate::call::Call;
 use crate::config::{ActorThread, PoolConfig};
 use crate::error::StartError;
+#[cfg(feature = "fault-injection")]
+use crate::fault::{DrawnFault, Fault, Hit, NotInjected};
 use crate::status::PoolStatus;
 #[cfg(feature = "http")]
 use crate::status::journal::GetPanic;
@@ -254,6 +256,20 @@ impl Pool {
     }
 }
 
+#[cfg(feature = "fault-injection")]
+impl Pool {
+    /// Injects a fault into one worker; see [`Fault`]. It does not wait for the effect.
+    ///
+    /// # Errors
+    /// [`NotInjected`] if no such worker serves, or the pool has stopped.
+    pub async fn inject(&self, fault: impl Into<Fault>) -> Result<Hit, NotInjected> {
+        match self.addr().send(fault.into()).await {
+            Ok(result) => result,
+            Err(MailboxError::Closed | MailboxError::Timeout) => Err(NotInjected::NoPool),
+        }
+    }
+}
+
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Not the whole configuration: the environment of the workers may contain passwords.
@@ -273,6 +289,24 @@ impl Handler<Call> for Router<PythonBackend> {
 
     fn handle(&mut self, call: Call, _: &mut Context<Self>) -> Self::Result {
         self.accept(call)
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Handler<Fault> for Router<PythonBackend> {
+    type Result = Result<Hit, NotInjected>;
+
+    fn handle(&mut self, fault: Fault, _: &mut Context<Self>) -> Self::Result {
+        fault.inject(self.backend().fault_targets(), fastrand::u32(..))
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Handler<DrawnFault> for Router<PythonBackend> {
+    type Result = Result<Hit, NotInjected>;
+
+    fn handle(&mut self, drawn: DrawnFault, _: &mut Context<Self>) -> Self::Result {
+        drawn.fault.inject(self.backend().fault_targets(), drawn.draw)
     }
 }
 

@@ -28,23 +28,8 @@ def main():
     from ._frames import WELCOME, frame
     from ._codec import dump_text
 
-    channel.sendall(
-        frame(
-            WELCOME,
-            1,
-            0,
-            0,
-            dump_text(
-                {
-                    "protocol": 1,
-                    "python": "%d.%d.%d" % sys.version_info[:3],
-                    "implementation": sys.implementation.name,
-                    "executable": os.fsencode(sys.executable or "").decode("utf-8", "replace"),
-                    "pid": os.getpid(),
-                }
-            ),
-        )
-    )
+    welcome = {"protocol": 1, "python": "%d.%d.%d" % sys.version_info[:3]}
+    channel.sendall(frame(WELCOME, 1, 0, 0, dump_text(welcome)))
     if hello["busy_poll_us"]:
         channel.poll_before_blocking(hello["busy_poll_us"] * 1000)
     from ._worker import Worker

@@ -1,7 +1,6 @@
-//! The connection to one worker, as the actors see it. The main structure is [`PythonLink`].
+//! One worker as the actors see it. The main structure is [`PythonLink`].
 
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -12,104 +11,100 @@ use bytes::{Bytes, BytesMut};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use super::PythonBackend;
+#[cfg(feature = "fault-injection")]
+use super::fault_port::FaultPort;
 use super::registry::FunctionIds;
 use crate::call::{Call, Reply};
 use crate::config::PoolConfig;
 use crate::error::{CallError, Exit, ExitCause};
-use crate::process::body::Body;
-use crate::process::connection::{Connection, ConnectionError};
-use crate::process::stop::{End, end};
-use crate::process::table::{FINISHED, Mark, RUNNING, SENT, SlotTable};
+use crate::process::connection::ConnectionError;
+use crate::process::end::{EndMode, end};
+use crate::process::table::{CallPhase, Mark};
+use crate::process::worker::WorkerProcess;
 use crate::wire::message::{ErrorCode, Failure, Incoming};
 use crate::wire::{Frame, Header, Kind};
 
-/// The connection to one worker that serves. Dropping it kills the worker and all that it started.
+/// The link to one worker that serves. Dropping it kills the worker and its process group.
 pub struct PythonLink {
-    pub(super) slot: SlotId,
-    pub(super) pid: u32,
+    slot: SlotId,
+    pid: u32,
     config: Arc<PoolConfig>,
     functions: FunctionIds,
     names: Arc<[String]>,
-    pub(super) body: Rc<Body>,
-    pub(super) connection: Connection,
-    table: SlotTable,
+    pub(super) worker: WorkerProcess,
     state: State,
-    /// Where faults come from, while the worker serves.
+    /// The source of injected faults, while the worker serves.
     #[cfg(feature = "fault-injection")]
-    pub(super) seat: Option<crate::fault::Seat>,
+    pub(super) fault_port: Option<FaultPort>,
     drained: bool,
-    /// Who waits for the next event: an end that is begun from outside has to be polled.
+    /// The task that polls for events. It is woken when [`Link::kill`] begins the end.
     waker: Option<Waker>,
-}
-
-pub(super) struct Parts {
-    pub(super) slot: SlotId,
-    pub(super) config: Arc<PoolConfig>,
-    #[cfg(feature = "fault-injection")]
-    pub(super) seat: crate::fault::Seat,
-    pub(super) functions: FunctionIds,
-    pub(super) names: Arc<[String]>,
-    pub(super) body: Rc<Body>,
-    pub(super) connection: Connection,
-    pub(super) table: SlotTable,
 }
 
 enum State {
     Serving,
     Ending(LocalBoxFuture<'static, Exit>),
-    /// Reaped; what it left in the socket is still told.
+    /// The process is reaped. The frames that it left in the socket still become events.
     Ended(Arc<Exit>),
 }
 
 type Event = LinkEvent<PythonBackend>;
 
 impl PythonLink {
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(super) fn new(
+        slot: SlotId,
+        config: Arc<PoolConfig>,
+        functions: FunctionIds,
+        names: Arc<[String]>,
+        worker: WorkerProcess,
+        #[cfg(feature = "fault-injection")] fault_port: FaultPort,
+    ) -> Self {
         Self {
-            slot: parts.slot,
-            pid: parts.body.pid(),
-            config: parts.config,
-            functions: parts.functions,
-            names: parts.names,
-            body: parts.body,
-            connection: parts.connection,
-            table: parts.table,
+            slot,
+            pid: worker.pid(),
+            config,
+            functions,
+            names,
+            worker,
             #[cfg(feature = "fault-injection")]
-            seat: Some(parts.seat),
+            fault_port: Some(fault_port),
             state: State::Serving,
             drained: false,
             waker: None,
         }
     }
 
-    fn begin_end(&mut self, how: End) {
-        self.leave_serving();
-        self.state = State::Ending(end(Rc::clone(&self.body), how).boxed_local());
+    fn begin_end(&mut self, mode: EndMode) {
+        self.close_fault_port();
+        self.state = State::Ending(end(&self.worker, mode).boxed_local());
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
     }
 
-    /// A worker that ends is hit by no more faults.
-    fn leave_serving(&mut self) {
+    /// Faults do not hit a worker that ends.
+    fn close_fault_port(&mut self) {
         #[cfg(feature = "fault-injection")]
         {
-            self.seat = None;
+            self.fault_port = None;
         }
     }
 
-    /// What the socket is at its end for; it is only heard while the worker serves.
+    /// Handles the end of the socket. It begins the end of a worker that serves; one that ends
+    /// already is left alone.
     fn lost_connection(&mut self, error: Option<ConnectionError>) {
         if !matches!(self.state, State::Serving) {
             return;
         }
         self.begin_end(match error {
-            Some(ConnectionError::Frame(error)) => End::Kill(ExitCause::Protocol(error.to_string().into())),
-            Some(ConnectionError::Io(_)) | None => End::Gone { drained: self.drained },
+            Some(ConnectionError::Frame(error)) => {
+                EndMode::Kill(ExitCause::Protocol(error.to_string().into()))
+            }
+            Some(ConnectionError::Io(_)) | None => EndMode::Closed { drained: self.drained },
         });
     }
 
-    /// What a frame tells the actors, if anything.
+    /// The event of a frame, if it has one.
     fn event(&mut self, frame: Frame) -> Option<Event> {
         match Incoming::decode(frame) {
             Ok(Incoming::Reply { call, codec, service, payload }) => {
@@ -121,15 +116,14 @@ impl PythonLink {
                 Some(match code {
                     ErrorCode::Skipped => LinkEvent::Skipped(id),
                     ErrorCode::Interrupted => {
-                        if !self.table.is_cancelled(id.index()) {
-                            self.leaves();
+                        if !self.worker.table.is_cancelled(id.index()) {
+                            self.expect_exit();
                         }
                         LinkEvent::Interrupted(id)
                     }
                     _ => done(call, Err(self.call_error(code, failure)), service),
                 })
             }
-            Ok(Incoming::Pong { .. }) => None,
             Ok(other @ (Incoming::Welcome(_) | Incoming::Ready(_) | Incoming::Failed(_))) => {
                 self.protocol_error(format!("{} while it served", other.name()))
             }
@@ -138,18 +132,18 @@ impl PythonLink {
     }
 
     fn protocol_error(&mut self, what: String) -> Option<Event> {
-        self.connection.close();
+        self.worker.connection.close();
         if matches!(self.state, State::Serving) {
-            self.begin_end(End::Kill(ExitCause::Protocol(what.into())));
+            self.begin_end(EndMode::Kill(ExitCause::Protocol(what.into())));
         }
         None
     }
 
-    /// Nobody here has cancelled the call that it has cut short: somebody else has told it to end
-    /// (SIGTERM).
-    fn leaves(&mut self) {
+    /// Handles an interrupted call that the host did not cancel: another process sent SIGTERM, so
+    /// the worker exits.
+    fn expect_exit(&mut self) {
         if matches!(self.state, State::Serving) {
-            self.begin_end(End::Leaving(self.config.stop_grace));
+            self.begin_end(EndMode::Exiting(self.config.stop_grace));
         }
     }
 
@@ -170,10 +164,10 @@ impl PythonLink {
         }
     }
 
-    /// The next frame's event, or `None` when the socket has nothing more for now, or at all.
+    /// The event of the next frame, or `None` if the socket has no complete frame or is at its end.
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Option<Event> {
         loop {
-            match self.connection.poll_frame(cx) {
+            match self.worker.connection.poll_frame(cx) {
                 Poll::Ready(Ok(Some(frame))) => {
                     if let Some(event) = self.event(frame) {
                         return Some(event);
@@ -192,18 +186,17 @@ impl PythonLink {
         }
     }
 
-    /// Goes on with the end of the process, if it has one. Ready when there may be more frames than
-    /// before.
+    /// Polls the end of the process. Ready means that there may be more frames.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.state {
-            State::Serving if self.body.poll_exited(cx).is_ready() => {
-                self.begin_end(End::Gone { drained: self.drained });
+            State::Serving if self.worker.poll_exited(cx).is_ready() => {
+                self.begin_end(EndMode::Closed { drained: self.drained });
                 Poll::Ready(())
             }
             State::Serving => Poll::Pending,
             State::Ending(end) => end.poll_unpin(cx).map(|exit| {
-                self.connection.read_rest();
-                tell_of(self.slot, &exit);
+                self.worker.connection.read_rest();
+                log_exit(self.slot, &exit);
                 self.state = State::Ended(Arc::new(exit));
             }),
             State::Ended(_) => Poll::Ready(()),
@@ -211,13 +204,13 @@ impl PythonLink {
     }
 }
 
-/// A worker that nobody asked to go is worth a warning.
-fn tell_of(slot: SlotId, exit: &Exit) {
+/// Logs the end of a worker, as a warning if nobody asked for it.
+fn log_exit(slot: SlotId, exit: &Exit) {
     let Exit { pid, cause, stacks, .. } = exit;
     match cause {
         ExitCause::Drained | ExitCause::Shutdown => tracing::debug!(%slot, pid, "worker {exit}"),
         _ => {
-            let stacks = stacks.as_deref().map(|stacks| format!("; where it was:\n{}", stacks.trim_end()));
+            let stacks = stacks.as_deref().map(|stacks| format!("; its stacks:\n{}", stacks.trim_end()));
             tracing::warn!(%slot, pid, "worker {exit}{}", stacks.unwrap_or_default());
         }
     }
@@ -239,13 +232,13 @@ impl Link<PythonBackend> for PythonLink {
     fn send(&mut self, id: CallId, call: &Call, deadline: Option<Instant>) -> Result<(), Unsent<CallError>> {
         let function = call.class().and_then(|class| self.functions.get(class)).ok_or(Unsent::NoFunction)?;
         let header = Header { kind: Kind::Call, codec: call.codec_byte(), function, call: id.bits() };
-        self.table.arm(id.index(), deadline);
+        self.worker.table.arm(id.index(), deadline);
         if call.has_metadata() {
             let mut block = BytesMut::new();
             call.put_metadata(&mut block).map_err(Unsent::Refused)?;
-            self.connection.stage(header, &block, call.payload());
+            self.worker.connection.stage(header, &block, call.payload());
         } else {
-            self.connection.stage(header, &[], call.payload());
+            self.worker.connection.stage(header, &[], call.payload());
         }
         Ok(())
     }
@@ -254,7 +247,7 @@ impl Link<PythonBackend> for PythonLink {
         if !matches!(self.state, State::Serving) {
             return Poll::Ready(());
         }
-        self.connection.poll_flush(cx).map(|written| {
+        self.worker.connection.poll_flush(cx).map(|written| {
             if let Err(error) = written {
                 self.lost_connection(Some(error.into()));
             }
@@ -282,57 +275,55 @@ impl Link<PythonBackend> for PythonLink {
     }
 
     fn phase(&self, id: CallId) -> Phase {
-        match self.table.phase(id.index()) {
-            SENT => Phase::Sent,
-            RUNNING => Phase::Running,
-            FINISHED => Phase::Finished,
-            // A byte that the protocol does not have may hide a function that ran: it must not run
-            // twice.
-            _ => Phase::Running,
+        match self.worker.table.phase(id.index()) {
+            Some(CallPhase::Sent) => Phase::Sent,
+            Some(CallPhase::Finished) => Phase::Finished,
+            // After an unknown byte the function may have run, so the call must not run twice.
+            Some(CallPhase::Running) | None => Phase::Running,
         }
     }
 
     fn cancel(&mut self, id: CallId) {
-        self.table.mark(id.index(), Mark::Cancel);
-        // One that has not started is seen to be marked before it starts.
+        self.worker.table.mark(id.index(), Mark::Cancel);
+        // The worker reads the mark before it starts a call.
         if self.phase(id) == Phase::Running {
-            self.body.interrupt();
+            self.worker.interrupt();
         }
     }
 
     fn revoke(&mut self, id: CallId) {
-        self.table.mark(id.index(), Mark::Revoke);
+        self.worker.table.mark(id.index(), Mark::Revoke);
     }
 
     fn drain(&mut self) {
         if !self.drained {
             self.drained = true;
-            self.leave_serving();
-            self.connection.stage(Header::control(Kind::Drain, 0), &[], &Bytes::new());
+            self.close_fault_port();
+            self.worker.connection.stage(Header::control(Kind::Drain, 0), &[], &Bytes::new());
         }
     }
 
     fn kill(&mut self, reason: KillReason) {
-        let how = match reason {
-            KillReason::Stuck => End::KillWithStacks(ExitCause::Stuck),
-            KillReason::Stopped => End::Kill(ExitCause::Stopped),
-            KillReason::DrainTimeout => End::Terminate(ExitCause::DrainTimeout),
-            KillReason::Shutdown => End::Terminate(ExitCause::Shutdown),
+        let mode = match reason {
+            KillReason::Stuck => EndMode::KillWithStacks(ExitCause::Stuck),
+            KillReason::Stopped => EndMode::Kill(ExitCause::Stopped),
+            KillReason::DrainTimeout => EndMode::Terminate(ExitCause::DrainTimeout),
+            KillReason::Shutdown => EndMode::Terminate(ExitCause::Shutdown),
         };
         match &self.state {
-            // One that ends is only hastened if it was waited for.
-            State::Serving => self.begin_end(how),
-            State::Ending(_) if self.drained => self.begin_end(how),
+            // Only a drain may take long.
+            State::Serving => self.begin_end(mode),
+            State::Ending(_) if self.drained => self.begin_end(mode),
             State::Ending(_) | State::Ended(_) => {}
         }
     }
 
     fn is_stopped(&self) -> bool {
-        self.body.is_stopped()
+        self.worker.is_stopped()
     }
 
     fn rss(&self) -> Option<u64> {
-        self.body.rss()
+        self.worker.rss()
     }
 }
 

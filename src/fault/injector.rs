@@ -1,18 +1,20 @@
-//! Faults at a rate. The main structure is [`FaultInjector`].
+//! Injecting faults at a rate. The main structure is [`FaultInjector`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::fut::WrapFuture as _;
 use actix::{Actor, ActorContext, ActorFutureExt as _, Addr, AsyncContext, Context, Handler, Message};
+use actix_pyproc_actors::Router;
 
-use super::{Fault, FaultKind, Toss};
-use crate::PoolAddr;
+use super::{DrawnFault, Fault, FaultKind};
+use crate::backend::PythonBackend;
 
-/// An actor that injects faults into a pool, one after another, until it is told to stop or the
-/// pool is gone.
+/// An actor that injects faults into a pool, one after another, until [`StopFaults`] or the end of
+/// the pool.
 ///
-/// The seed settles which fault comes when; which worker it hits depends on which ones serve then.
+/// The seed determines the kinds and their order. Which worker a fault hits also depends on which
+/// workers serve at that time.
 ///
 /// ```no_run
 /// # async fn example(pool: actix_pyproc::Pool) -> Result<(), actix::MailboxError> {
@@ -29,48 +31,47 @@ use crate::PoolAddr;
 /// ```
 #[derive(Debug)]
 pub struct FaultInjector {
-    pool: PoolAddr,
-    dice: Dice,
+    pool: Addr<Router<PythonBackend>>,
+    schedule: FaultSchedule,
     every: Duration,
     counts: BTreeMap<&'static str, u64>,
 }
 
-/// Which fault comes when.
+/// The seeded sequence of faults.
 #[derive(Debug)]
-struct Dice {
+struct FaultSchedule {
     kinds: Vec<FaultKind>,
     random: fastrand::Rng,
 }
 
-impl Dice {
-    fn roll(&mut self) -> Option<Toss> {
+impl FaultSchedule {
+    fn draw(&mut self) -> Option<DrawnFault> {
         let kind = self.random.choice(&self.kinds).copied()?;
-        Some(Toss { fault: Fault::new(kind), lot: self.random.u32(..) })
+        Some(DrawnFault { fault: Fault::new(kind), draw: self.random.u32(..) })
     }
 }
 
 impl FaultInjector {
-    /// Injects these kinds, each as often as the others, every 100 ms, from a seed of its own
-    /// choice.
+    /// Injects these kinds with equal probability, one every 100 ms, with a random seed.
     #[must_use]
-    pub fn new(pool: PoolAddr, kinds: impl IntoIterator<Item = FaultKind>) -> Self {
+    pub fn new(pool: Addr<Router<PythonBackend>>, kinds: impl IntoIterator<Item = FaultKind>) -> Self {
         let kinds: Vec<_> = kinds.into_iter().collect();
         let counts = kinds.iter().map(|kind| (kind.name(), 0)).collect();
-        let dice = Dice { kinds, random: fastrand::Rng::new() };
-        Self { pool, dice, every: Duration::from_millis(100), counts }
+        let schedule = FaultSchedule { kinds, random: fastrand::Rng::new() };
+        Self { pool, schedule, every: Duration::from_millis(100), counts }
     }
 
-    /// The time from one fault to the next.
+    /// Sets the time from one fault to the next.
     #[must_use]
     pub const fn every(mut self, every: Duration) -> Self {
         self.every = every;
         self
     }
 
-    /// The same seed gives the same kinds in the same order.
+    /// Sets the seed. The same seed gives the same kinds in the same order.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.dice.random = fastrand::Rng::with_seed(seed);
+        self.schedule.random = fastrand::Rng::with_seed(seed);
         self
     }
 
@@ -79,14 +80,14 @@ impl FaultInjector {
         Actor::start(self)
     }
 
-    fn strike(&mut self, ctx: &mut Context<Self>) {
-        let Some(toss) = self.dice.roll() else { return };
-        let name = toss.fault.kind.name();
-        let sent = self.pool.send(toss).into_actor(self).map(move |result, this, ctx| match result {
+    fn inject_next(&mut self, ctx: &mut Context<Self>) {
+        let Some(drawn) = self.schedule.draw() else { return };
+        let name = drawn.fault.kind.name();
+        let sent = self.pool.send(drawn).into_actor(self).map(move |result, this, ctx| match result {
             Ok(Ok(_)) => *this.counts.entry(name).or_default() += 1,
-            // Nobody serves just now.
+            // No worker serves at the moment.
             Ok(Err(_)) => {}
-            // The pool is gone.
+            // The pool has stopped.
             Err(_) => ctx.stop(),
         });
         ctx.spawn(sent);
@@ -97,11 +98,11 @@ impl Actor for FaultInjector {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(self.every.max(Duration::from_millis(1)), Self::strike);
+        ctx.run_interval(self.every.max(Duration::from_millis(1)), Self::inject_next);
     }
 }
 
-/// Ends a [`FaultInjector`]. The answer says how often each of its kinds has hit a worker.
+/// Stops a [`FaultInjector`]. The answer counts the injected faults by kind.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "BTreeMap<&'static str, u64>")]
 pub struct StopFaults;
@@ -117,18 +118,19 @@ impl Handler<StopFaults> for FaultInjector {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dice, FaultKind};
+    use super::{FaultKind, FaultSchedule};
 
     fn kinds(seed: u64) -> Vec<FaultKind> {
-        let mut dice = Dice { kinds: FaultKind::ALL.into(), random: fastrand::Rng::with_seed(seed) };
-        (0..100).map(|_| dice.roll().expect("there are kinds").fault.kind).collect()
+        let random = fastrand::Rng::with_seed(seed);
+        let mut schedule = FaultSchedule { kinds: FaultKind::ALL.into(), random };
+        (0..100).map(|_| schedule.draw().expect("the schedule has kinds").fault.kind).collect()
     }
 
     #[test]
     fn the_same_seed_gives_the_same_faults_and_another_gives_others() {
         assert_eq!(kinds(1), kinds(1));
         assert_ne!(kinds(1), kinds(2));
-        let mut none = Dice { kinds: Vec::new(), random: fastrand::Rng::with_seed(1) };
-        assert!(none.roll().is_none());
+        let mut empty = FaultSchedule { kinds: Vec::new(), random: fastrand::Rng::with_seed(1) };
+        assert!(empty.draw().is_none());
     }
 }

@@ -1,16 +1,17 @@
-//! Which faults there are. The main item is [`FaultKind`].
+//! The kinds of faults. The main item is [`FaultKind`].
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::backend::fault_port::Injection;
 use crate::wire::message::FaultOrder;
 
-/// Something that goes wrong.
+/// A kind of fault.
 ///
-/// As text it is its name, and after a colon its amount: `kill`, `pause:200` (milliseconds),
-/// `memory:64` (MiB). The text can do without the amount.
+/// Its text is its name and, after a colon, its amount: `kill`, `pause:200` (milliseconds),
+/// `memory:64` (MiB). The amount is optional when parsing.
 ///
 /// ```
 /// use actix_pyproc::FaultKind;
@@ -22,69 +23,60 @@ use crate::wire::message::FaultOrder;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// The process gets SIGKILL, as from the kernel when memory runs out.
+    /// The process receives SIGKILL, as from the kernel when memory runs out.
     Kill,
-    /// The process gets SIGSTOP, and nobody wakes it: the pool has to notice.
+    /// The process receives SIGSTOP and is not resumed: the pool has to notice.
     Stop,
-    /// The process is stopped, and goes on after this time.
+    /// The process receives SIGSTOP, and SIGCONT after this time.
     Pause(Duration),
     /// The next call ends its process with `os._exit`.
     Exit,
-    /// The next call runs, and the process exits when half of the reply is sent.
+    /// The next call runs, and the process exits after it has sent half of the reply.
     ExitMidReply,
-    /// The worker closes its socket, and lives on.
+    /// The worker closes its socket and keeps running.
     Close,
     /// The worker sends random bytes.
     Garbage,
-    /// The worker sends the beginning of a frame, and closes its socket.
+    /// The worker sends the beginning of a frame and closes its socket.
     Truncated,
-    /// The worker sends the header of a frame that is longer than it may be.
+    /// The worker sends the header of a frame that is longer than the limit.
     Oversize,
-    /// The worker sends a reply to a call that it was never sent.
+    /// The worker sends a reply to a call that it never received.
     WrongReply,
-    /// While the next call runs, the worker sends a reply to the call that had the same place in
-    /// the slot table before.
+    /// Before the next call runs, the worker sends a reply to the previous call with the same index
+    /// in the slot table.
     OldReply,
-    /// The worker sends the reply to the next call a second time, when the call after that starts.
+    /// The worker sends the reply to the next call again when the call after that starts.
     DuplicateReply,
     /// The worker reads nothing for this long.
     SlowReader(Duration),
-    /// The worker takes this many bytes of memory, and keeps them.
+    /// The worker allocates this many bytes and keeps them.
     Memory(u64),
-    /// The next process that is launched waits this long before it loads its code.
+    /// The next process that starts waits this long before it loads its code.
     SlowStart(Duration),
-    /// The next process that is launched fails to start.
+    /// The next process that starts fails.
     StartFailure,
 }
 
-/// No fault has this name, or its amount is no number.
+/// A text is not the name of a fault, or its amount is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no fault {text:?}; there are {}", FaultKind::ALL.map(FaultKind::name).join(", "))]
 pub struct UnknownFault {
-    /// What was to be a fault.
+    /// The text.
     pub text: Box<str>,
 }
 
-/// Who does what is wrong.
+/// How a fault reaches its worker.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Means {
-    /// The host, with a signal.
-    Signal(Signal),
-    /// The worker, when it reads this.
-    Order(FaultOrder),
-    /// The worker that is launched next.
-    Start(FaultOrder),
-}
-
-/// What signals a fault consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Kill,
-    Stop { for_: Option<Duration> },
+pub(crate) enum Delivery {
+    /// It is sent to a worker that serves.
+    Serving(Injection),
+    /// It waits for the next worker that starts.
+    AtStart(FaultOrder),
 }
 
 impl FaultKind {
-    /// All of them; those that have an amount, with the one that a text without an amount means.
+    /// All kinds, each with its default amount.
     pub const ALL: [Self; 16] = [
         Self::Kill,
         Self::Stop,
@@ -104,7 +96,7 @@ impl FaultKind {
         Self::StartFailure,
     ];
 
-    /// Its name, without an amount.
+    /// The name, without the amount.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -127,7 +119,7 @@ impl FaultKind {
         }
     }
 
-    /// The same with this amount, in the unit of its text; `None` if it has none.
+    /// The same kind with this amount, in the unit of its text; `None` if it has no amount.
     fn with_amount(self, amount: u64) -> Option<Self> {
         let duration = Duration::from_millis(amount);
         Some(match self {
@@ -139,16 +131,17 @@ impl FaultKind {
         })
     }
 
-    pub(crate) fn means(self) -> Means {
+    pub(super) fn delivery(self) -> Delivery {
         let order = |seconds, bytes| FaultOrder { kind: Cow::Borrowed(self.name()), seconds, bytes };
-        match self {
-            Self::Kill => Means::Signal(Signal::Kill),
-            Self::Stop => Means::Signal(Signal::Stop { for_: None }),
-            Self::Pause(time) => Means::Signal(Signal::Stop { for_: Some(time) }),
-            Self::SlowReader(time) => Means::Order(order(Some(time.as_secs_f64()), None)),
-            Self::Memory(bytes) => Means::Order(order(None, Some(bytes))),
-            Self::SlowStart(time) => Means::Start(order(Some(time.as_secs_f64()), None)),
-            Self::StartFailure => Means::Start(order(None, None)),
+        let seconds = |time: Duration| order(Some(time.as_secs_f64()), None);
+        Delivery::Serving(match self {
+            Self::SlowStart(time) => return Delivery::AtStart(seconds(time)),
+            Self::StartFailure => return Delivery::AtStart(order(None, None)),
+            Self::Kill => Injection::Kill,
+            Self::Stop => Injection::Stop { resume_after: None },
+            Self::Pause(time) => Injection::Stop { resume_after: Some(time) },
+            Self::SlowReader(time) => Injection::Order(seconds(time)),
+            Self::Memory(bytes) => Injection::Order(order(None, Some(bytes))),
             Self::Exit
             | Self::ExitMidReply
             | Self::Close
@@ -157,8 +150,8 @@ impl FaultKind {
             | Self::Oversize
             | Self::WrongReply
             | Self::OldReply
-            | Self::DuplicateReply => Means::Order(order(None, None)),
-        }
+            | Self::DuplicateReply => Injection::Order(order(None, None)),
+        })
     }
 }
 
@@ -193,7 +186,8 @@ impl FromStr for FaultKind {
 mod tests {
     use std::time::Duration;
 
-    use super::{FaultKind, Means};
+    use super::{Delivery, FaultKind};
+    use crate::backend::fault_port::Injection;
 
     #[test]
     fn every_fault_is_read_from_its_own_text_and_from_its_name() {
@@ -215,10 +209,11 @@ mod tests {
 
     #[test]
     fn an_order_has_the_amount_in_the_units_of_the_protocol_page() {
-        let Means::Order(order) = FaultKind::SlowReader(Duration::from_millis(500)).means() else {
-            panic!("the worker is slow")
+        let delivery = FaultKind::SlowReader(Duration::from_millis(500)).delivery();
+        let Delivery::Serving(Injection::Order(order)) = delivery else {
+            panic!("slow_reader is sent to the worker")
         };
-        let json = serde_json::to_string(&order).expect("it has a JSON");
+        let json = serde_json::to_string(&order).expect("an order encodes as JSON");
         assert_eq!(json, r#"{"kind":"slow_reader","seconds":0.5}"#);
     }
 }

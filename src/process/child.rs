@@ -1,8 +1,10 @@
 //! A child process that is always reaped. The main structure is [`Child`].
 
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
+use std::task::{Context, Poll};
 
 use rustix::io::Errno;
 use rustix::process::{
@@ -12,32 +14,33 @@ use rustix::process::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::spawner::{self, Spawner};
+use super::reaper;
 use crate::error::ExitStatus;
 
-/// A child process that leads a process group of its own.
+/// A child process that leads its own process group.
 ///
-/// It is signalled through its pidfd, so a process that has its number later is never hit. Dropping
-/// it kills it with its group and leaves the rest to the reaper thread.
+/// Signals go through its pidfd, so they never hit a later process with the same number. Dropping a
+/// child kills it with its group; the reaper thread reaps it.
 #[derive(Debug)]
 pub(crate) struct Child {
     pid: Pid,
     fd: OwnedFd,
     status: OnceLock<ExitStatus>,
-    /// The system takes the end of the thread that forked for the end of the host.
-    _spawner: Spawner,
+    /// Keeps the thread that forked alive: the kernel takes its end for the death of the host.
+    _thread: mpsc::Sender<Infallible>,
 }
 
 impl Child {
-    pub(super) fn new(pid: Pid, fd: OwnedFd, spawner: Spawner) -> Self {
-        Self { pid, fd, status: OnceLock::new(), _spawner: spawner }
+    pub(super) fn new(pid: Pid, fd: OwnedFd, thread: mpsc::Sender<Infallible>) -> Self {
+        Self { pid, fd, status: OnceLock::new(), _thread: thread }
     }
 
-    /// The child with its end in the reactor's sight. It must be called on an arbiter.
+    /// Registers the child with the reactor, which then reports its end. It must be called on an
+    /// arbiter.
     pub(super) fn watch(self) -> io::Result<AsyncFd<Self>> {
-        #[expect(unsafe_code, reason = "the reactor wants a promise about the descriptor")]
-        // SAFETY: `as_raw_fd` gives the pidfd, which is open and the same for as long as the child
-        // lives.
+        #[expect(unsafe_code, reason = "the reactor requires a descriptor that stays open")]
+        // SAFETY: `as_raw_fd` returns the pidfd, which stays open and the same as long as `self`
+        // exists.
         let watched = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
         watched.map_err(io::Error::from)
     }
@@ -46,13 +49,13 @@ impl Child {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Sends a signal to the process; one that has ended takes no harm.
+    /// Sends a signal to the process, if it has not ended.
     pub(crate) fn signal(&self, signal: Signal) {
-        // It fails when the process has ended, which is told in another way.
+        // It fails if the process has ended, which the reactor reports.
         let _ = pidfd_send_signal(&self.fd, signal);
     }
 
-    /// Kills the process, in whatever group it is, and all that it started in its own.
+    /// Kills the process and its group. The process may have left the group.
     pub(crate) fn kill(&self) {
         if self.status.get().is_none() {
             match pidfd_send_signal(&self.fd, Signal::KILL) {
@@ -62,17 +65,16 @@ impl Child {
         }
     }
 
-    /// Kills the group after the system has reaped the process, as it does for a host that ignores
-    /// SIGCHLD. A group that still has members keeps its number from new processes; if there is
-    /// one, nobody is left in the group.
+    /// Kills the group after the kernel has reaped the process, as it does if the host ignores
+    /// SIGCHLD. The kernel reuses the number for a process only if the group is empty.
     fn kill_rest(&self) {
         if test_kill_process(self.pid) == Err(Errno::SRCH) {
             kill_group(self.pid);
         }
     }
 
-    /// The exit status, if the process has ended. What is left of its group is then killed, before
-    /// the number of the group can be used again.
+    /// The exit status, if the process has ended. Before it reaps the process, it kills the rest of
+    /// the group; after that the kernel may reuse the number of the group.
     pub(crate) fn try_reap(&self) -> Option<ExitStatus> {
         if let Some(status) = self.status.get() {
             return Some(*status);
@@ -99,7 +101,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
         if self.status.get().is_none() {
-            spawner::reap(self.pid);
+            reaper::reap(self.pid);
         }
     }
 }
@@ -116,9 +118,9 @@ impl AsRawFd for Child {
     }
 }
 
-/// Kills a group whose leader is not reaped, so that the number is surely that of the group.
+/// Kills a group. Its leader must not be reaped yet, so that the number still means this group.
 pub(super) fn kill_group(leader: Pid) {
-    // It fails when nobody is left in the group, which is what is wanted.
+    // It fails if the group is empty.
     let _ = kill_process_group(leader, Signal::KILL);
 }
 
@@ -127,5 +129,24 @@ fn read(status: &WaitIdStatus) -> ExitStatus {
         (Some(code), _) => ExitStatus::Code(code),
         (None, Some(number)) => ExitStatus::Signal { number, core_dumped: status.dumped() },
         (None, None) => ExitStatus::Unknown,
+    }
+}
+
+/// Waits for the child to end and reaps it.
+pub(super) async fn exited(child: &AsyncFd<Child>) -> ExitStatus {
+    std::future::poll_fn(|cx| poll_exited(child, cx)).await
+}
+
+/// Whether the child has ended. If so, its group is killed and the child reaped.
+pub(super) fn poll_exited(child: &AsyncFd<Child>, cx: &mut Context<'_>) -> Poll<ExitStatus> {
+    loop {
+        match child.poll_read_ready(cx) {
+            Poll::Ready(Ok(mut ready)) => match child.get_ref().try_reap() {
+                Some(status) => return Poll::Ready(status),
+                None => ready.clear_ready(),
+            },
+            // The runtime shuts down, and the process is dropped with it.
+            Poll::Ready(Err(_)) | Poll::Pending => return Poll::Pending,
+        }
     }
 }

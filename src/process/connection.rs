@@ -1,47 +1,54 @@
-//! Frames over a socket. The main structure is [`Connection`].
+//! Frames over the socket of a worker. The main structure is [`Connection`].
 
-use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use rustix::net::{RecvFlags, recv, sockopt};
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::io::{AsyncRead, AsyncWrite as _, ReadBuf};
 use tokio::net::UnixStream;
-use tokio_util::codec::Decoder;
+use tokio_util::codec::{Decoder, FramedRead};
 
 use super::outbox::{MAX_SLICES, Outbox};
 use crate::wire::{Frame, FrameDecoder, FrameError, Header};
 
-/// How much room a read has.
-const READ_CHUNK: usize = 64 * 1024;
+/// The capacity of the read buffer, and the least room for a read.
+const READ_BUFFER: usize = 64 * 1024;
+const MIN_READ: usize = 8 * 1024;
 
-/// What the system is asked to hold of a socket.
+/// The size of the socket buffers that the host asks for.
 const SOCKET_BUFFER: usize = 1 << 20;
 
-/// How many reads may follow one another before other tasks have their turn. More would use up the
-/// task's budget in tokio, and then neither timers nor the end of the process would be seen while
-/// somebody floods the socket.
+/// How many reads may follow each other before other tasks run. More reads would exhaust the task's
+/// budget in tokio; while a worker floods its socket, neither timers nor the end of the process
+/// would be noticed.
 const MAX_READS: u32 = 32;
 
-/// No socket buffer holds more; what comes after that much is not the dead worker's.
+/// Socket buffers are smaller than this, so whatever follows is not from the dead worker.
 const MAX_REST: usize = 16 << 20;
 
 /// The host's end of a worker's socket.
+///
+/// Frames are read with [`FramedRead`] and written from an [`Outbox`], which shares large payloads
+/// instead of copying them.
 pub(crate) struct Connection {
-    stream: UnixStream,
-    decoder: FrameDecoder,
-    input: BytesMut,
-    /// Nothing more is read; what is in `input` is still decoded.
+    frames: FramedRead<FairStream, FrameDecoder>,
+    /// Whether reading has ended. Frames in the buffer are still decoded.
     at_end: bool,
-    /// The reads since the socket was last empty.
-    reads: u32,
     outbox: Outbox,
 }
 
-/// Why nothing more comes from a connection.
+/// A socket that lets other tasks run after [`MAX_READS`] reads in a row.
+struct FairStream {
+    stream: UnixStream,
+    /// The reads since the socket was last empty.
+    reads: u32,
+}
+
+/// Why reading from a connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     #[error(transparent)]
@@ -55,20 +62,37 @@ impl Decoder for FrameDecoder {
     type Error = ConnectionError;
 
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, ConnectionError> {
-        Ok(Self::decode(self, input)?)
-    }
-
-    /// A worker that dies inside a frame has said nothing with the rest of it.
-    fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, ConnectionError> {
-        self.decode(input)
+        let frame = Self::decode(self, input)?;
+        if frame.is_none() {
+            // The rest of a long frame gets exactly its room, so that it is not moved again.
+            input.reserve(self.missing(input)?.max(MIN_READ));
+        }
+        Ok(frame)
     }
 }
 
-/// A pair of sockets: the host's end, and the worker's.
+impl AsyncRead for FairStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.reads == MAX_READS {
+            self.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.reads = if read.is_ready() { self.reads + 1 } else { 0 };
+        read
+    }
+}
+
+/// A pair of sockets: the host's end and the worker's end.
 pub(crate) fn pair() -> io::Result<(std::os::unix::net::UnixStream, OwnedFd)> {
     let (host, worker) = std::os::unix::net::UnixStream::pair()?;
     for end in [&host, &worker] {
-        // More room is fewer turns for great payloads; the system may refuse, and it works without.
+        // Larger buffers save system calls for large payloads. It works without them.
         if sockopt::set_socket_send_buffer_size_force(end, SOCKET_BUFFER).is_err() {
             let _ = sockopt::set_socket_send_buffer_size(end, SOCKET_BUFFER);
         }
@@ -78,15 +102,12 @@ pub(crate) fn pair() -> io::Result<(std::os::unix::net::UnixStream, OwnedFd)> {
 }
 
 impl Connection {
-    /// A connection that refuses frames of a length above `max_frame`. It must be made on an
-    /// arbiter.
+    /// A connection that rejects frames longer than `max_frame`. It must be created on an arbiter.
     pub(crate) fn new(host: std::os::unix::net::UnixStream, max_frame: u32) -> io::Result<Self> {
+        let stream = FairStream { stream: UnixStream::from_std(host)?, reads: 0 };
         Ok(Self {
-            stream: UnixStream::from_std(host)?,
-            decoder: FrameDecoder::new(max_frame),
-            input: BytesMut::new(),
+            frames: FramedRead::with_capacity(stream, FrameDecoder::new(max_frame), READ_BUFFER),
             at_end: false,
-            reads: 0,
             outbox: Outbox::default(),
         })
     }
@@ -96,10 +117,10 @@ impl Connection {
         self.outbox.push(header, prefix, payload);
     }
 
-    /// Writes what is staged, all of it with one write if the socket takes it.
+    /// Writes the staged frames, with one write if the socket accepts them all.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outbox.is_empty() {
-            let stream = Pin::new(&mut self.stream);
+            let stream = Pin::new(&mut self.frames.get_mut().stream);
             let written = match self.outbox.single() {
                 Some(bytes) => ready!(stream.poll_write(cx, bytes)),
                 None => {
@@ -119,62 +140,35 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// The next frame, or `None` at the end. It reads only when no whole frame is left of what was
-    /// read before. After an error it is at the end.
+    /// The next frame, or `None` at the end. It reads only if the buffer has no complete frame.
+    /// After an error, reading has ended.
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame>, ConnectionError>> {
-        loop {
-            match Decoder::decode(&mut self.decoder, &mut self.input) {
-                Ok(Some(frame)) => return Poll::Ready(Ok(Some(frame))),
-                Ok(None) if self.at_end => return Poll::Ready(Ok(None)),
-                Ok(None) => {}
-                Err(error) => {
-                    self.close();
-                    return Poll::Ready(Err(error));
-                }
-            }
-            if self.reads == MAX_READS {
-                self.reads = 0;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            let Poll::Ready(read) = self.poll_read(cx) else {
-                self.reads = 0;
-                return Poll::Pending;
-            };
-            self.reads += 1;
-            match read {
-                Ok(0) => self.at_end = true,
-                Ok(_) => {}
-                Err(error) => {
-                    self.at_end = true;
-                    return Poll::Ready(Err(error.into()));
-                }
-            }
+        let next = if self.at_end {
+            let decoder = *self.frames.decoder();
+            decoder.decode(self.frames.read_buffer_mut()).map_err(ConnectionError::Frame)
+        } else {
+            ready!(self.frames.poll_next_unpin(cx)).transpose()
+        };
+        match &next {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(ConnectionError::Io(_)) => self.at_end = true,
+            Err(ConnectionError::Frame(_)) => self.close(),
         }
+        Poll::Ready(next)
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // A frame that is longer than a read gets exactly its room, so that it is not moved again.
-        let missing = self.decoder.missing(&self.input).unwrap_or(0);
-        let spare = self.input.capacity() - self.input.len();
-        if spare < missing || spare < READ_CHUNK / 8 {
-            self.input.reserve(missing.max(READ_CHUNK));
-        }
-        pin!(self.stream.read_buf(&mut self.input)).poll(cx)
-    }
-
-    /// Takes what a worker that has ended left in the socket; after it, the connection is at its
-    /// end. It asks the system and not the reactor, which may not have heard of the last bytes.
+    /// Reads the rest that an ended worker left in the socket; after that, reading has ended. It
+    /// reads directly, because the reactor may not have reported the last bytes.
     pub(crate) fn read_rest(&mut self) {
         let mut chunk = [0; 16 * 1024];
         let mut taken = 0;
         while !self.at_end && taken < MAX_REST {
-            match recv(&self.stream, &mut chunk, RecvFlags::DONTWAIT) {
+            match recv(&self.frames.get_ref().stream, &mut chunk, RecvFlags::DONTWAIT) {
                 Ok((1.., read)) => {
-                    self.input.extend_from_slice(&chunk[..read]);
+                    self.frames.read_buffer_mut().extend_from_slice(&chunk[..read]);
                     taken += read;
                 }
                 Err(rustix::io::Errno::INTR) => {}
@@ -184,10 +178,10 @@ impl Connection {
         self.at_end = true;
     }
 
-    /// Forgets all that is staged or was read, and is at the end.
+    /// Discards what was staged or read, and ends reading.
     pub(crate) fn close(&mut self) {
         self.at_end = true;
-        self.input.clear();
+        self.frames.read_buffer_mut().clear();
         self.outbox.clear();
     }
 }

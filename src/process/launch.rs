@@ -1,11 +1,11 @@
-//! Starting a worker, up to the moment when it serves. The main structure is [`Plan`].
+//! Starting a worker, until it serves. The main structure is [`Launcher`].
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,53 +13,49 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::Body;
 use super::command::{CommandLine, Inherited};
 use super::connection::{self, Connection};
-use super::handshake::{Refusal, handshake};
+use super::end::{EndMode, STACKS_SIGNAL, end};
+use super::handshake::{HandshakeError, handshake};
 use super::interpreter::Interpreter;
 use super::log::Source;
 use super::memfd;
 use super::output::{Output, Pipes};
 use super::spawner::{self, Spawner};
-use super::stop::{End, STACKS_SIGNAL, end};
 use super::table::{SLOTS, SlotTable};
-use crate::config::{PoolConfig, WorkerSource};
+use super::worker::{WatchedChild, WorkerProcess};
 use crate::error::{ExitCause, StartError};
-use crate::wire::frame::COUNTED_LEN;
-use crate::wire::message::{FaultOrder, Hello, PROTOCOL, Ready, Welcome, WorkerRef};
+use crate::wire::message::{FaultOrder, Hello, PROTOCOL, Ready, WorkerRef};
 
-/// How long replies may gather in a worker.
+/// How long a worker may hold replies back to send them together.
 const FLUSH: Duration = Duration::from_micros(200);
 
-/// How long a worker that has said Failed may take to exit.
+/// How long a worker that failed to start may take to exit.
 const FAILED_GRACE: Duration = Duration::from_secs(1);
 
-/// All that is known before a worker is started, shared by all of a pool.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    config: Arc<PoolConfig>,
+/// What all workers of a pool have in common. The configuration documents most of these fields.
+pub(crate) struct LaunchOptions {
+    pub(crate) worker: WorkerRef,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) start_timeout: Duration,
+    pub(crate) stop_grace: Duration,
+    /// The maximum length of a frame, as in Hello.
+    pub(crate) max_frame: u32,
+    pub(crate) busy_poll: Duration,
+    pub(crate) log_level: &'static str,
+    pub(crate) stderr_tail_lines: usize,
+}
+
+/// Starts the workers of a pool.
+pub(crate) struct Launcher {
+    options: LaunchOptions,
     interpreter: Interpreter,
-    worker: WorkerRef,
     spawner: Spawner,
 }
 
-/// A worker that serves.
-pub(crate) struct Started {
-    pub(crate) body: Rc<Body>,
-    pub(crate) connection: Connection,
-    pub(crate) table: SlotTable,
-    pub(crate) ready: Ready,
-}
-
-/// A process that was started and has said nothing.
-struct Launched {
-    body: Rc<Body>,
-    connection: Connection,
-    table: SlotTable,
-}
-
-/// The ends of a worker's channels that the host keeps.
+/// The host's ends of a worker's channels.
 struct HostEnds {
     socket: std::os::unix::net::UnixStream,
     table: SlotTable,
@@ -68,40 +64,28 @@ struct HostEnds {
     pipes: Pipes,
 }
 
-/// The ends that the worker gets.
+/// The worker's ends.
 struct WorkerEnds {
     inherited: Inherited,
     stdout: OwnedFd,
     stderr: OwnedFd,
 }
 
-impl Plan {
-    /// Checks the configuration, and finds the script and the interpreter.
-    pub(crate) async fn make(config: Arc<PoolConfig>) -> Result<Self, StartError> {
-        config.validate()?;
-        let worker = match &config.worker {
-            WorkerSource::Module { module } => WorkerRef::Module(module.clone()),
-            WorkerSource::Path(path) => script(path)?.into(),
-        };
+impl Launcher {
+    /// Finds and probes the interpreter. No worker is started.
+    pub(crate) async fn new(options: LaunchOptions) -> Result<Self, StartError> {
         let spawner = Spawner::start().map_err(StartError::io("start a thread"))?;
-        let interpreter = Interpreter::resolve(&config, &spawner).await?;
-        Ok(Self { config, interpreter, worker, spawner })
-    }
-
-    pub(crate) fn config(&self) -> &Arc<PoolConfig> {
-        &self.config
+        let interpreter =
+            Interpreter::resolve(options.python.as_deref(), &spawner, options.start_timeout).await?;
+        Ok(Self { options, interpreter, spawner })
     }
 
     pub(crate) fn interpreter(&self) -> &Interpreter {
         &self.interpreter
     }
 
-    /// The greatest length of a frame, as Hello tells it.
-    fn max_frame(&self) -> u32 {
-        u32::try_from(self.config.max_frame + COUNTED_LEN).expect("the configuration was checked")
-    }
-
-    /// Starts a worker and waits until it serves, or `start_timeout` is over.
+    /// Starts a worker and waits at most `start_timeout` until it serves. `fault` is the fault of
+    /// the start.
     ///
     /// Cancellation safety: when the future is dropped, the process is killed and reaped.
     pub(crate) async fn launch(
@@ -109,54 +93,59 @@ impl Plan {
         slot: u32,
         generation: u32,
         fault: Option<FaultOrder>,
-    ) -> Result<Started, StartError> {
-        let limit = self.config.start_timeout;
+    ) -> Result<(WorkerProcess, Ready), StartError> {
+        let limit = self.options.start_timeout;
         let deadline = spawner::deadline(limit);
-        let Launched { body, mut connection, table } = self.start_process(slot, deadline).await?;
+        let mut worker = self.spawn(slot, deadline).await?;
         let hello = self.hello(slot, generation, fault);
-        let answer = timeout_at(deadline, handshake(&mut connection, &body, &hello)).await;
-        let gone = |how| async { Arc::new(end(Rc::clone(&body), how).await) };
+        let answer = timeout_at(deadline, handshake(&mut worker, &hello)).await;
+        let ended = |mode| async { Arc::new(end(&worker, mode).await) };
         Err(match answer {
             Ok(Ok((welcome, ready))) => {
-                tell_of(&welcome, slot, &body);
-                return Ok(Started { body, connection, table, ready });
+                tracing::debug!(slot, pid = worker.pid(), python = welcome.python, "worker is ready");
+                return Ok((worker, ready));
             }
-            Ok(Err(Refusal::Gone)) => StartError::Exited { exit: gone(End::Gone { drained: false }).await },
-            Ok(Err(Refusal::Failed(failure))) => StartError::Failed {
+            Ok(Err(HandshakeError::Closed)) => {
+                StartError::Exited { exit: ended(EndMode::Closed { drained: false }).await }
+            }
+            Ok(Err(HandshakeError::Failed(failure))) => StartError::Failed {
                 type_name: failure.type_name,
                 message: failure.message,
                 traceback: failure.traceback,
-                exit: gone(End::Leaving(FAILED_GRACE)).await,
+                exit: ended(EndMode::Exiting(FAILED_GRACE)).await,
             },
-            Ok(Err(Refusal::Protocol(what))) => {
-                let exit = gone(End::Kill(ExitCause::Protocol(what.clone()))).await;
+            Ok(Err(HandshakeError::Protocol(what))) => {
+                let exit = ended(EndMode::Kill(ExitCause::Protocol(what.clone()))).await;
                 StartError::Protocol { what, exit }
             }
             Err(_) => {
-                let exit = gone(End::KillWithStacks(ExitCause::StartTimeout)).await;
+                let exit = ended(EndMode::KillWithStacks(ExitCause::StartTimeout)).await;
                 StartError::TimedOut { after: limit, exit }
             }
         })
     }
 
-    async fn start_process(&self, slot: u32, deadline: Instant) -> Result<Launched, StartError> {
+    /// Starts a process. It has not sent anything yet.
+    async fn spawn(&self, slot: u32, deadline: Instant) -> Result<WorkerProcess, StartError> {
         let opened = open_channels(&self.interpreter.package);
         let (host, worker) = opened.map_err(StartError::io("open its channels"))?;
-        let line = CommandLine::worker(&self.config, &self.interpreter.executable, slot, &worker.inherited);
+        let LaunchOptions { env, cwd, stop_grace, max_frame, stderr_tail_lines, .. } = &self.options;
+        let python = &self.interpreter.executable;
+        let line = CommandLine::worker(env, cwd.as_deref(), python, slot, &worker.inherited);
         let command = line.into_command(Stdio::null(), worker.stdout.into(), worker.stderr.into());
         let child = self.spawner.spawn(command, worker.inherited.into_fds(), deadline).await;
         let child = child.map_err(StartError::io("start the interpreter"))?;
         let source = Source { slot, pid: child.pid() };
-        let watch = || -> io::Result<Launched> {
-            let body = Body {
+        let watch = || -> io::Result<WorkerProcess> {
+            let child = WatchedChild {
                 child: child.watch()?,
-                output: Output::start(source, host.pipes, self.config.stderr_tail_lines)?,
+                output: Output::start(source, host.pipes, *stderr_tail_lines)?,
                 stacks: Cell::new(Some(host.stacks)),
-                stop_grace: self.config.stop_grace,
+                stop_grace: *stop_grace,
                 _life: host.life,
             };
-            let connection = Connection::new(host.socket, self.max_frame())?;
-            Ok(Launched { body: Rc::new(body), connection, table: host.table })
+            let connection = Connection::new(host.socket, *max_frame)?;
+            Ok(WorkerProcess::new(child, connection, host.table))
         };
         watch().map_err(StartError::io("watch the process"))
     }
@@ -165,27 +154,19 @@ impl Plan {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         Hello {
             protocol: PROTOCOL,
-            max_frame: self.max_frame(),
+            max_frame: self.options.max_frame,
             slots: u32::try_from(SLOTS).expect("it is a small constant"),
             slot,
             generation,
             flush_us: micros(FLUSH),
-            busy_poll_us: micros(self.config.busy_poll),
+            busy_poll_us: micros(self.options.busy_poll),
             interrupt_signal: Signal::URG.as_raw(),
             stacks_signal: STACKS_SIGNAL,
-            log_level: self.config.log_level.as_str().into(),
-            worker: self.worker.clone(),
+            log_level: self.options.log_level.into(),
+            worker: self.options.worker.clone(),
             faults: cfg!(feature = "fault-injection"),
             fault,
         }
-    }
-}
-
-fn script(path: &Path) -> Result<std::path::PathBuf, StartError> {
-    let path = std::path::absolute(path).map_err(StartError::io("find the working directory"))?;
-    match path.is_file() {
-        true => Ok(path),
-        false => Err(StartError::ScriptNotFound { path }),
     }
 }
 
@@ -213,8 +194,4 @@ fn open_channels(package: &Arc<OwnedFd>) -> io::Result<(HostEnds, WorkerEnds)> {
     ]);
     let host = HostEnds { socket, table, stacks, life, pipes: Pipes { stdout, stderr, log } };
     Ok((host, WorkerEnds { inherited, stdout: worker_stdout, stderr: worker_stderr }))
-}
-
-fn tell_of(welcome: &Welcome, slot: u32, body: &Body) {
-    tracing::debug!(slot, pid = body.pid(), python = welcome.python, "a worker is ready");
 }

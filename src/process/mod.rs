@@ -1,11 +1,10 @@
-//! Python processes: start, talk, watch, end. The main structure is [`body::Body`], one running
-//! process.
+//! Python processes: start, talk, watch, end. The main structure is [`worker::WorkerProcess`].
 
-pub(crate) mod body;
-pub(crate) mod child;
-pub(crate) mod command;
+mod child;
+mod command;
 pub(crate) mod connection;
-pub(crate) mod handshake;
+pub(crate) mod end;
+mod handshake;
 pub(crate) mod interpreter;
 pub(crate) mod launch;
 mod lines;
@@ -15,6 +14,7 @@ mod outbox;
 mod output;
 mod package;
 pub(crate) mod proc;
+mod reaper;
 mod spawner;
-pub(crate) mod stop;
 pub(crate) mod table;
+pub(crate) mod worker;

@@ -1,42 +1,37 @@
-//! The threads that processes come from and go to. The main structure is [`Spawner`].
+//! The thread that forks the processes of a pool. The main structure is [`Spawner`].
 //!
-//! `PR_SET_PDEATHSIG` is sent when the *thread* that forked ends, so a pool forks on a thread that
-//! lives as long as its processes do. That also keeps a slow fork (of a host with much memory) off
-//! the arbiter, and an `exec` that hangs (on a network file system) away from other pools.
+//! The kernel sends the parent-death signal when the *thread* that forked ends, so a pool forks on
+//! a thread that outlives its processes. The thread also keeps a slow fork (of a host with much
+//! memory) off the arbiter, and an `exec` that hangs (on a network file system) away from other
+//! pools.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use actix_pyproc_actors::duration;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_process, pidfd_open,
-    set_parent_process_death_signal, waitpid,
+    Pid, PidfdFlags, Signal, getpid, getppid, kill_process, pidfd_open, set_parent_process_death_signal,
 };
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::child::{Child, kill_group};
+use super::reaper;
 
-/// How often the reaper looks at children that were killed and have not ended: at first, and when
-/// they take long.
-const REAP_SOON: Duration = Duration::from_millis(2);
-const REAP_LATE: Duration = Duration::from_millis(500);
-
-/// What a worker gets when the thread that forked it ends, which is with the host: a worker kills
-/// its group then, and a process that does not know the signal dies of it. A plain SIGKILL would
-/// leave what the worker has started.
+/// The kernel sends this signal to a worker when the thread that forked it ends, that is, on the
+/// death of the host. The worker's handler kills its group; a process without the handler dies of
+/// the signal. SIGKILL would leave the descendants of the worker alive.
 const PARENT_DEATH_SIGNAL: i32 = 37;
 
-static REAPER: Mutex<Option<mpsc::Sender<Pid>>> = Mutex::new(None);
-
-/// The thread that starts the processes of one pool. It ends when the last clone and the last
+/// The thread that forks the processes of one pool. It ends when the last clone and the last
 /// [`Child`] are dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Spawner(mpsc::Sender<Job>);
@@ -45,28 +40,28 @@ pub(crate) struct Spawner(mpsc::Sender<Job>);
 struct Job {
     command: Command,
     inherited: Vec<Arc<OwnedFd>>,
-    spawner: Spawner,
     reply: oneshot::Sender<io::Result<Child>>,
 }
 
-/// When a start that may take `limit` has taken too long. A limit beyond the clock is a century.
+/// The deadline of a start that begins now. Limits beyond the range of the clock count as a
+/// century.
 pub(super) fn deadline(limit: Duration) -> Instant {
     Instant::now() + limit.min(duration::LONGEST)
 }
 
 impl Spawner {
     pub(crate) fn start() -> io::Result<Self> {
-        with_reaper(|_| ())?;
+        reaper::start()?;
         let (jobs, queue) = mpsc::channel();
         thread::Builder::new().name("pyproc-spawner".into()).spawn(move || spawn_all(&queue))?;
         Ok(Self(jobs))
     }
 
-    /// Starts a process that leads a group of its own, dies with the host, has the descriptors
-    /// `inherited` under their own numbers, and no signal blocked or ignored.
+    /// Starts a process. It leads its own group, dies with the host, inherits the descriptors
+    /// `inherited` under the same numbers, and blocks or ignores no signal.
     ///
-    /// Cancellation safety: a process that starts after the future was dropped, or after the
-    /// deadline, is killed and reaped.
+    /// Cancellation safety: if the future is dropped or the deadline passes, a process that starts
+    /// later is killed and reaped.
     pub(super) async fn spawn(
         &self,
         command: Command,
@@ -74,67 +69,59 @@ impl Spawner {
         deadline: Instant,
     ) -> io::Result<Child> {
         let (reply, child) = oneshot::channel();
-        let job = Job { command, inherited, spawner: self.clone(), reply };
+        let job = Job { command, inherited, reply };
         self.0.send(job).map_err(|_| gone())?;
         match timeout_at(deadline, child).await {
             Ok(child) => child.map_err(|_| gone())?,
             Err(_) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "fork and exec did not finish within start_timeout; check the file systems of the interpreter and of \
+                "fork and exec did not finish in time; check the file systems of the interpreter and of \
                  the working directory",
             )),
         }
     }
 }
 
-/// Leaves a killed child to the reaper thread.
-pub(super) fn reap(pid: Pid) {
-    // The thread was started before the child was. Should it be gone, the child is left to init.
-    let _ = with_reaper(|reaper| reaper.send(pid));
-}
-
 fn gone() -> io::Error {
     io::Error::other("the thread that starts processes has ended")
 }
 
-fn with_reaper<T>(body: impl FnOnce(&mpsc::Sender<Pid>) -> T) -> io::Result<T> {
-    let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
-    if reaper.is_none() {
-        let (reap, dead) = mpsc::channel();
-        thread::Builder::new().name("pyproc-reaper".into()).spawn(move || reap_all(&dead))?;
-        *reaper = Some(reap);
-    }
-    Ok(body(reaper.as_ref().expect("it was just started")))
-}
-
 fn spawn_all(queue: &mpsc::Receiver<Job>) {
-    for Job { command, inherited, spawner, reply } in queue {
-        // A caller that has gone, as one does at its deadline, gets no process.
+    let (alive, children) = mpsc::channel();
+    for Job { command, inherited, reply } in queue {
+        // The caller has dropped the receiver, for example at the deadline.
         if reply.is_closed() {
             continue;
         }
-        // The standard library panics if `exec` fails in a host that ignores SIGCHLD. The end of
-        // this thread would end all workers of the pool.
-        let child = catch_unwind(AssertUnwindSafe(|| spawn_one(command, &inherited, spawner)));
+        // The standard library panics if `exec` fails in a host that ignores SIGCHLD. If this
+        // thread ended, all workers of the pool would die.
+        let child = catch_unwind(AssertUnwindSafe(|| spawn_one(command, &inherited, alive.clone())));
         let child = child.unwrap_or_else(|_| {
             Err(io::Error::other("exec failed, and the host ignores SIGCHLD, which hides the reason"))
         });
-        // A caller that goes meanwhile drops the child, which ends it.
+        // If the caller has dropped the receiver, the child is dropped here, which kills it.
         let _ = reply.send(child);
     }
+    drop(alive);
+    // Returns when the last child of this thread is dropped.
+    let _ = children.recv();
 }
 
-fn spawn_one(mut command: Command, inherited: &[Arc<OwnedFd>], spawner: Spawner) -> io::Result<Child> {
+fn spawn_one(
+    mut command: Command,
+    inherited: &[Arc<OwnedFd>],
+    alive: mpsc::Sender<Infallible>,
+) -> io::Result<Child> {
     let host = getpid();
     let fds: Vec<RawFd> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
     command.process_group(0);
-    #[expect(unsafe_code, reason = "the closure makes system calls only, no allocation and no lock")]
-    // SAFETY: between fork and exec it calls nothing but async-signal-safe system calls; `fds` are
-    // open in the child. The C library keeps 32 and 33 for itself, not 37.
+    #[expect(unsafe_code, reason = "the closure only makes system calls; it neither allocates nor locks")]
+    // SAFETY: between fork and exec the closure only makes async-signal-safe system calls, and
+    // `fds` are open in the child. The C library reserves the signals 32 and 33, not 37.
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::from_raw_unchecked(PARENT_DEATH_SIGNAL)))?;
-            // The host may have died before the line above, and then no signal comes.
+            // If the host died before the line above, the kernel sends no signal.
             if getppid() != Some(host) {
                 return Err(Errno::SRCH.into());
             }
@@ -148,53 +135,33 @@ fn spawn_one(mut command: Command, inherited: &[Arc<OwnedFd>], spawner: Spawner)
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is a positive i32");
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(fd) => Ok(Child::new(pid, fd, spawner)),
+        Ok(fd) => Ok(Child::new(pid, fd, alive)),
         Err(error) => {
             kill_group(pid);
-            // It may have left its group. Its number is not used again before it is reaped.
+            // The process may have left its group. The kernel does not reuse its number before it
+            // is reaped.
             let _ = kill_process(pid, Signal::KILL);
-            reap(pid);
+            reaper::reap(pid);
             Err(error.into())
         }
     }
 }
 
-/// Undoes what `exec` would keep of the host: signals that it ignores (`nohup`) or blocks. A worker
-/// that does not get the interrupt signal would be killed in place of each call that is to end.
-#[expect(unsafe_code, reason = "rustix sets no signal handlers and no mask")]
+/// Resets what `exec` would keep of the host: ignored signals (`nohup`) and the signal mask. If a
+/// worker did not receive the interrupt signal, each cancelled call would cost the whole process.
+#[expect(unsafe_code, reason = "rustix has neither signal handlers nor signal masks")]
 fn reset_signals() {
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the call is async-signal-safe. It fails for SIGKILL, SIGSTOP and what the C
-        // library keeps for itself.
+        // SAFETY: the call is async-signal-safe. It fails for SIGKILL, SIGSTOP and the signals that
+        // the C library reserves.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both calls are async-signal-safe, and the first makes a set of the memory that the
+    // SAFETY: both calls are async-signal-safe, and the first initializes the memory that the
     // second reads.
     unsafe {
         libc::sigemptyset(none.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
-    }
-}
-
-fn reap_all(dead: &mpsc::Receiver<Pid>) {
-    let mut pending = Vec::new();
-    let mut pause = REAP_SOON;
-    loop {
-        let next = match pending.is_empty() {
-            true => dead.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
-            false => dead.recv_timeout(pause),
-        };
-        match next {
-            Ok(pid) => {
-                pending.push(pid);
-                pause = REAP_SOON;
-            }
-            // One that the system does not let die can take for ever.
-            Err(mpsc::RecvTimeoutError::Timeout) => pause = (pause * 2).min(REAP_LATE),
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
-        }
-        pending.retain(|&pid| matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None) | Err(Errno::INTR)));
     }
 }
 
@@ -208,16 +175,16 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::super::body::exited;
     use super::Spawner;
     use crate::error::ExitStatus;
+    use crate::process::child::exited;
 
-    /// A command whose `exec` waits until something is written to the pipe, and that pipe.
+    /// A command that waits before `exec` for a byte from the returned pipe.
     fn slow_to_exec(program: &str) -> (Command, std::io::PipeWriter) {
         let (read, write) = std::io::pipe().expect("the system has descriptors");
         let mut command = Command::new(program);
-        #[expect(unsafe_code, reason = "the closure makes one system call")]
-        // SAFETY: `read` is open in the child, as it is moved into the closure, and reading is
+        #[expect(unsafe_code, reason = "the closure only makes one system call")]
+        // SAFETY: the closure owns `read`, so it is open in the child, and reading is
         // async-signal-safe.
         unsafe {
             command.pre_exec(move || {
@@ -240,21 +207,24 @@ mod tests {
 
     #[tokio::test]
     async fn exec_that_hangs_fails_its_start_in_time_and_holds_up_no_other_pool() {
-        let (stuck, other) = (Spawner::start().expect("a thread"), Spawner::start().expect("a thread"));
-        let (command, mut go_on) = slow_to_exec("true");
+        let (stuck, other) = (
+            Spawner::start().expect("the system starts a thread"),
+            Spawner::start().expect("the system starts a thread"),
+        );
+        let (command, mut resume) = slow_to_exec("true");
         let soon = Instant::now() + Duration::from_millis(50);
-        let error = stuck.spawn(command, Vec::new(), soon).await.expect_err("it hangs");
+        let error = stuck.spawn(command, Vec::new(), soon).await.expect_err("exec hangs");
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
-        assert_eq!(run(&other, "true").await.expect("its own thread is free"), ExitStatus::Code(0));
-        go_on.write_all(b".").expect("the child reads it");
-        assert_eq!(run(&stuck, "true").await.expect("the thread goes on"), ExitStatus::Code(0));
+        assert_eq!(run(&other, "true").await.expect("each pool has its own thread"), ExitStatus::Code(0));
+        resume.write_all(b".").expect("the child reads the pipe");
+        assert_eq!(run(&stuck, "true").await.expect("the thread is free again"), ExitStatus::Code(0));
     }
 
     #[tokio::test]
     async fn program_that_cannot_be_run_is_an_error_and_the_thread_goes_on() {
-        let spawner = Spawner::start().expect("a thread");
-        let error = run(&spawner, "/nonexistent/program").await.expect_err("there is none");
+        let spawner = Spawner::start().expect("the system starts a thread");
+        let error = run(&spawner, "/nonexistent/program").await.expect_err("the program does not exist");
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
-        assert_eq!(run(&spawner, "true").await.expect("it is there"), ExitStatus::Code(0));
+        assert_eq!(run(&spawner, "true").await.expect("the program exists"), ExitStatus::Code(0));
     }
 }

@@ -12,10 +12,11 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::memfd;
-use crate::config::MAX_IN_FLIGHT;
+use crate::wire::byte_enum::byte_enum;
+use crate::wire::frame::CALL_INDEXES;
 
-/// How many calls the table holds: the index of a call is the low 10 bits of its id.
-pub(crate) const SLOTS: usize = MAX_IN_FLIGHT;
+/// The number of calls in the table.
+pub(crate) const SLOTS: usize = CALL_INDEXES;
 
 const MAGIC: &[u8; 4] = b"PYP1";
 const PHASES: usize = 64;
@@ -23,42 +24,46 @@ const MARKS: usize = PHASES + SLOTS;
 const DEADLINES: usize = PHASES + 2 * SLOTS;
 const LEN: usize = PHASES + 10 * SLOTS;
 
-/// The function of the call has not started.
-pub(crate) const SENT: u8 = 0;
-/// The function of the call runs.
-pub(crate) const RUNNING: u8 = 1;
-/// The function of the call has ended.
-pub(crate) const FINISHED: u8 = 2;
+byte_enum! {
+    /// The progress of a call, written by the worker.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum CallPhase {
+        /// The function has not started.
+        Sent = 0,
+        /// The function runs.
+        Running = 1,
+        /// The function has ended.
+        Finished = 2,
+    }
+}
 
-/// What the host wants of a call.
+/// A request of the host concerning a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Mark {
-    /// It is to be skipped, or interrupted.
+    /// Skip the call, or interrupt it.
     Cancel = 1,
-    /// It is to be skipped unless it has started.
+    /// Skip the call unless it has started.
     Revoke = 2,
 }
 
-/// Memory shared with one worker: how far each call in flight has come, and what the host wants of
-/// it.
+/// Memory shared with one worker: the phase of each call in flight, and the mark of the host.
 pub(crate) struct SlotTable {
     map: NonNull<u8>,
     clock: Clock,
 }
 
 impl SlotTable {
-    /// A new table, and the file that the worker maps.
+    /// Creates a table and the file that the worker maps.
     pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         let fd = memfd::create("pyproc-table")?;
         ftruncate(&fd, LEN as u64)?;
         memfd::seal_size(&fd)?;
-        // SAFETY: a new mapping at an address of the system's choice touches no memory that is in
-        // use.
+        // SAFETY: the kernel chooses the address of the new mapping, so no memory in use changes.
         let map = unsafe {
             mmap(std::ptr::null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &fd, 0)?
         };
-        let map = NonNull::new(map.cast::<u8>()).expect("a mapping of the system's choice is not at 0");
+        let map = NonNull::new(map.cast::<u8>()).expect("the kernel does not map at address 0");
         let table = Self { map, clock: Clock::now() };
         for (offset, byte) in MAGIC.iter().enumerate() {
             table.byte(offset).store(*byte, Ordering::Relaxed);
@@ -66,16 +71,16 @@ impl SlotTable {
         Ok((table, fd))
     }
 
-    /// Prepares the entry for a call that is about to be sent.
+    /// Resets an entry before its call is sent.
     pub(crate) fn arm(&self, index: usize, deadline: Option<Instant>) {
         let nanos = deadline.map_or(0, |deadline| self.clock.nanos(deadline));
         self.deadline(index).store(nanos, Ordering::Relaxed);
         self.byte(MARKS + index).store(0, Ordering::Relaxed);
-        self.byte(PHASES + index).store(SENT, Ordering::Release);
+        self.byte(PHASES + index).store(CallPhase::Sent as u8, Ordering::Release);
     }
 
-    /// Says what is wanted of a call. A phase that is read later is at least as new as what the
-    /// worker saw before it looked for the mark.
+    /// Marks a call. A phase that is read after this is at least as new as the one that the worker
+    /// wrote before it read the mark.
     pub(crate) fn mark(&self, index: usize, mark: Mark) {
         self.byte(MARKS + index).store(mark as u8, Ordering::SeqCst);
     }
@@ -85,10 +90,9 @@ impl SlotTable {
         self.byte(MARKS + index).load(Ordering::SeqCst) == Mark::Cancel as u8
     }
 
-    /// How far a call has come: [`SENT`], [`RUNNING`], [`FINISHED`], or whatever else the worker
-    /// has written.
-    pub(crate) fn phase(&self, index: usize) -> u8 {
-        self.byte(PHASES + index).load(Ordering::SeqCst)
+    /// The phase of a call, or `None` if the worker wrote an unknown byte.
+    pub(crate) fn phase(&self, index: usize) -> Option<CallPhase> {
+        CallPhase::from_byte(self.byte(PHASES + index).load(Ordering::SeqCst))
     }
 
     fn byte(&self, offset: usize) -> &AtomicU8 {
@@ -100,20 +104,20 @@ impl SlotTable {
 
     fn deadline(&self, index: usize) -> &AtomicU64 {
         assert!(index < SLOTS);
-        // SAFETY: as for `byte`; the mapping is aligned to a page and DEADLINES to 8.
+        // SAFETY: as in `byte`; the mapping is aligned to a page, and DEADLINES to 8 bytes.
         unsafe { AtomicU64::from_ptr(self.map.as_ptr().add(DEADLINES + 8 * index).cast()) }
     }
 }
 
 impl Drop for SlotTable {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and no reference into it outlives `self`.
+        // SAFETY: `self` owns the mapping, and no reference into it outlives `self`.
         let unmapped = unsafe { munmap(self.map.as_ptr().cast(), LEN) };
-        debug_assert!(unmapped.is_ok(), "the mapping is whole and ours");
+        debug_assert!(unmapped.is_ok(), "the whole mapping belongs to the table");
     }
 }
 
-/// Turns an [`Instant`], which keeps its number to itself, into `CLOCK_MONOTONIC` nanoseconds.
+/// Converts an [`Instant`], which is opaque, to nanoseconds of `CLOCK_MONOTONIC`.
 struct Clock {
     instant: Instant,
     nanos: u64,
@@ -130,7 +134,7 @@ impl Clock {
         let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         match instant.checked_duration_since(self.instant) {
             Some(after) => self.nanos.saturating_add(nanos(after)),
-            // 0 would say that there is no deadline.
+            // 0 would mean no deadline.
             None => self.nanos.saturating_sub(nanos(self.instant - instant)).max(1),
         }
     }
@@ -142,11 +146,11 @@ mod tests {
     use std::os::unix::fs::FileExt as _;
     use std::time::{Duration, Instant};
 
-    use super::{FINISHED, Mark, RUNNING, SlotTable};
+    use super::{CallPhase, Mark, SlotTable};
 
     fn bytes(file: &File) -> Vec<u8> {
         let mut bytes = vec![0; 64 + 10 * 1024];
-        file.read_exact_at(&mut bytes, 0).expect("the table is as long as that");
+        file.read_exact_at(&mut bytes, 0).expect("the table has this length");
         bytes
     }
 
@@ -154,7 +158,7 @@ mod tests {
     fn layout_is_that_of_the_protocol_page() {
         let (table, fd) = SlotTable::create().expect("the system has memory");
         let file = File::from(fd);
-        assert_eq!(file.metadata().expect("it is open").len(), 64 + 10 * 1024);
+        assert_eq!(file.metadata().expect("the file is open").len(), 64 + 10 * 1024);
         table.arm(3, Some(Instant::now() + Duration::from_secs(5)));
         table.mark(3, Mark::Revoke);
         table.mark(1023, Mark::Cancel);
@@ -172,12 +176,14 @@ mod tests {
     fn phase_that_the_worker_writes_is_read() {
         let (table, fd) = SlotTable::create().expect("the system has memory");
         let worker = File::from(fd);
-        for phase in [RUNNING, FINISHED] {
-            worker.write_all_at(&[phase], 64 + 7).expect("the table is as long as that");
-            assert_eq!((table.phase(7), table.phase(8)), (phase, 0));
+        for phase in [CallPhase::Running, CallPhase::Finished] {
+            worker.write_all_at(&[phase as u8], 64 + 7).expect("the table has this length");
+            assert_eq!((table.phase(7), table.phase(8)), (Some(phase), Some(CallPhase::Sent)));
         }
+        worker.write_all_at(&[3], 64 + 7).expect("the table has this length");
+        assert_eq!(table.phase(7), None);
         table.arm(7, None);
-        assert_eq!(table.phase(7), 0);
+        assert_eq!(table.phase(7), Some(CallPhase::Sent));
     }
 
     #[test]

@@ -1,72 +1,64 @@
-//! Encodings of arguments and results. The main structure is [`Codec`].
+//! How arguments and results are encoded. The main structure is [`Codec`].
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::de::value::BytesDeserializer;
 use serde::{Deserialize, Serialize};
 
-/// In the codec byte of a Call: a metadata block stands before the argument.
+use super::byte_enum::byte_enum;
+
+/// In the codec byte of a Call: a metadata block precedes the argument.
 pub const METADATA_BIT: u8 = 0x80;
 
-/// The longest metadata block.
+/// The maximum length of a metadata block.
 pub const MAX_METADATA: usize = u16::MAX as usize;
 
-/// How a payload is encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[repr(u8)]
-pub enum Codec {
-    /// JSON in UTF-8.
-    #[default]
-    Json = 1,
-    /// MessagePack, structs as maps with names.
-    #[serde(alias = "messagepack")]
-    Msgpack = 2,
-    /// Bytes as they are.
-    Bytes = 3,
+byte_enum! {
+    /// How a payload is encoded.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Codec {
+        /// JSON in UTF-8.
+        #[default]
+        Json = 1,
+        /// MessagePack; structs are maps keyed by field name.
+        #[serde(alias = "messagepack")]
+        Msgpack = 2,
+        /// Raw bytes.
+        Bytes = 3,
+    }
 }
 
-/// Why a value could not be encoded, or a payload not decoded.
+/// Why encoding a value or decoding a payload failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// As JSON.
+    /// Encoding or decoding JSON failed.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// To MessagePack.
+    /// Encoding MessagePack failed.
     #[error("MessagePack: {0}")]
     MsgpackEncode(#[from] rmp_serde::encode::Error),
-    /// From MessagePack.
+    /// Decoding MessagePack failed.
     #[error("MessagePack: {0}")]
     MsgpackDecode(#[from] rmp_serde::decode::Error),
-    /// From raw bytes, into a type that does not take bytes.
+    /// The payload is raw bytes, and the type does not deserialize from bytes.
     #[error("raw bytes: {0}")]
     Bytes(#[from] serde::de::value::Error),
-    /// The metadata are too long for their block.
+    /// The metadata does not fit into its block.
     #[error("metadata of {size} bytes, above the limit of {MAX_METADATA}")]
     Metadata {
-        /// Their length as JSON.
+        /// The length of the metadata as JSON.
         size: usize,
     },
 }
 
 impl Codec {
-    /// The codec that `byte` stands for.
-    #[must_use]
-    pub const fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::Json),
-            2 => Some(Self::Msgpack),
-            3 => Some(Self::Bytes),
-            _ => None,
-        }
-    }
-
-    /// Decodes `payload`. [`Codec::Bytes`] can only be decoded into a type that takes bytes, such
-    /// as [`Bytes`].
+    /// Decodes `payload`. [`Codec::Bytes`] decodes only into types that deserialize from bytes,
+    /// such as [`Bytes`].
     ///
     /// # Errors
-    /// If the payload is not an encoding of a `T`.
+    /// If the payload does not encode a `T`.
     pub fn decode<T: DeserializeOwned>(self, payload: &[u8]) -> Result<T, CodecError> {
         Ok(match self {
             Self::Json => serde_json::from_slice(payload)?,
@@ -76,30 +68,30 @@ impl Codec {
     }
 }
 
-/// Encodes as JSON.
+/// Encodes `value` as JSON.
 ///
 /// # Errors
-/// If `value` has no JSON, such as a map whose keys are not strings.
+/// If JSON cannot represent `value`, such as a map whose keys are not strings.
 pub fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecError> {
     let mut out = BytesMut::with_capacity(128).writer();
     serde_json::to_writer(&mut out, value)?;
     Ok(out.into_inner().freeze())
 }
 
-/// Encodes as MessagePack, structs as maps with names.
+/// Encodes `value` as MessagePack; structs become maps keyed by field name.
 ///
 /// # Errors
-/// If `value` has no MessagePack, such as an integer beyond 64 bits.
+/// If MessagePack cannot represent `value`, such as an integer beyond 64 bits.
 pub fn to_msgpack<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecError> {
     let mut out = BytesMut::with_capacity(128).writer();
     rmp_serde::encode::write_named(&mut out, value)?;
     Ok(out.into_inner().freeze())
 }
 
-/// Appends a metadata block: its length, then a JSON object.
+/// Appends a metadata block to `out`: a length, then a JSON object.
 ///
 /// # Errors
-/// If the object is longer than [`MAX_METADATA`]; nothing is then appended.
+/// If the object is longer than [`MAX_METADATA`]; `out` is then unchanged.
 pub fn put_metadata<'a>(
     entries: impl IntoIterator<Item = (&'a str, &'a str)>,
     out: &mut BytesMut,
@@ -137,14 +129,14 @@ mod tests {
     #[test]
     fn each_codec_gives_back_what_it_was_given() {
         let point = Point { x: -3, label: Some("\u{e9}".into()) };
-        let json = to_json(&point).expect("it has a JSON");
+        let json = to_json(&point).expect("a point encodes as JSON");
         assert_eq!(&json[..], r#"{"x":-3,"label":"é"}"#.as_bytes());
-        assert_eq!(Codec::Json.decode::<Point>(&json).expect("it is a Point"), point);
-        let msgpack = to_msgpack(&point).expect("it has a MessagePack");
-        assert_eq!(msgpack[0], 0x82, "a map of two, not an array");
-        assert_eq!(Codec::Msgpack.decode::<Point>(&msgpack).expect("it is a Point"), point);
+        assert_eq!(Codec::Json.decode::<Point>(&json).expect("the payload is a point"), point);
+        let msgpack = to_msgpack(&point).expect("a point encodes as MessagePack");
+        assert_eq!(msgpack[0], 0x82, "a map of two entries, not an array");
+        assert_eq!(Codec::Msgpack.decode::<Point>(&msgpack).expect("the payload is a point"), point);
         assert_eq!(
-            Codec::Bytes.decode::<Bytes>(b"\xff").expect("it takes bytes"),
+            Codec::Bytes.decode::<Bytes>(b"\xff").expect("Bytes deserializes from bytes"),
             Bytes::from_static(b"\xff")
         );
     }
@@ -166,7 +158,7 @@ mod tests {
     #[test]
     fn metadata_block_has_its_length_before_it_and_one_too_long_leaves_nothing() {
         let mut out = BytesMut::from(&b"before"[..]);
-        put_metadata([("traceparent", "00-1")], &mut out).expect("it is short");
+        put_metadata([("traceparent", "00-1")], &mut out).expect("the metadata is short");
         assert_eq!(&out[..], b"before\x00\x16{\"traceparent\":\"00-1\"}");
         let long = "x".repeat(70_000);
         let mut out = BytesMut::new();

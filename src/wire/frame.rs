@@ -1,90 +1,84 @@
 //! Frames, section 2 of `docs/protocol.md`. The main structure is [`Frame`].
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The bytes that stand before the payload, the length among them.
+use super::byte_enum::byte_enum;
+
+/// The bytes before the payload, including the length.
 pub const HEADER_LEN: usize = 12;
 
-/// The bytes of a frame that its length counts although they are not payload.
+/// The bytes of the header that the length counts.
 pub const COUNTED_LEN: usize = 8;
 
-/// What a frame is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    /// The host's first frame.
-    Hello = 1,
-    /// The worker's first frame.
-    Welcome = 2,
-    /// The worker serves, and says what.
-    Ready = 3,
-    /// The worker cannot start.
-    Failed = 4,
-    /// A call.
-    Call = 16,
-    /// The worker is to finish what it has, and exit.
-    Drain = 17,
-    /// The worker is to answer with [`Kind::Pong`].
-    Ping = 18,
-    /// The worker is to do something wrong, for tests.
-    Fault = 63,
-    /// The result of a call.
-    Reply = 32,
-    /// A call that gave no result.
-    Error = 33,
-    /// The answer to [`Kind::Ping`].
-    Pong = 34,
-}
+/// How many calls a worker can have in flight: the low 10 bits of a call id are an index.
+pub const CALL_INDEXES: usize = 1 << 10;
 
-impl Kind {
-    /// The kind that `byte` stands for.
-    #[must_use]
-    pub const fn from_byte(byte: u8) -> Option<Self> {
-        Some(match byte {
-            1 => Self::Hello,
-            2 => Self::Welcome,
-            3 => Self::Ready,
-            4 => Self::Failed,
-            16 => Self::Call,
-            17 => Self::Drain,
-            18 => Self::Ping,
-            63 => Self::Fault,
-            32 => Self::Reply,
-            33 => Self::Error,
-            34 => Self::Pong,
-            _ => return None,
-        })
+byte_enum! {
+    /// What a frame is for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Kind {
+        /// The first frame of the host.
+        Hello = 1,
+        /// The first frame of the worker.
+        Welcome = 2,
+        /// The worker serves; the payload lists its functions.
+        Ready = 3,
+        /// The worker failed to start.
+        Failed = 4,
+        /// A call.
+        Call = 16,
+        /// Asks the worker to finish its calls and exit.
+        Drain = 17,
+        /// Asks the worker for a [`Kind::Pong`]. The host does not send it.
+        Ping = 18,
+        /// Makes the worker misbehave, for tests.
+        Fault = 63,
+        /// The result of a call.
+        Reply = 32,
+        /// A call without a result.
+        Error = 33,
+        /// The answer to a [`Kind::Ping`].
+        Pong = 34,
     }
 }
 
-/// What stands before the payload. What `codec` and `function` mean depends on the kind.
+/// The header of a frame. The meaning of `codec` and `function` depends on the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// What the frame is for.
     pub kind: Kind,
-    /// How the payload is encoded; in an Error, its code.
+    /// The codec of the payload; in an Error, the error code.
     pub codec: u8,
-    /// The function that is called; in a Reply or an Error, the service time.
+    /// The function of a Call; a Reply or an Error has its [`Header::service_time`] here.
     pub function: u16,
-    /// Which call.
+    /// The id of the call.
     pub call: u32,
 }
 
 impl Header {
-    /// A header of a frame that belongs to no call.
+    /// The header of a frame that belongs to no call.
     #[must_use]
     pub const fn control(kind: Kind, codec: u8) -> Self {
         Self { kind, codec, function: 0, call: 0 }
     }
 
+    /// In a Reply or an Error: how long the call occupied the worker. The longest time that fits
+    /// into the field stands for longer ones.
+    #[must_use]
+    pub const fn service_time(&self) -> Duration {
+        Duration::from_micros(self.function as u64)
+    }
+
     /// Appends the header of a frame whose payload has `payload_len` bytes.
     ///
     /// # Panics
-    /// If the frame is longer than a `u32` can tell. Callers check the payload against a limit that
-    /// is far below.
+    /// If the length does not fit into a `u32`. Callers check the payload against a much lower
+    /// limit.
     pub fn encode(&self, payload_len: usize, out: &mut BytesMut) {
         let length =
-            u32::try_from(payload_len + COUNTED_LEN).expect("a payload is checked against max_frame before");
+            u32::try_from(payload_len + COUNTED_LEN).expect("callers check the payload against max_frame");
         out.reserve(HEADER_LEN);
         out.put_u32(length);
         out.put_u8(self.kind as u8);
@@ -94,20 +88,20 @@ impl Header {
     }
 }
 
-/// One frame, its payload shared with the buffer that it was read into.
+/// A frame. The payload shares memory with the read buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What stands before the payload.
+    /// The header.
     pub header: Header,
-    /// The rest.
+    /// The payload.
     pub payload: Bytes,
 }
 
-/// Why bytes are no frame. The connection cannot go on.
+/// Why bytes are not a frame. The connection cannot recover from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// The length does not cover the header.
+    /// The length is shorter than the header.
     #[error("a frame of length {length}, below its header")]
     TooShort {
         /// The length that was read.
@@ -118,7 +112,7 @@ pub enum FrameError {
     TooLong {
         /// The length that was read.
         length: u32,
-        /// The highest that is taken.
+        /// The limit.
         max: u32,
     },
     /// The kind is unknown.
@@ -129,25 +123,24 @@ pub enum FrameError {
     },
 }
 
-/// Cuts frames off the front of a read buffer.
+/// Splits frames off the front of a read buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameDecoder {
     max_frame: u32,
 }
 
 impl FrameDecoder {
-    /// A decoder that refuses lengths above `max_frame` (as Hello tells it: the payload and 8).
+    /// A decoder that rejects lengths above `max_frame`, which counts the payload and 8 bytes of
+    /// the header, as in Hello.
     #[must_use]
     pub const fn new(max_frame: u32) -> Self {
         Self { max_frame }
     }
 
-    /// The next frame, or `None` if it is not all there. Nothing is copied or allocated for a
-    /// payload.
+    /// The next frame, or `None` if it is incomplete. Payloads are neither copied nor allocated.
     ///
     /// # Errors
-    /// If the buffer does not start with a frame; it is told as soon as the bytes that show it are
-    /// there.
+    /// If the buffer does not start with a frame. An incomplete header suffices to detect it.
     pub fn decode(&self, buf: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let Some(payload_len) = self.payload_len(buf)? else {
             return Ok(None);
@@ -166,7 +159,8 @@ impl FrameDecoder {
         Ok(Some(Frame { header, payload: buf.split_to(payload_len).freeze() }))
     }
 
-    /// How many bytes are missing to the frame at the front, as far as can be told.
+    /// How many bytes the frame at the front lacks; with an incomplete header, how many the header
+    /// lacks.
     ///
     /// # Errors
     /// If the buffer does not start with a frame.
@@ -175,7 +169,7 @@ impl FrameDecoder {
         Ok(wanted.saturating_sub(buf.len()))
     }
 
-    /// The payload's length, checked, if the buffer has enough to tell it.
+    /// The checked length of the payload, or `None` if the buffer ends before the kind.
     fn payload_len(&self, buf: &[u8]) -> Result<Option<usize>, FrameError> {
         let Some(prefix) = buf.first_chunk::<4>() else {
             return Ok(None);
@@ -242,7 +236,7 @@ mod tests {
             let mut seen = Vec::new();
             for piece in bytes.chunks(chunk) {
                 buf.extend_from_slice(piece);
-                while let Some(frame) = DECODER.decode(&mut buf).expect("the bytes are frames") {
+                while let Some(frame) = DECODER.decode(&mut buf).expect("the input is valid") {
                     seen.push(frame);
                 }
             }
@@ -260,7 +254,7 @@ mod tests {
         fn missing_is_what_makes_the_frame_whole(frame in frame(), cut in any::<proptest::sample::Index>()) {
             let bytes = encoded(&[frame]);
             let cut = 5 + cut.index(bytes.len() - 5);
-            prop_assert_eq!(DECODER.missing(&bytes[..cut]).expect("the bytes are a frame"), bytes.len() - cut);
+            prop_assert_eq!(DECODER.missing(&bytes[..cut]).expect("the input is valid"), bytes.len() - cut);
         }
     }
 
@@ -270,7 +264,7 @@ mod tests {
         assert_eq!(DECODER.decode(&mut short), Err(FrameError::TooShort { length: 7 }));
         let mut long = BytesMut::from(&[0xff, 0xff, 0xff, 0xff][..]);
         assert_eq!(DECODER.decode(&mut long), Err(FrameError::TooLong { length: u32::MAX, max: 4096 }));
-        assert!(long.capacity() < 64, "nothing was allocated for it");
+        assert!(long.capacity() < 64, "a rejected length must not allocate");
     }
 
     #[test]

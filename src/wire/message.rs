@@ -1,4 +1,4 @@
-//! What the frames of the handshake and of errors hold: JSON. The main structure is [`Incoming`].
+//! The JSON payloads of the handshake and of errors. The main structure is [`Incoming`].
 
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStringExt as _;
@@ -8,66 +8,67 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::byte_enum::byte_enum;
 use super::codec::Codec;
-use super::frame::{Frame, Kind};
+use super::frame::{Frame, Header, Kind};
 use super::function::FunctionInfo;
 
-/// The version of the wire.
+/// The version of the protocol.
 pub const PROTOCOL: u32 = 1;
 
-/// The host's first frame.
+/// The payload of Hello, the first frame of the host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hello {
-    /// The version of the wire, [`PROTOCOL`].
+    /// The version of the protocol, [`PROTOCOL`].
     pub protocol: u32,
-    /// The greatest length of a frame.
+    /// The maximum length of a frame.
     pub max_frame: u32,
-    /// How many calls the slot table holds.
+    /// The number of entries in the slot table.
     pub slots: u32,
-    /// The place of the worker in the pool.
+    /// The slot of the worker in the pool.
     pub slot: u32,
-    /// Which launch in the pool this is.
+    /// The generation: the number of the launch in the pool.
     pub generation: u32,
-    /// How long replies may gather, in microseconds.
+    /// How long the worker may hold replies back to send them together, in microseconds.
     pub flush_us: u64,
-    /// How long the worker may spin for the next call, in microseconds.
+    /// How long an idle worker may spin for the next call, in microseconds.
     pub busy_poll_us: u64,
     /// The signal that interrupts a call.
     pub interrupt_signal: i32,
     /// The signal that makes the worker write its stacks.
     pub stacks_signal: i32,
-    /// The lowest level of log records that are sent.
+    /// The lowest level of log records that the worker sends.
     pub log_level: String,
     /// What the worker runs.
     pub worker: WorkerRef,
-    /// Whether the worker is to take [`Kind::Fault`] frames.
+    /// Whether the worker accepts [`Kind::Fault`] frames.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub faults: bool,
-    /// What the worker is to do wrong while it starts.
+    /// The fault of the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<FaultOrder>,
 }
 
-/// What a worker is to do wrong, for tests: the payload of a Fault frame.
+/// The payload of a Fault frame: how the worker misbehaves, for tests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultOrder {
-    /// Which fault, by its name in `docs/protocol.md`.
+    /// The name of the fault in `docs/protocol.md`.
     pub kind: Cow<'static, str>,
-    /// How long it lasts, if it is one that lasts.
+    /// How long the fault lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
-    /// How much memory it takes, if it is one that does.
+    /// How much memory the fault takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
 
-/// What a worker runs.
+/// The code that a worker runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkerRef {
     /// A script, by its absolute path.
     Path(String),
-    /// The same, for a path that is not UTF-8.
+    /// A script whose absolute path is not UTF-8.
     #[serde(rename = "path_bytes")]
     PathBytes(Vec<u8>),
     /// A module, as for `python -m`.
@@ -83,144 +84,120 @@ impl From<PathBuf> for WorkerRef {
     }
 }
 
-/// The worker's first frame: what it runs on.
+/// The payload of Welcome, the first frame of the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The version of the wire that the worker speaks.
+    /// The version of the protocol that the worker speaks.
     pub protocol: u32,
     /// The version of Python.
     pub python: String,
-    /// Its implementation, such as `cpython`.
-    pub implementation: String,
-    /// The path of the interpreter.
-    pub executable: Option<String>,
-    /// The process id as the worker sees it.
-    pub pid: u32,
 }
 
-/// The worker serves.
+/// The payload of Ready: the worker serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// Its functions; the index is the function id.
     pub functions: Vec<FunctionInfo>,
 }
 
-/// The payload of Failed and of Error: an exception of Python.
+/// The payload of Failed and of Error: a Python exception.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The qualified name of the exception's type.
     #[serde(rename = "type")]
     pub type_name: Box<str>,
-    /// Its text.
+    /// The message of the exception.
     #[serde(default)]
     pub message: Box<str>,
-    /// As Python prints it.
+    /// The traceback, as Python prints it.
     #[serde(default)]
     pub traceback: Box<str>,
 }
 
-/// Why a call gave no result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ErrorCode {
-    /// The function raised.
-    Raised = 1,
-    /// The argument could not be decoded; the function did not run.
-    Undecodable = 2,
-    /// The result could not be encoded.
-    Unencodable = 3,
-    /// No such function id; nothing ran.
-    NoFunction = 4,
-    /// The host marked the call before it started; it did not run.
-    Skipped = 5,
-    /// The host marked the call while it ran, and it was interrupted.
-    Interrupted = 6,
-    /// The result is longer than `max_frame`.
-    TooLarge = 7,
-}
-
-impl ErrorCode {
-    /// The code that `byte` stands for.
-    #[must_use]
-    pub const fn from_byte(byte: u8) -> Option<Self> {
-        Some(match byte {
-            1 => Self::Raised,
-            2 => Self::Undecodable,
-            3 => Self::Unencodable,
-            4 => Self::NoFunction,
-            5 => Self::Skipped,
-            6 => Self::Interrupted,
-            7 => Self::TooLarge,
-            _ => return None,
-        })
+byte_enum! {
+    /// Why a call has no result.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum ErrorCode {
+        /// The function raised.
+        Raised = 1,
+        /// The argument could not be decoded; the function did not run.
+        Undecodable = 2,
+        /// The result could not be encoded.
+        Unencodable = 3,
+        /// The function id does not exist; nothing ran.
+        NoFunction = 4,
+        /// The host marked the call before it started; it did not run.
+        Skipped = 5,
+        /// The host marked the call while it ran, and the worker interrupted it.
+        Interrupted = 6,
+        /// The result is longer than `max_frame`.
+        TooLarge = 7,
     }
 }
 
-/// A frame of the worker, understood.
+/// A decoded frame of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// What it runs on.
+    /// The worker runs.
     Welcome(Welcome),
-    /// It serves.
+    /// The worker serves.
     Ready(Ready),
-    /// It cannot start.
+    /// The worker failed to start.
     Failed(Failure),
     /// The result of a call.
     Reply {
-        /// Which call.
+        /// The id of the call.
         call: u32,
-        /// How the result is encoded.
+        /// The codec of the result.
         codec: Codec,
         /// How long the call occupied the worker, at least.
         service: Duration,
-        /// The result.
+        /// The encoded result.
         payload: Bytes,
     },
-    /// A call that gave no result.
+    /// A call without a result.
     Error {
-        /// Which call.
+        /// The id of the call.
         call: u32,
-        /// Why.
+        /// Why the call has no result.
         code: ErrorCode,
         /// How long the call occupied the worker, at least.
         service: Duration,
-        /// What Python says of it.
+        /// The Python exception.
         failure: Failure,
-    },
-    /// The answer to a Ping.
-    Pong {
-        /// The number that the Ping had.
-        call: u32,
     },
 }
 
-/// Why a frame of the worker makes no sense. The connection cannot go on.
+/// Why a frame of the worker is invalid. The connection cannot recover from it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// Only the host sends this.
+    /// A kind that only the host sends.
     #[error("a {0:?} frame, which only the host sends")]
     NotOfWorker(Kind),
-    /// The payload is not what the protocol says.
-    #[error("a {kind:?} frame whose payload is wrong: {source}")]
+    /// A Pong, although the host never sends Ping.
+    #[error("a Pong frame without a Ping")]
+    UnsolicitedPong,
+    /// The payload does not follow the protocol.
+    #[error("a {kind:?} frame with an invalid payload: {source}")]
     Payload {
-        /// What the frame is for.
+        /// The kind of the frame.
         kind: Kind,
-        /// What is wrong.
+        /// Why the payload is invalid.
         source: serde_json::Error,
     },
     /// The codec byte of a Reply or the error code of an Error is unknown.
     #[error("a {kind:?} frame of unknown codec {codec}")]
     Codec {
-        /// What the frame is for.
+        /// The kind of the frame.
         kind: Kind,
-        /// The byte.
+        /// The unknown byte.
         codec: u8,
     },
 }
 
 impl Incoming {
-    /// What kind of frame it came in, with its article.
+    /// The name of the frame's kind, with its article.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -229,35 +206,33 @@ impl Incoming {
             Self::Failed(_) => "a Failed",
             Self::Reply { .. } => "a Reply",
             Self::Error { .. } => "an Error",
-            Self::Pong { .. } => "a Pong",
         }
     }
 
-    /// Understands a frame. The payload of a reply is not looked into.
+    /// Decodes a frame, except for the payload of a Reply.
     ///
     /// # Errors
     /// If a worker that follows the protocol does not send such a frame.
     pub fn decode(frame: Frame) -> Result<Self, MessageError> {
         let Frame { header, payload } = frame;
-        let kind = header.kind;
-        let service = Duration::from_micros(header.function.into());
-        let unknown = MessageError::Codec { kind, codec: header.codec };
+        let Header { kind, codec, call, .. } = header;
+        let unknown = MessageError::Codec { kind, codec };
         Ok(match kind {
             Kind::Reply => {
-                let codec = Codec::from_byte(header.codec).ok_or(unknown)?;
-                Self::Reply { call: header.call, codec, service, payload }
+                let codec = Codec::from_byte(codec).ok_or(unknown)?;
+                Self::Reply { call, codec, service: header.service_time(), payload }
             }
             Kind::Error => {
-                let code = ErrorCode::from_byte(header.codec).ok_or(unknown)?;
-                // Skipped and interrupted calls carry nothing that is read.
+                let code = ErrorCode::from_byte(codec).ok_or(unknown)?;
+                // Nobody reads the payload of a skipped or interrupted call.
                 let bare = payload.is_empty() && matches!(code, ErrorCode::Skipped | ErrorCode::Interrupted);
                 let failure = if bare { Failure::default() } else { json(kind, &payload)? };
-                Self::Error { call: header.call, code, service, failure }
+                Self::Error { call, code, service: header.service_time(), failure }
             }
-            Kind::Pong => Self::Pong { call: header.call },
             Kind::Welcome => Self::Welcome(json(kind, &payload)?),
             Kind::Ready => Self::Ready(json(kind, &payload)?),
             Kind::Failed => Self::Failed(json(kind, &payload)?),
+            Kind::Pong => return Err(MessageError::UnsolicitedPong),
             Kind::Hello | Kind::Call | Kind::Drain | Kind::Ping | Kind::Fault => {
                 return Err(MessageError::NotOfWorker(kind));
             }
@@ -291,7 +266,9 @@ mod tests {
             "kind": "async", "binding": "whole", "parameters": [{"name": "req", "kind": "positional_or_keyword",
             "required": true, "annotation": "dict", "type": {"dict": null}}], "returns": "dict[str, int]",
             "returns_type": {"dict": "int"}}]}"#;
-        let Ok(Incoming::Ready(ready)) = incoming(Kind::Ready, 1, ready) else { panic!("not understood") };
+        let Ok(Incoming::Ready(ready)) = incoming(Kind::Ready, 1, ready) else {
+            panic!("the frame is valid")
+        };
         assert_eq!(ready.functions[0].kind, FunctionKind::Async);
         assert_eq!(ready.functions[0].binding, Binding::Whole);
         let parameter = &ready.functions[0].parameters[0];
@@ -304,7 +281,8 @@ mod tests {
 
     #[test]
     fn hello_names_the_worker_as_the_protocol_page_does() {
-        let json = |worker: WorkerRef| serde_json::to_string(&worker).expect("it has a JSON");
+        let json =
+            |worker: WorkerRef| serde_json::to_string(&worker).expect("a worker reference encodes as JSON");
         assert_eq!(json(PathBuf::from("/a/w.py").into()), r#"{"path":"/a/w.py"}"#);
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(b"/\xff"));
         assert_eq!(json(path.into()), r#"{"path_bytes":[47,255]}"#);
@@ -312,7 +290,7 @@ mod tests {
         let hello = r#"{"protocol": 1, "max_frame": 67108872, "slots": 1024, "slot": 0, "generation": 1, "flush_us": 200,
             "busy_poll_us": 0, "interrupt_signal": 23, "stacks_signal": 36, "log_level": "info",
             "worker": {"path": "/abs/worker.py"}}"#;
-        let hello: Hello = serde_json::from_str(hello).expect("the page's example");
+        let hello: Hello = serde_json::from_str(hello).expect("the example of the protocol page is valid");
         assert_eq!(hello.worker, WorkerRef::Path("/abs/worker.py".into()));
     }
 
@@ -320,11 +298,11 @@ mod tests {
     fn error_is_understood_and_one_that_was_skipped_needs_no_payload() {
         let error = incoming(Kind::Error, 1, r#"{"type": "ValueError", "message": "no", "traceback": ""}"#);
         let Ok(Incoming::Error { call: 9, code: ErrorCode::Raised, service, failure }) = error else {
-            panic!("not understood")
+            panic!("the frame is valid")
         };
         assert_eq!(service.as_micros(), 7);
         assert_eq!(&*failure.type_name, "ValueError");
-        let skipped = incoming(Kind::Error, 5, "").expect("it needs no payload");
+        let skipped = incoming(Kind::Error, 5, "").expect("a skipped call needs no payload");
         assert!(matches!(skipped, Incoming::Error { failure, .. } if failure == Failure::default()));
     }
 

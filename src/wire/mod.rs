@@ -1,5 +1,7 @@
-//! The wire of `docs/protocol.md`: bytes in, bytes out. The main structure is [`Frame`].
+//! The protocol of `docs/protocol.md`: bytes in, bytes out, no I/O. The main structure is
+//! [`Frame`].
 
+pub(crate) mod byte_enum;
 pub mod codec;
 pub mod frame;
 pub mod function;

@@ -1,4 +1,4 @@
-//! The golden frames that both languages test, `tests/vectors/frames.json`.
+//! Tests with the golden frames of both languages, `tests/vectors/frames.json`.
 
 use std::collections::BTreeMap;
 
@@ -53,18 +53,19 @@ struct Bad {
 
 impl Golden {
     fn header(&self) -> Header {
-        let (_, kind) = KINDS.into_iter().find(|(name, _)| *name == self.kind).expect("each kind has a name");
+        let (_, kind) =
+            KINDS.into_iter().find(|(name, _)| *name == self.kind).expect("the file names known kinds");
         Header { kind, codec: self.codec, function: self.function, call: self.call }
     }
 }
 
 fn vectors() -> Vectors {
     serde_json::from_str(include_str!("../../tests/vectors/frames.json"))
-        .expect("the file is what it should be")
+        .expect("the file matches the structures above")
 }
 
 fn bytes(hex: &str) -> BytesMut {
-    let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("two digits a byte");
+    let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("each byte has two digits");
     (0..hex.len()).step_by(2).map(digits).collect()
 }
 
@@ -89,7 +90,8 @@ fn golden_frames_are_decoded_byte_by_byte() {
             assert_eq!(decoder.decode(&mut buf), Ok(None), "{} at {at}", golden.name);
             buf.extend_from_slice(&[*byte]);
         }
-        let seen = decoder.decode(&mut buf).expect("it is a frame").expect("it is whole");
+        let seen =
+            decoder.decode(&mut buf).expect("a golden frame is valid").expect("a golden frame is complete");
         assert_eq!((seen.header, &seen.payload[..]), (golden.header(), &bytes(&golden.payload_hex)[..]));
     }
 }
@@ -101,7 +103,7 @@ fn golden_metadata_are_what_is_put_before_the_argument() {
         let Some(metadata) = golden.metadata else { continue };
         let mut block = BytesMut::new();
         put_metadata(metadata.iter().map(|(key, value)| (&key[..], &value[..])), &mut block)
-            .expect("it is short");
+            .expect("golden metadata fits");
         assert!(bytes(&golden.payload_hex).starts_with(&block), "{}", golden.name);
     }
 }
@@ -110,23 +112,27 @@ fn golden_metadata_are_what_is_put_before_the_argument() {
 fn golden_frames_of_the_worker_are_understood_and_those_of_the_host_are_not() {
     let decoder = FrameDecoder::new(64 * 1024);
     for golden in vectors().frames {
-        let frame =
-            decoder.decode(&mut bytes(&golden.frame_hex)).expect("it is a frame").expect("it is whole");
-        let host = matches!(golden.kind.as_str(), "hello" | "call" | "drain" | "ping" | "fault");
+        let frame = decoder
+            .decode(&mut bytes(&golden.frame_hex))
+            .expect("a golden frame is valid")
+            .expect("a golden frame is complete");
+        // The host sends no Ping, so it expects no Pong.
+        let host = matches!(golden.kind.as_str(), "hello" | "call" | "drain" | "ping" | "fault" | "pong");
         match Incoming::decode(frame.clone()) {
             Ok(Incoming::Failed(failure) | Incoming::Error { failure, .. }) => {
-                let expected: Failure = serde_json::from_slice(&frame.payload).expect("it is a Failure");
+                let expected: Failure =
+                    serde_json::from_slice(&frame.payload).expect("the payload is a failure");
                 assert_eq!(failure, expected, "{}", golden.name);
             }
             Ok(_) => assert!(!host, "{}", golden.name),
             Err(error) => assert!(host, "{}: {error}", golden.name),
         }
         if golden.kind == "hello" {
-            let hello: Hello = serde_json::from_slice(&frame.payload).expect("it is a Hello");
+            let hello: Hello = serde_json::from_slice(&frame.payload).expect("the payload is a Hello");
             assert_eq!(
-                serde_json::to_vec(&hello).expect("it has a JSON"),
+                serde_json::to_vec(&hello).expect("a Hello encodes as JSON"),
                 frame.payload,
-                "the same to the byte"
+                "the encoding is the same to the byte"
             );
         }
     }
