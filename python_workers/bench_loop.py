@@ -1,7 +1,7 @@
-"""Measures what one call costs the serving loop: `python bench_loop.py [calls] [batch]`.
+"""Measures the cost of one call in the serving loop: `python bench_loop.py [calls] [batch]`.
 
-One process writes `predict({"value": 42})` in batches, one reads the replies, and the loop runs
-between them on a socket pair. Nothing of Rust is in it, so it is the floor under the pool.
+One process writes `predict({"value": 42})` in batches, another reads the replies, and the loop runs
+between them on a socket pair. No Rust is involved, so the pool cannot be faster than this.
 """
 
 import os
@@ -58,7 +58,7 @@ def _read(end):
 
 
 def measure(calls, batch):
-    """Return (wall, cpu) seconds for serving `calls` calls that come `batch` at a time."""
+    """Return the (wall, cpu) seconds that it takes to serve `calls` calls in batches of `batch`."""
     host, worker = socket.socketpair()
     children = [_child(worker, lambda: _write(host, calls, batch)), _child(worker, lambda: _read(host))]
     host.close()

@@ -1,4 +1,7 @@
-"""Runs the suite on every Python from 3.9 to 3.13 that this machine has: `python run_tests.py [unittest arguments]`."""
+"""Runs the tests on every Python from 3.9 to 3.13 on this machine.
+
+Usage: `python run_tests.py [unittest arguments]`.
+"""
 
 import glob
 import os
@@ -13,7 +16,7 @@ _ASK = "import sys; print(sys.version_info[1], sys.version.split()[0], sys.execu
 
 
 def interpreters():
-    """Return {(minor version, version): path} of what is found; of each version only the first."""
+    """Return {(minor version, version): path}, with the first interpreter found for each version."""
     candidates = [sys.executable]
     for minor in VERSIONS:
         root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
@@ -23,20 +26,19 @@ def interpreters():
     found = {}
     for path in filter(None, candidates):
         try:
-            told = subprocess.run([path, "-c", _ASK], capture_output=True, text=True, timeout=30)
+            asked = subprocess.run([path, "-c", _ASK], capture_output=True, text=True, timeout=30)
         except OSError:
             continue
-        # The shim of a version manager is there also for versions that are not active, and then
-        # fails.
-        if told.returncode == 0:
-            minor, version, executable = told.stdout.strip().split(" ", 2)
+        # The shims of a version manager fail for versions that are not active.
+        if asked.returncode == 0:
+            minor, version, executable = asked.stdout.strip().split(" ", 2)
             if int(minor) in VERSIONS:
                 found.setdefault((int(minor), version), executable)
     return found
 
 
 def main():
-    """Run the suite on each interpreter; exit with 1 if one fails."""
+    """Run the tests on each interpreter; exit with 1 if one of them fails."""
     arguments = sys.argv[1:] or ["discover", "-s", "tests", "-t", "."]
     found = interpreters()
     results = []

@@ -1,5 +1,5 @@
-//! Calls whose types are checked: by the compiler, and against Python's signatures when the pool
-//! starts. The main item is the macro [`functions!`](crate::functions).
+//! Calls whose types are checked by the compiler and, when the pool starts, against Python's
+//! signatures. The main item is the macro [`functions!`](crate::functions).
 
 mod argument;
 mod call;
@@ -11,7 +11,7 @@ pub use call::TypedCall;
 
 use crate::{Codec, Pool, PoolConfig, StartError};
 
-/// What the macro's code uses. It is no part of the interface.
+/// The items that the macro's code uses. They are not part of the interface.
 #[doc(hidden)]
 pub mod private {
     pub use super::argument::{Keywords, plain_name};
@@ -19,19 +19,19 @@ pub mod private {
     pub use super::{Checked, Declared, Parameter};
 }
 
-/// Functions of a worker that were declared with [`functions!`](crate::functions): a handle of a
-/// pool that has them.
+/// A handle of a pool whose workers have the functions that [`functions!`](crate::functions)
+/// declared.
 pub trait Functions: Sized {
-    /// What was declared.
+    /// The declared functions.
     #[doc(hidden)]
     fn declared() -> Vec<Declared>;
 
-    /// The handle.
+    /// Makes the handle of a pool that has been checked.
     #[doc(hidden)]
     fn of(pool: Checked) -> Self;
 }
 
-/// A pool whose workers have the functions that were declared. Only the check makes one.
+/// A pool whose workers have the declared functions. Only the check creates one.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Checked(Pool);
@@ -44,41 +44,41 @@ impl Checked {
     }
 }
 
-/// A function as it was declared in Rust.
+/// A function as declared in Rust.
 #[doc(hidden)]
 #[derive(Debug, PartialEq)]
 pub struct Declared {
-    /// The name that Python knows.
+    /// Its name in Python.
     pub name: &'static str,
-    /// What is sent: one as it is, several as an object with their names.
+    /// The arguments that are sent: one as it is, several as an object with their names.
     pub parameters: Vec<Parameter>,
-    /// The type of the result, as it is written.
+    /// The type of the result, as written.
     pub result: &'static str,
-    /// What that type can be read from.
+    /// The kinds of values that this type can be read from.
     pub result_kinds: kinds::Kinds,
-    /// How arguments are encoded.
+    /// The codec of the argument.
     pub codec: Codec,
 }
 
-/// A parameter as it was declared in Rust.
+/// A parameter as declared in Rust.
 #[doc(hidden)]
 #[derive(Debug, PartialEq)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
-    /// Its type, as it is written.
+    /// Its type, as written.
     pub type_name: &'static str,
-    /// What that type is written as.
+    /// The kinds of values that this type is serialized as.
     pub kinds: kinds::Kinds,
 }
 
 impl Pool {
-    /// Starts a pool whose workers have the functions that were declared with
-    /// [`functions!`](crate::functions).
+    /// Starts a pool and checks that its workers have the functions that
+    /// [`functions!`](crate::functions) declared.
     ///
     /// # Errors
-    /// [`StartError::Signature`] if they have not, or with other parameters; no process is left.
-    /// Else those of [`Pool::start`].
+    /// [`StartError::Signature`] if a function is missing or its signature does not fit; no process
+    /// is left running. Otherwise the errors of [`Pool::start`].
     pub async fn start_typed<F: Functions>(config: PoolConfig) -> Result<F, StartError> {
         let pool = Self::start(config).await?;
         let typed = pool.typed();
@@ -88,13 +88,13 @@ impl Pool {
         typed
     }
 
-    /// The functions that were declared with [`functions!`](crate::functions), checked against what
-    /// the worker that became ready last exposes. One pool can have several such handles. Workers
-    /// that start from then on must have the functions too: a [`Pool::reload`] of code that does
-    /// not fit ends with this error, and the old workers stay.
+    /// Returns a handle with the functions that [`functions!`](crate::functions) declared, after
+    /// checking them against the worker that became ready last. One pool can have several such
+    /// handles. Workers that start later must have the functions too: a [`Pool::reload`] of code
+    /// that does not fit fails with this error, and the old workers keep serving.
     ///
     /// # Errors
-    /// [`StartError::Signature`] if the workers have not these functions, or with other parameters.
+    /// [`StartError::Signature`] if a function is missing or its signature does not fit.
     pub fn typed<F: Functions>(&self) -> Result<F, StartError> {
         let declared = F::declared();
         check::all(&declared, &self.functions())?;
@@ -105,10 +105,10 @@ impl Pool {
 
 /// Declares functions of a worker, so that calls of them are typed.
 ///
-/// It makes a struct: a handle of a pool whose workers were seen to have these functions, with a
-/// method for each. A method gives a [`TypedCall`], which is awaited, or first told how the call is
-/// to be made (`.timeout(…)`, `.idempotent()`, …). The struct is also a [`Pool`](crate::Pool) by
-/// `Deref`, so `status()`, `shutdown()` and the rest are there.
+/// The macro declares a struct, a handle of a pool whose workers have these functions, with a
+/// method for each. A method returns a [`TypedCall`], which has setters such as `.timeout(…)` and
+/// `.idempotent()`, and is sent when it is awaited. The struct dereferences to a
+/// [`Pool`](crate::Pool), for `status()`, `shutdown()` and the rest.
 ///
 /// ```no_run
 /// use actix_pyproc::{Pool, PoolConfig};
@@ -125,7 +125,7 @@ impl Pool {
 /// }
 ///
 /// actix_pyproc::functions! {
-///     /// What worker.py offers.
+///     /// The functions of worker.py.
 ///     pub struct Model {
 ///         /// Doubles the value.
 ///         fn predict(input: Input) -> Prediction;
@@ -145,12 +145,13 @@ impl Pool {
 /// # }
 /// ```
 ///
-/// One argument is sent as it is, several as an object with their names, none as null. It is JSON,
-/// or after the result type `as msgpack`, or `as bytes`: then there is one argument that can become
-/// [`Bytes`](bytes::Bytes). `= "name"` is for a Python name that is none in Rust.
+/// One argument is sent as it is, several as an object with their names, none as null. The encoding
+/// is JSON, unless `as msgpack` or `as bytes` follows the result type; with `as bytes` there is one
+/// argument that converts into [`Bytes`](bytes::Bytes). `= "name"` states a Python name that is not
+/// an identifier in Rust.
 ///
 /// # What is checked
-/// The compiler checks what is passed and what comes back:
+/// The compiler checks the arguments and the result:
 ///
 /// ```compile_fail,E0308
 /// # actix_pyproc::functions! { struct Model { fn divide(a: f64, b: f64) -> f64; } }
@@ -160,25 +161,25 @@ impl Pool {
 /// ```
 ///
 /// [`Pool::start_typed`](crate::Pool::start_typed) and [`Pool::typed`](crate::Pool::typed) check
-/// against Python, once a worker is ready: that each function exists; that it takes as many
-/// arguments as are sent, with several by these names, and that none is missing which has no
-/// default; and the types, as far as both sides say something. Python says it by annotations such
-/// as `int`, `list[str]`, `Optional[dict]`; classes of its own say nothing. Rust says it by how the
-/// type is read with serde: an integer, a float, a string, a list, an object. A type that is sent
-/// and cannot be read (it is not `Deserialize`) says nothing. What is in lists and objects is not
-/// compared. A mismatch is a [`StartError::Signature`](crate::StartError::Signature) that names
-/// both sides:
+/// the declarations against Python when a worker is ready. Each function must exist and accept the
+/// number of arguments. Several arguments must have the names of its parameters, and no required
+/// parameter may be missing. Types are compared where both sides state one. Python states it with
+/// annotations such as `int`, `list[str]` and `Optional[dict]`; other classes state nothing. Rust
+/// states it with what serde reads the type from: an integer, a float, a string, a list, an object.
+/// A type that is only `Serialize` states nothing. The items of lists and objects are not compared.
+/// A mismatch is a [`StartError::Signature`](crate::StartError::Signature) that names both sides:
 ///
 /// ```text
 /// predict: Rust sends (input: Input), Python takes (req: dict, scale: float)
 /// ```
 ///
-/// A function of Python with one parameter without default takes one argument, and the others keep
-/// their defaults (see docs/protocol.md): `def f(a, b=2)` cannot be declared as `fn f(a: i64, b:
-/// i64)`, `def f(a, *, b=2)` neither; give `b` no default, or let one argument hold both.
+/// A Python function with one required parameter takes one argument, and its other parameters keep
+/// their defaults ([`Binding`](crate::Binding)). So neither `def f(a, b=2)` nor `def f(a, *, b=2)`
+/// can be declared as `fn f(a: i64, b: i64)`: remove the default, or pass one argument with both
+/// values. Calls of a function whose signature is unknown, such as some in C, are not checked.
 ///
-/// Every worker that starts later is checked as well: after a [`Pool::reload`](crate::Pool::reload)
-/// of code that does not fit, the old workers stay, and the reload ends with the same error.
+/// Workers that start later are checked too: a [`Pool::reload`](crate::Pool::reload) of code that
+/// does not fit fails with the same error, and the old workers keep serving.
 #[macro_export]
 macro_rules! functions {
     ($(
@@ -215,7 +216,7 @@ macro_rules! functions {
 
         impl $crate::Functions for $name {
             fn declared() -> ::std::vec::Vec<$crate::__typed::Declared> {
-                #[allow(unused_imports, reason = "which are used is up to the types")]
+                #[allow(unused_imports, reason = "the types decide which of them are used")]
                 use $crate::__typed::{ByNothing as _, ByReference as _, ByValue as _};
                 ::std::vec![$($crate::__typed::Declared {
                     name: $crate::__typed_name!($function $($python)?),
@@ -305,7 +306,7 @@ macro_rules! __typed_call {
         ::std::result::Result::Ok($crate::Call::bytes($name, $argument))
     };
     ([bytes] $($rest:tt)*) => { ::std::compile_error!("a function `as bytes` takes one argument") };
-    ([$codec:ident] $($rest:tt)*) => { ::std::compile_error!("arguments go `as msgpack` or `as bytes`") };
+    ([$codec:ident] $($rest:tt)*) => { ::std::compile_error!("the codec must be `as msgpack` or `as bytes`") };
 }
 
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-"""What the servers have in common: a Unix socket, a thread for each connection, a write for each read."""
+"""The common part of the servers: a Unix socket, a thread per connection, a write per read."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ METHODS = {"predict": predict}
 
 
 def listen():
-    """Return a socket that listens where the first argument says, and tell the client that it does."""
+    """Listen on the path in the first argument, report that to the client, return the socket."""
     path = sys.argv[1]
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -27,7 +27,7 @@ def listen():
 
 
 def serve(new_session):
-    """Serve each connection with `new_session()`, a function from what was read to what is to be written."""
+    """Serve each connection with `new_session()`, a function from received to sent bytes."""
     listener = listen()
     while True:
         connection, _ = listener.accept()
@@ -44,7 +44,7 @@ def _talk(connection, session):
 
 def _leave_with_parent():
     def wait():
-        # The client holds the other end.
+        # The client has the other end open.
         sys.stdin.buffer.read()
         os._exit(0)
 

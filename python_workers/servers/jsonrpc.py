@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0: `{"jsonrpc": "2.0", "id": 1, "method": "predict", "params": {...}}`, an object a line."""
+"""JSON-RPC 2.0: `{"jsonrpc": "2.0", "id": 1, "method": "predict", "params": {…}}`, one per line."""
 
 from json import dumps, loads
 

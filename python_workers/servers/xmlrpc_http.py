@@ -9,8 +9,7 @@ from _serve import METHODS, listen
 class Handler(SimpleXMLRPCRequestHandler):
     protocol_version = "HTTP/1.1"
     rpc_paths = ()
-    # An answer of several small writes would wait for acknowledgements; on a Unix socket there are
-    # none.
+    # A Unix socket has no Nagle algorithm to disable.
     disable_nagle_algorithm = False
     wbufsize = -1
 

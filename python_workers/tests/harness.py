@@ -1,4 +1,4 @@
-"""A host in Python that does what docs/protocol.md says, to test real worker processes."""
+"""A host in Python that follows docs/protocol.md, to test real worker processes."""
 
 import importlib.util
 import io
@@ -14,6 +14,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import unittest
 import zipfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -30,9 +31,17 @@ BOOTSTRAP = (
     "from pyproc_worker._main import main;main()"
 )
 
+PREDICT = """
+from pyproc_worker import expose, run_worker
+
+@expose
+def predict(req):
+    return {"result": req["value"] * 2}
+"""
+
 
 def _package():
-    # As the host builds it: sources, and what this interpreter has compiled of them.
+    # As the host builds it: the sources, and what this interpreter compiles them to.
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         folder = os.path.join(ROOT, "pyproc_worker")
@@ -65,7 +74,7 @@ class Answer:
 
     @property
     def value(self):
-        """The decoded result; fails the test if it is an error."""
+        """The decoded result; fails the test if the answer is an error."""
         if self.kind != _frames.REPLY:
             raise AssertionError("error %d: %s" % (self.codec, self.payload.decode()))
         return json.loads(self.payload) if self.codec == _frames.CODEC_JSON else self.payload
@@ -78,7 +87,7 @@ class Answer:
 
 
 class Lines:
-    """Gathers what comes out of a pipe; `wait` blocks until a text has come."""
+    """Collects the output of a pipe; `wait` blocks until it contains a text."""
 
     def __init__(self, file):
         self._file = file
@@ -100,20 +109,20 @@ class Lines:
                 return
 
     def wait(self, text):
-        """Wait until `text` has come; return all that has come."""
+        """Wait until the output contains `text`; return the output so far."""
         with self._condition:
             self._condition.wait_for(lambda: text in self.text or not self._open, CAP)
             assert text in self.text, self.text
             return self.text
 
     def end(self):
-        """Wait for the end of the pipe; return all that came."""
+        """Wait for the end of the pipe; return its whole output."""
         self._thread.join(CAP)
         return self.text
 
 
 class Host:
-    """One worker process and the host's ends of all that it inherited. Use as a context manager."""
+    """A worker process and the host's ends of its descriptors. Use it as a context manager."""
 
     def __init__(self, script=None, module=None, cwd=None, env=None, directory=None, **hello):
         self.directory = directory or tempfile.mkdtemp(prefix="pyproc-test-")
@@ -215,7 +224,7 @@ class Host:
             assert condition(), "%s did not come (ended: %s)\n%s" % (what, self.ended, self.err.text)
 
     def frame_of(self, kind):
-        """Wait for the first frame of a kind; return its payload from JSON, or None if it is empty."""
+        """Wait for the first frame of a kind; return its decoded payload, or None if that is empty."""
         self.wait_for(lambda: any(f[0] == kind for f in self.frames), "frame %d" % kind)
         payload = next(f[4] for f in self.frames if f[0] == kind)
         return json.loads(payload) if payload else None
@@ -228,12 +237,12 @@ class Host:
 
     def failed(self):
         """Wait for Failed and the exit status 1; return the payload of Failed."""
-        told = self.frame_of(_frames.FAILED)
+        failure = self.frame_of(_frames.FAILED)
         assert self.process.wait(CAP) == 1
-        return told
+        return failure
 
     def encode_call(self, function, argument, codec=_frames.CODEC_JSON, metadata=None, deadline=None):
-        """Return (call id, frame) for a call, and prepare its slot."""
+        """Prepare the slot of a call; return (call id, frame)."""
         if not hasattr(self, "names"):
             self.ready()
         self._sequence += 1
@@ -286,11 +295,11 @@ class Host:
             time.sleep(0.0005)
 
     def signal(self, number=INTERRUPT):
-        """Send the worker a signal."""
+        """Send a signal to the worker."""
         os.kill(self.pid, number)
 
     def cancel(self, call):
-        """Interrupt a call as the host does: the mark, and the signal until the call has ended."""
+        """Interrupt a call as the host does: mark it, and signal until it has ended."""
         self.mark(call, 1)
         until = time.monotonic() + CAP
         while not self.answered(call) and time.monotonic() < until and self.process.poll() is None:
@@ -300,7 +309,7 @@ class Host:
         return self.answer(call)
 
     def cancel_running(self, function, argument=None, **options):
-        """Start a call, interrupt it, and return the answer; again if the mark came before its start."""
+        """Start and interrupt a call; return its answer. Repeats if the mark came before the start."""
         while True:
             call = self.start_call(function, argument, **options)
             self.wait_phase(call, 1)
@@ -309,7 +318,7 @@ class Host:
                 return answer
 
     def cancel_begun(self, function):
-        """Interrupt a call once its function has printed that it has begun, and return the answer."""
+        """Interrupt a call when its function has printed that it has begun; return its answer."""
         call = self.start_call(function)
         self.out.wait(function + " has begun")
         return self.cancel(call)
@@ -320,7 +329,7 @@ class Host:
         return self.process.wait(CAP)
 
     def hang_up(self):
-        """Close the socket for writing, which is the end of file; return the exit status."""
+        """Close the socket for writing, so that the worker reads its end; return the exit status."""
         self.socket.shutdown(socket.SHUT_WR)
         return self.process.wait(CAP)
 
@@ -337,3 +346,25 @@ class Host:
         for lines in (self.out, self.err, self.stacks, self.log):
             lines.end()
         self.table.close()
+
+
+class HostTest(unittest.TestCase):
+    """Tests that share one worker, `self.host`, which runs the script `WORKER`."""
+
+    WORKER = None
+    HELLO = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.host = Host(cls.WORKER, **cls.HELLO)
+        cls.host.ready()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.host.__exit__()
+
+    def start(self, function, argument=None):
+        """Start a call; return its id when it is running."""
+        call = self.host.start_call(function, argument)
+        self.host.wait_phase(call, 1)
+        return call

@@ -1,4 +1,4 @@
-"""Workers that expose an `async def`: tasks, cancellation, inline functions, hooks on the same loop."""
+"""Workers that expose an `async def`: tasks, cancellation, inline functions, hooks on the loop."""
 
 import random
 import signal
@@ -8,7 +8,7 @@ import unittest
 
 from pyproc_worker import _frames
 
-from .harness import Host
+from .harness import Host, HostTest
 
 WORKER = """
 import asyncio, sys, time
@@ -66,7 +66,7 @@ async def swallow(argument):
     try:
         print("swallow of %s has begun" % type(argument).__name__, flush=True)
         await asyncio.sleep(100)
-    # What interrupts the print is a CallCancelled.
+    # During the print, the interrupt is a CallCancelled.
     except BaseException:
         return "swallowed"
 
@@ -149,24 +149,12 @@ run_worker()
 """
 
 
-class AsyncTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.host = Host(WORKER)
-        cls.host.ready()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.host.__exit__()
+class AsyncTest(HostTest):
+    WORKER = WORKER
 
     def serves(self):
         self.assertEqual(self.host.call("double", {"value": 4}).value, {"result": 8})
         self.assertEqual(self.host.call("inline", {"value": 5}).value, {"result": 10})
-
-    def started(self, function):
-        call = self.host.start_call(function)
-        self.host.wait_phase(call, 1)
-        return call
 
     def test_ready_names_the_kind(self):
         kinds = {f["name"]: f["kind"] for f in self.host.ready()["functions"]}
@@ -207,16 +195,16 @@ class AsyncTest(unittest.TestCase):
         self.assertEqual(self.host.answer(kept).value, [0.3, {}])
 
     def test_one_signal_is_enough_for_an_idle_loop(self):
-        call = self.started("wait")
-        # An answer to a later call: by now the task waits and the loop is idle.
+        call = self.start("wait")
+        # After the answer to a later call, the task waits and the loop is idle.
         self.serves()
         self.host.mark(call, 1)
         self.host.signal()
         self.assertEqual(self.host.answer(call).code, _frames.INTERRUPTED)
 
     def test_a_task_that_swallows_its_cancellation_has_a_reply(self):
-        # A task that is cancelled before its first step cannot swallow anything.
-        swallow = self.started("swallow")
+        # A task that is cancelled before its first step cannot swallow the cancellation.
+        swallow = self.start("swallow")
         self.host.out.wait("swallow of NoneType has begun")
         self.assertEqual(self.host.cancel(swallow).value, "swallowed")
         self.assertEqual(self.host.cancel_running("cooperative").value, "saw it")
@@ -238,7 +226,7 @@ class AsyncTest(unittest.TestCase):
         self.assertEqual(self.host.call(999).code, _frames.UNKNOWN_FUNCTION)
 
     def test_tasks_that_user_code_cancels_are_answered(self):
-        waiting = self.started("wait")
+        waiting = self.start("wait")
         self.serves()
         cancelling, a = self.host.encode_call("cancel_all", None)
         after, b = self.host.encode_call("double", {"value": 1})

@@ -1,4 +1,4 @@
-"""Real workers of `def` functions: calls, results, errors, and that nothing kills the worker."""
+"""Real workers of `def` functions: calls, results and errors, none of which ends the worker."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ import unittest
 
 from pyproc_worker import _frames, _msgpack
 
-from .harness import Host
+from .harness import Host, HostTest
 
 WORKER = '''
 import ctypes, os, sys, time
@@ -121,15 +121,9 @@ if __name__ == "__main__":
 '''
 
 
-class CallsTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.host = Host(WORKER, max_frame=1 << 22)
-        cls.host.ready()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.host.__exit__()
+class CallsTest(HostTest):
+    WORKER = WORKER
+    HELLO = {"max_frame": 1 << 22}
 
     def refused(self, code, function, argument=None, **options):
         answer = self.host.call(function, argument, **options)
@@ -181,23 +175,23 @@ class CallsTest(unittest.TestCase):
                 self.assertEqual(self.host.call(function, argument).value, expected)
 
     def test_an_argument_that_does_not_fit_is_an_exception(self):
-        told = self.refused(_frames.RAISED, "two", {"a": 1})
-        self.assertEqual(told["type"], "TypeError")
-        self.assertIn("missing", told["message"])
+        error = self.refused(_frames.RAISED, "two", {"a": 1})
+        self.assertEqual(error["type"], "TypeError")
+        self.assertIn("missing", error["message"])
         self.assertIn("an object or an array", self.refused(_frames.RAISED, "two", 5)["message"])
 
     def test_an_exception_has_type_message_traceback_and_cause(self):
-        told = self.refused(_frames.RAISED, "fail")
-        self.assertEqual((told["type"], told["message"]), ("ValueError", "it went wrong"))
-        self.assertIn("KeyError: 'missing'", told["traceback"])
-        self.assertIn("direct cause", told["traceback"])
-        self.assertIn('raise ValueError("it went wrong") from error', told["traceback"])
-        self.assertNotIn("_sync_loop", told["traceback"])
+        error = self.refused(_frames.RAISED, "fail")
+        self.assertEqual((error["type"], error["message"]), ("ValueError", "it went wrong"))
+        self.assertIn("KeyError: 'missing'", error["traceback"])
+        self.assertIn("direct cause", error["traceback"])
+        self.assertIn('raise ValueError("it went wrong") from error', error["traceback"])
+        self.assertNotIn("_sync_loop", error["traceback"])
 
     def test_an_exception_without_a_text_is_told(self):
-        told = self.refused(_frames.RAISED, "odd", "broken")
-        self.assertEqual(told["type"], "__main__.odd.<locals>.Broken")
-        self.assertIn("RuntimeError", told["message"])
+        error = self.refused(_frames.RAISED, "odd", "broken")
+        self.assertEqual(error["type"], "__main__.odd.<locals>.Broken")
+        self.assertIn("RuntimeError", error["message"])
         self.assertIn("ud800", self.refused(_frames.RAISED, "odd", "surrogate error")["message"])
         self.assertEqual(self.refused(_frames.RAISED, "odd", "broken group")["message"], "text")
 
@@ -238,7 +232,7 @@ class CallsTest(unittest.TestCase):
         for what in ("bytes", "bytearray", "memoryview"):
             answer = self.host.call("odd", what)
             self.assertEqual((answer.codec, answer.value), (_frames.CODEC_BYTES, b"raw"))
-        # More than 64 KiB of what is neither bytes nor numbers.
+        # More than 64 KiB of items that are neither bytes nor numbers.
         self.assertEqual(self.host.call("odd", "formatted").value, bytes(160_000))
 
     def test_arguments_that_are_not_json_are_decode_errors(self):
@@ -272,8 +266,8 @@ class CallsTest(unittest.TestCase):
         answer = self.host.call("echo", _msgpack.pack(value), codec=_frames.CODEC_MSGPACK)
         self.assertEqual(answer.codec, _frames.CODEC_MSGPACK)
         self.assertEqual(_msgpack.unpack(answer.payload), value)
-        told = self.refused(_frames.UNENCODABLE, "odd", _msgpack.pack("big"), codec=_frames.CODEC_MSGPACK)
-        self.assertIn("beyond 64 bits", told["message"])
+        error = self.refused(_frames.UNENCODABLE, "odd", _msgpack.pack("big"), codec=_frames.CODEC_MSGPACK)
+        self.assertIn("beyond 64 bits", error["message"])
         self.refused(_frames.UNDECODABLE, "echo", b"\x92\x01", codec=_frames.CODEC_MSGPACK)
 
     def test_no_payload_is_none(self):
@@ -304,8 +298,8 @@ class CallsTest(unittest.TestCase):
 
     def test_a_result_longer_than_a_frame(self):
         for function in ("make", "text"):
-            told = self.refused(_frames.TOO_LARGE, function, 1 << 22)
-            self.assertIn("a frame holds at most", told["message"])
+            error = self.refused(_frames.TOO_LARGE, function, 1 << 22)
+            self.assertIn("a frame holds at most", error["message"])
 
     def test_printing_harms_nothing(self):
         self.assertEqual(self.host.call("shout", "hello there").value, 11)

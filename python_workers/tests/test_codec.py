@@ -1,4 +1,4 @@
-"""JSON and MessagePack at their edges; every refusal is an exception, never a crash."""
+"""The limits of JSON and MessagePack: what they reject is an exception, never a crash."""
 
 import datetime
 import json
@@ -93,7 +93,7 @@ class JsonTest(unittest.TestCase):
             with self.subTest(type(value).__name__), self.assertRaises(_codec.Refused) as caught:
                 _codec.encode(_frames.CODEC_JSON, [value])
             self.assertTrue(caught.exception.message)
-        # What was left behind by the failures must not be taken for a circle.
+        # The ids that the failures left must not be mistaken for a circle.
         self.assertEqual(_codec.dump_json([[], [[]], {}]), b"[[],[[]],{}]")
 
     def test_the_checked_encoder_is_used_where_the_recursion_limit_is_raised(self):
@@ -155,7 +155,7 @@ class JsonTest(unittest.TestCase):
 
 class MessagePackTest(unittest.TestCase):
     def functions(self):
-        """Our own and, where it is installed, those of the msgpack package."""
+        """Our functions and, if it is installed, those of the msgpack package."""
         return {(_msgpack.pack, _msgpack.unpack), _msgpack.choose()}
 
     def test_round_trips(self):
@@ -263,10 +263,10 @@ class ErrorsTest(unittest.TestCase):
         try:
             raise ValueError("x" * 10_000_000)
         except ValueError as error:
-            told = json.loads(_errors.exception_payload(error))
-        self.assertLess(len(told["message"]), 65536)
-        self.assertLess(len(told["traceback"]), 65536)
-        self.assertIn("characters left out", told["message"])
+            error_payload = json.loads(_errors.exception_payload(error))
+        self.assertLess(len(error_payload["message"]), 65536)
+        self.assertLess(len(error_payload["traceback"]), 65536)
+        self.assertIn("characters left out", error_payload["message"])
 
     def test_a_deep_recursion_and_a_cycle_of_causes(self):
         def recurse():
@@ -275,8 +275,8 @@ class ErrorsTest(unittest.TestCase):
         try:
             recurse()
         except RecursionError as error:
-            told = json.loads(_errors.exception_payload(error))
-        self.assertEqual(told["type"], "RecursionError")
+            error_payload = json.loads(_errors.exception_payload(error))
+        self.assertEqual(error_payload["type"], "RecursionError")
         one, two = ValueError("one"), ValueError("two")
         one.__cause__, two.__cause__ = two, one
         self.assertIn("one", json.loads(_errors.exception_payload(one))["traceback"])

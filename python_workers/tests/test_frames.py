@@ -1,4 +1,4 @@
-"""The golden frames that both languages test, and the reader at every way to split them."""
+"""The golden frames that both languages test, and the reader with every way to split them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Workers that use gevent or eventlet, with stand-ins for both and with gevent itself where it is installed."""
+"""Workers that use gevent or eventlet: with fakes of both, and with gevent if it is installed."""
 
 import importlib.util
 import os
@@ -10,9 +10,9 @@ from unittest import mock
 
 from pyproc_worker import CallCancelled, _frames, _greenlets
 from pyproc_worker._context import STATE
-from pyproc_worker._interrupt import CALL_SITES
 
-from .harness import Host
+from .bytecodes import use_as_call_site
+from .harness import PREDICT, Host
 
 EVENTLET = """
 import time
@@ -28,12 +28,7 @@ def monkey_patch():
 
 WORKER = """
 import socket, threading, time
-from pyproc_worker import CallCancelled, expose
-
-@expose
-def predict(req):
-    return {"result": req["value"] * 2}
-
+""" + PREDICT + """
 @expose
 def sleep(_):
     print("sleep has begun", flush=True)
@@ -76,7 +71,7 @@ class EventletTest(unittest.TestCase):
 
 
 class Greenlet:
-    """What `greenlet.getcurrent()` returns, of a greenlet that waits in `frame`."""
+    """A fake of a greenlet that waits in `frame`."""
 
     def __init__(self, frame):
         self.gr_frame = frame
@@ -87,14 +82,13 @@ class Greenlet:
 
 
 class GeventTest(unittest.TestCase):
-    """The handler, with the call's greenlet, the hub's, and the callbacks that wait in the hub's loop."""
+    """The handler, with fakes of the call's greenlet, of the hub and of its loop's callbacks."""
 
     CALL = 1 << 10 | 3
 
     def setUp(self):
         self.callbacks = []
-        CALL_SITES.add(self.site.__func__.__code__)
-        self.addCleanup(CALL_SITES.discard, self.site.__func__.__code__)
+        use_as_call_site(self, self.site)
         self.home = Greenlet(self.site(sys._getframe))
         self.hub = Greenlet(None)
         self.current = self.home

@@ -1,4 +1,4 @@
-"""Signal handlers of the script that raise: no call runs twice, none gets the answer of another."""
+"""Signal handlers of the script that raise: no call runs twice or gets the answer of another."""
 
 import asyncio
 import collections
@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import types
 import unittest
 import warnings
@@ -20,46 +19,88 @@ from pyproc_worker._context import STATE
 from pyproc_worker._describe import read_signature
 from pyproc_worker._sync_loop import serve
 
+from .bytecodes import raise_at
 from .harness import CAP, Host
 
 SLOTS = 16
 
 
 class Storm(Exception):
-    """What the handlers raise."""
+    """The exception that the handlers raise."""
 
 
 class Table:
+    """A slot table in ordinary memory."""
+
     def __init__(self):
         view = memoryview(bytearray(10 * SLOTS))
         self.phase, self.marks, self.deadlines = view[:SLOTS], view[SLOTS : 2 * SLOTS], view[2 * SLOTS :]
 
 
-def raise_at(count, modules):
-    """Trace these modules and raise in front of the given bytecode; return what counts them."""
-    seen = [0]
+class Driver(unittest.TestCase):
+    """Serves calls over and over, each time with an exception in front of another bytecode."""
 
-    def trace(frame, event, _argument):
-        if frame.f_globals.get("__name__") not in modules:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            seen[0] += 1
-            if seen[0] == count:
-                raise Storm
-        return trace
-
-    # Python 3.12 looks at this only when tracing is switched on.
-    sys._getframe().f_trace_opcodes = True
-    sys.settrace(trace)
-    return seen
-
-
-class EveryBytecodeTest(unittest.TestCase):
-    """The loop itself, with an exception in front of each bytecode that it executes."""
+    # The numbers of the calls that `serve` sends, each the index in the slot table.
+    CALLS = range(0)
 
     def setUp(self):
         self.runs = collections.Counter()
+
+    def everywhere(self, *arguments):
+        """Serve with an exception in front of each bytecode; return how many there are."""
+        count = 1
+        while self.serve(count, *arguments):
+            count += 1
+        return count
+
+    def begin(self):
+        """Forget the last serving; return the slot table and both ends of the socket."""
+        self.runs.clear()
+        table = Table()
+        STATE.marks, STATE.deadlines, STATE.armed = table.marks, table.deadlines, -1
+        host, worker = socket.socketpair()
+        host.settimeout(CAP)
+        return table, host, Channel(worker.detach())
+
+    def check(self, host, table, ended):
+        """Read all answers, and check them against the runs; `ended` says that no exception came through."""
+        answered = collections.Counter()
+        for kind, codec, _function, call, payload in _frames.FrameReader().feed(read_to_end(host)):
+            if kind != _frames.PONG:
+                number = call & _frames.INDEX_MASK
+                answered[number] += 1
+                self.check_answer(number, kind, codec, payload)
+        for number in self.CALLS:
+            self.assertLessEqual(self.runs[number], 1, "call %d ran again" % number)
+            self.assertLessEqual(answered[number], 1)
+            if ended:
+                self.assertEqual(answered[number], 1)
+            if self.runs[number]:
+                # After a crash, the host reads here that this call has started.
+                self.assertGreater(table.phase[number], 0)
+
+
+def read_to_end(host):
+    """Return everything that is left in a socket, and close it."""
+    with host:
+        data = b""
+        try:
+            while more := host.recv(1 << 20):
+                data += more
+        except ConnectionResetError:
+            # The worker has left calls unread.
+            pass
+        return data
+
+
+class EveryBytecodeTest(Driver):
+    """The loop itself, with an exception in front of each bytecode that it executes."""
+
+    CALLS = range(1, 10)
+    MODULES = ("pyproc_worker._sync_loop", "pyproc_worker._calls")
+
+    def setUp(self):
+        super().setUp()
         functions = [self.double, self.broken, self.large]
         self.functions = [bind(function, read_signature(function)) for function in functions]
 
@@ -76,7 +117,7 @@ class EveryBytecodeTest(unittest.TestCase):
         return "x" * 70_000
 
     def calls(self):
-        # Of each way through the loop two calls in a row, so that a stale result would be seen.
+        # Two calls in a row for each path through the loop, so that a stale result would show.
         for number, (function, codec) in enumerate(
             [(0, _frames.CODEC_JSON)] * 2
             + [(1, _frames.CODEC_JSON)] * 2
@@ -91,96 +132,60 @@ class EveryBytecodeTest(unittest.TestCase):
             yield _frames.frame(_frames.CALL, codec, function, 1 << 10 | number, payload)
 
     def serve(self, count, then=None):
-        """Serve all calls with an exception in front of one bytecode; return whether it came, and the answers."""
-        self.runs.clear()
-        table = Table()
-        STATE.marks, STATE.deadlines, STATE.armed = table.marks, table.deadlines, -1
-        host, worker = socket.socketpair()
+        """Serve all calls with an exception in front of one bytecode; return whether it was raised."""
+        table, host, channel = self.begin()
         host.sendall(_frames.frame(_frames.PING, 0, 0, 9) + b"".join(self.calls()))
         host.shutdown(socket.SHUT_WR)
-        channel = Channel(worker.detach())
         calls = Calls(list(self.functions), ["double", "broken", "large"], table, 1 << 20)
         if then is not None:
             then(calls)
-        before = sys.gettrace()
-        seen = raise_at(count, ("pyproc_worker._sync_loop", "pyproc_worker._calls"))
+        ended = False
         try:
-            serve(channel, calls, 10**9)
-            ended = True
+            with raise_at(count, self.MODULES, Storm) as seen:
+                serve(channel, calls, 10**9)
+                ended = True
         except Storm:
-            ended = False
+            pass
         finally:
-            sys.settrace(before)
             STATE.armed = -1
         channel.close()
-        data = b""
-        while True:
-            try:
-                more = host.recv(1 << 20)
-            except ConnectionResetError:
-                # The worker has left calls unread.
-                more = b""
-            if not more:
-                break
-            data += more
-        host.close()
-        self.check(_frames.FrameReader().feed(data), table, ended)
+        self.check(host, table, ended)
         return seen[0] >= count
 
-    def check(self, frames, table, ended):
-        answered = collections.Counter()
-        for kind, codec, _function, call, payload in frames:
-            if kind == _frames.PONG:
-                continue
-            number = call & _frames.INDEX_MASK
-            answered[number] += 1
-            if kind == _frames.REPLY:
-                self.assertEqual(self.runs[number], 1)
-                self.assertEqual(json.loads(payload), "x" * 70_000 if number == 7 else 2 * number)
-            elif codec == _frames.UNDECODABLE:
-                self.assertEqual(self.runs[number], 0)
-            elif "Storm" not in payload.decode():
-                told = json.loads(payload)
-                self.assertEqual((told["type"], told["message"]), ("ValueError", str(number)))
-        for number in range(1, 10):
-            self.assertLessEqual(self.runs[number], 1, "call %d ran again" % number)
-            self.assertLessEqual(answered[number], 1)
-            if ended:
-                self.assertEqual(answered[number], 1)
-            if self.runs[number]:
-                # What the host reads after a crash: this call has started.
-                self.assertGreater(table.phase[number], 0)
+    def check_answer(self, number, kind, codec, payload):
+        if kind == _frames.REPLY:
+            self.assertEqual(self.runs[number], 1)
+            self.assertEqual(json.loads(payload), "x" * 70_000 if number == 7 else 2 * number)
+        elif codec == _frames.UNDECODABLE:
+            self.assertEqual(self.runs[number], 0)
+        elif "Storm" not in payload.decode():
+            error = json.loads(payload)
+            self.assertEqual((error["type"], error["message"]), ("ValueError", str(number)))
 
     def test_an_exception_in_front_of_any_bytecode_runs_no_call_twice(self):
-        count = 1
-        while self.serve(count):
-            count += 1
-        self.assertGreater(count, 1000)
+        self.assertGreater(self.everywhere(), 1000)
 
     def test_nor_does_a_second_one_while_the_first_is_answered(self):
         def again(calls):
             for name in ("raised", "returned"):
                 setattr(calls, name, self.raises)
 
-        count = 1
-        while self.serve(count, again):
-            count += 1
-        self.assertGreater(count, 100)
+        self.assertGreater(self.everywhere(again), 100)
 
     @staticmethod
     def raises(*_):
         raise Storm("again")
 
 
-class EveryBytecodeOfTheEventLoopTest(unittest.TestCase):
+class EveryBytecodeOfTheEventLoopTest(Driver):
     """The same for the loop of coroutines, and for the part of asyncio that calls its callbacks."""
 
+    CALLS = range(1, 5)
     MODULES = ("pyproc_worker._async_loop", "pyproc_worker._calls")
 
     def setUp(self):
-        self.runs = collections.Counter()
-        # What asyncio and Python say of the callbacks and coroutines that are cut off is of no use
-        # here.
+        super().setUp()
+        # asyncio and Python report the callbacks and coroutines that the exceptions cut off.
         quiet = warnings.catch_warnings()
         quiet.__enter__()
         self.addCleanup(quiet.__exit__, None, None, None)
@@ -208,76 +213,49 @@ class EveryBytecodeOfTheEventLoopTest(unittest.TestCase):
         return self.inline(n)
 
     def serve(self, count):
-        self.runs.clear()
-        table = Table()
-        STATE.marks, STATE.deadlines, STATE.armed, STATE.stopping = table.marks, table.deadlines, -1, False
-        host, worker = socket.socketpair()
-        host.settimeout(CAP)
-        for number in range(1, 5):
+        """Serve all calls with an exception in front of one bytecode; return whether it was raised."""
+        table, host, channel = self.begin()
+        STATE.stopping = False
+        for number in self.CALLS:
             host.sendall(_frames.frame(_frames.CALL, 1, number % 3, 1 << 10 | number, b"%d" % number))
         host.sendall(_frames.frame(_frames.DRAIN, 0, 0, 0))
         loop = _async_loop.new_loop()
         process = types.SimpleNamespace(
-            channel=Channel(worker.detach()),
+            channel=channel,
             loop=loop,
             hello={"max_frame": 1 << 20, "interrupt_signal": signal.SIGURG},
             set_interrupt_handler=lambda handler: signal.signal(signal.SIGURG, handler),
         )
         calls = Calls([self.inline, self.at_once, self.waits], ["inline", "at_once", "waits"], table, 1 << 20)
-        before = sys.gettrace()
+        ended = False
         signal.setitimer(signal.ITIMER_REAL, CAP)
-        seen = raise_at(count, self.MODULES)
         try:
-            _async_loop.serve(process, calls, [False, True, True])
-            ended = True
+            with raise_at(count, self.MODULES, Storm) as seen:
+                _async_loop.serve(process, calls, [False, True, True])
+                ended = True
         except Storm:
-            ended = False
+            pass
         finally:
-            sys.settrace(before)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            # As the worker does at its end, with the loop still open.
+            # As the worker does at its end, while the loop is still open.
             STATE.stopping, STATE.armed = True, -1
             loop.set_exception_handler(lambda *_: None)
             _async_loop.close_loop(loop)
             STATE.stopping, STATE.task_context = False, None
-        process.channel.close()
-        data = b""
-        try:
-            while True:
-                more = host.recv(1 << 20)
-                if not more:
-                    break
-                data += more
-        except ConnectionResetError:
-            pass
-        host.close()
-        self.check(_frames.FrameReader().feed(data), table, ended)
+        channel.close()
+        self.check(host, table, ended)
         return seen[0] >= count
 
-    def check(self, frames, table, ended):
-        answered = collections.Counter()
-        for kind, codec, _function, call, payload in frames:
-            number = call & _frames.INDEX_MASK
-            answered[number] += 1
-            if kind == _frames.REPLY:
-                self.assertEqual((self.runs[number], json.loads(payload)), (1, 2 * number))
-            elif codec == _frames.SKIPPED:
-                self.assertEqual(self.runs[number], 0)
-            else:
-                self.assertIn(json.loads(payload)["type"].rpartition(".")[2], ("Storm", "CancelledError"))
-        for number in range(1, 5):
-            self.assertLessEqual(self.runs[number], 1, "call %d ran again" % number)
-            self.assertLessEqual(answered[number], 1)
-            if ended:
-                self.assertEqual(answered[number], 1)
-            if self.runs[number]:
-                self.assertGreater(table.phase[number], 0)
+    def check_answer(self, number, kind, codec, payload):
+        if kind == _frames.REPLY:
+            self.assertEqual((self.runs[number], json.loads(payload)), (1, 2 * number))
+        elif codec == _frames.SKIPPED:
+            self.assertEqual(self.runs[number], 0)
+        else:
+            self.assertIn(json.loads(payload)["type"].rpartition(".")[2], ("Storm", "CancelledError"))
 
     def test_an_exception_in_front_of_any_bytecode_runs_no_call_twice_and_loses_none(self):
-        count = 1
-        while self.serve(count):
-            count += 1
-        self.assertGreater(count, 500)
+        self.assertGreater(self.everywhere(), 500)
 
 
 HANDLERS = """
@@ -331,7 +309,7 @@ class WorkerTest(unittest.TestCase):
         host = Host(worker + "run_worker()")
         self.addCleanup(host.__exit__)
         self.assertEqual(host.call("on_alarm", what).value, None)
-        # A worker that has answered waits for its socket, or is about to.
+        # A worker that has answered waits for its socket, or soon will.
         host.signal(signal.SIGALRM)
         host.wait_for(lambda: host.ended, "the end")
         status = host.process.wait(30)
@@ -344,11 +322,8 @@ class WorkerTest(unittest.TestCase):
                 host.call("on_alarm", "storm")
                 call = host.start_call("catch")
                 host.out.wait("catch has begun")
-                while not host.answered(call):
-                    host.signal(signal.SIGALRM)
-                    with host._condition:
-                        host._condition.wait_for(lambda: host.ended or call in host._answers, 30)
-                self.assertIn(host.answer(call).value, ("caught",))
+                host.signal(signal.SIGALRM)
+                self.assertEqual(host.answer(call).value, "caught")
 
     def test_one_that_raises_outside_of_a_call_ends_the_worker_as_a_script_ends(self):
         for worker in (HANDLERS, ASYNC):
@@ -375,9 +350,9 @@ class WorkerTest(unittest.TestCase):
             try:
                 host.socket.sendall(b"".join(frame for _, frame in encoded))
             except ConnectionError:
-                # The worker has ended before it has read them all.
+                # The worker has ended before it could read them all.
                 pass
-            # The handler raises in an idle worker too, at the latest.
+            # The handler also raises in an idle worker.
             host.wait_for(lambda: host.ended, "the end")
             host.process.wait(30)
             runs = collections.Counter()

@@ -1,4 +1,4 @@
-"""Interrupts: they end the call that was named, and nothing else, however they are timed."""
+"""Interrupts end the call that is marked, and nothing else, whenever they arrive."""
 
 import _imp
 import os
@@ -11,18 +11,15 @@ import time
 import unittest
 
 from pyproc_worker import CallCancelled, _frames
-from pyproc_worker._interrupt import CALL_SITES, interruptible
+from pyproc_worker._interrupt import interruptible
 
-from .harness import CAP, INTERRUPT, Host
+from .bytecodes import before_each, use_as_call_site
+from .harness import CAP, INTERRUPT, PREDICT, HostTest
 
 WORKER = """
 import functools, os, socket, sys, threading, time
-from pyproc_worker import CallCancelled, current_call, expose, run_worker
-
-@expose
-def predict(req):
-    return {"result": req["value"] * 2}
-
+from pyproc_worker import CallCancelled, current_call
+""" + PREDICT + """
 @expose
 def sleep(seconds):
     time.sleep(seconds)
@@ -70,7 +67,7 @@ def cleanup(log):
         print("cleanup has begun", flush=True)
         time.sleep(100)
     finally:
-        # Longer than the host waits before it signals again, and well below the grace.
+        # Longer than the host waits before it signals again, and much shorter than the grace.
         time.sleep(0.03)
         print("cleaned up", flush=True)
 
@@ -132,6 +129,8 @@ class Finalized:
 @expose
 def busy(req):
     keep = Finalized() if req["finalizer"] else None
+    if "say" in req:
+        print(req["say"], flush=True)
     end = time.perf_counter() + req["seconds"]
     n = 0
     while time.perf_counter() < end:
@@ -183,20 +182,8 @@ run_worker()
 """
 
 
-class InterruptTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.host = Host(WORKER)
-        cls.host.ready()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.host.__exit__()
-
-    def start(self, function, argument=None):
-        call = self.host.start_call(function, argument)
-        self.host.wait_phase(call, 1)
-        return call
+class InterruptTest(HostTest):
+    WORKER = WORKER
 
     def serves(self):
         self.assertEqual(self.host.call("predict", {"value": 4}).value, {"result": 8})
@@ -257,7 +244,10 @@ class InterruptTest(unittest.TestCase):
         self.assertEqual(self.host.answer(call).value["n"], 1)
 
     def test_a_revoke_leaves_a_running_call_alone(self):
-        call = self.start("busy", {"n": 2, "seconds": 0.05, "size": 1, "finalizer": False})
+        argument = {"n": 2, "seconds": 0.05, "size": 1, "finalizer": False, "say": "busy has begun"}
+        call = self.host.start_call("busy", argument)
+        # Its phase changes before the worker reads the mark.
+        self.host.out.wait("busy has begun")
         self.host.mark(call, 2)
         for _ in range(20):
             self.host.signal()
@@ -269,8 +259,8 @@ class InterruptTest(unittest.TestCase):
         self.assertEqual(self.host.answer(call).value["n"], 3)
 
     def test_interrupts_at_random_times_never_reach_another_call_or_the_loop(self):
-        # Of pairs of calls only the first is ever marked; signals fall everywhere, most of them
-        # around the end of the first call, on its encoding and on the second.
+        # Only the first call of each pair is marked. Signals arrive at any time, most of them near
+        # the end of the first call, during its encoding and during the second call.
         generator = random.Random(7)
         stop = threading.Event()
 
@@ -282,8 +272,8 @@ class InterruptTest(unittest.TestCase):
         thread = threading.Thread(target=storm)
         thread.start()
         codes = {None: 0, _frames.INTERRUPTED: 0, _frames.SKIPPED: 0}
-        # How much later than it should a call ends here; follows what is seen, so that marks fall
-        # on both sides of the end.
+        # How much later than expected calls end here; adjusted so that marks come on both sides of
+        # the end.
         late = 0
         try:
             for n in range(1500):
@@ -304,7 +294,7 @@ class InterruptTest(unittest.TestCase):
             stop.set()
             thread.join()
         self.serves()
-        # The test means something only if the interrupts fell on both sides of the end.
+        # The test is meaningful only if interrupts came on both sides of the end.
         self.assertGreater(codes[None], 50, codes)
         self.assertGreater(codes[_frames.INTERRUPTED], 50, codes)
 
@@ -326,45 +316,35 @@ class InterruptTest(unittest.TestCase):
 
 
 class EveryBytecodeTest(unittest.TestCase):
-    """Interrupts at each bytecode of code of the standard library that takes locks outside of `try` and `with`."""
+    """Interrupts at each bytecode of the standard library's code that takes locks without `with`."""
 
     def setUp(self):
-        self.addCleanup(CALL_SITES.discard, self.call.__func__.__code__)
-        CALL_SITES.add(self.call.__func__.__code__)
+        use_as_call_site(self, self.call)
 
     def call(self, function):
         function()
 
     def interrupt_at(self, first, function, modules):
-        """Interrupt at the bytecode of this number, or the next one where that may be; return its number."""
+        """Interrupt at the first bytecode from this number on that allows it; return its number."""
         seen = [0, None]
 
-        def trace(frame, event, _argument):
-            if frame.f_globals.get("__name__") not in modules:
-                return None
-            frame.f_trace_opcodes = True
-            if event == "opcode":
-                seen[0] += 1
-                if seen[1] is None and seen[0] >= first and interruptible(frame):
-                    seen[1] = seen[0]
-                    self.where = "%s:%d" % (frame.f_code.co_name, frame.f_lineno)
-                    raise CallCancelled
-            return trace
+        def interrupt(frame):
+            seen[0] += 1
+            if seen[1] is None and seen[0] >= first and interruptible(frame):
+                seen[1] = seen[0]
+                self.where = "%s:%d" % (frame.f_code.co_name, frame.f_lineno)
+                raise CallCancelled
 
-        before = sys.gettrace()
-        sys._getframe().f_trace_opcodes = True
-        sys.settrace(trace)
         try:
-            self.call(function)
+            with before_each(modules, interrupt):
+                self.call(function)
         except CallCancelled:
             pass
-        finally:
-            sys.settrace(before)
         self.assertTrue(seen[1] or seen[0] > 10)
         return seen[1]
 
     def interrupt_everywhere(self, function, modules):
-        """Yield each number of a bytecode, once the function has been interrupted there."""
+        """Interrupt the function at each bytecode in turn; yield its number after each interrupt."""
         at = 0
         while at is not None:
             at = self.interrupt_at(at + 1, function, modules)

@@ -1,4 +1,4 @@
-"""From the start to the end of a worker: what fails is told, what ends is clean."""
+"""The start and the end of a worker: failures are reported, and it ends cleanly."""
 
 import os
 import signal
@@ -9,15 +9,7 @@ import unittest
 
 from pyproc_worker import _frames
 
-from .harness import ROOT, Host
-
-PREDICT = """
-from pyproc_worker import expose, run_worker
-@expose
-def predict(req):
-    return {"result": req["value"] * 2}
-"""
-
+from .harness import PREDICT, ROOT, Host
 
 class ScriptTest(unittest.TestCase):
     def test_scripts_of_pyproc_run_unchanged(self):
@@ -99,16 +91,16 @@ class ScriptTest(unittest.TestCase):
             def d(x: int) -> int: return x
         '''
         with Host(worker) as host:
-            told = {f["name"]: f for f in host.ready()["functions"]}
-            signature = {name: f["signature"] for name, f in told.items()}
+            functions = {f["name"]: f for f in host.ready()["functions"]}
+            signature = {name: f["signature"] for name, f in functions.items()}
             self.assertEqual(
                 signature["a"],
                 "(req: dict, n: int = 3, *rest, flag: Optional[bool] = None, **more: str) -> list[int]",
             )
-            self.assertEqual(told["a"]["doc"], "First line.")
-            self.assertEqual(told["a"]["returns"], "list[int]")
+            self.assertEqual(functions["a"]["doc"], "First line.")
+            self.assertEqual(functions["a"]["returns"], "list[int]")
             self.assertEqual(
-                told["a"]["parameters"][:3],
+                functions["a"]["parameters"][:3],
                 [
                     {
                         "name": "req",
@@ -153,16 +145,16 @@ class ScriptTest(unittest.TestCase):
             def f(x, y="\ud800", z: "\ud801" = 1) -> "\ud802":
                 logging.getLogger("\ud804").warning("\ud805")
                 return x
-            # The compiler of Python 3.13 refuses it in the source.
+            # The compiler of Python 3.13 rejects it in the source.
             f.__doc__ = "A lone surrogate: \ud803."
             expose(f, name="\ud806")
         '''
         with Host(worker) as host:
-            told = host.ready()["functions"]
-            self.assertEqual([f["name"] for f in told], ["f", "\\ud806"])
-            self.assertEqual(told[0]["doc"], "A lone surrogate: \\ud803.")
-            # repr() has escaped the default already.
-            self.assertEqual(told[0]["signature"], "(x, y='\\ud800', z: \\ud801 = 1) -> \\ud802")
+            functions = host.ready()["functions"]
+            self.assertEqual([f["name"] for f in functions], ["f", "\\ud806"])
+            self.assertEqual(functions[0]["doc"], "A lone surrogate: \\ud803.")
+            # repr() has already escaped the default.
+            self.assertEqual(functions[0]["signature"], "(x, y='\\ud800', z: \\ud801 = 1) -> \\ud802")
             self.assertEqual([host.call(n, 3).value for n in (0, 1)], [3, 3])
             self.assertIn(r'"logger":"\\ud804","message":"\\ud805"', host.log.wait("ud805"))
 
@@ -225,11 +217,11 @@ class StartFailureTest(unittest.TestCase):
         }
         for name, (script, kind, line) in cases.items():
             with self.subTest(case=name), Host(script) as host:
-                told = host.failed()
-                self.assertEqual(told["type"], kind)
-                self.assertIn(line, told["traceback"])
-                self.assertNotIn("_load.py", told["traceback"])
-                self.assertNotIn("_worker.py", told["traceback"])
+                failure = host.failed()
+                self.assertEqual(failure["type"], kind)
+                self.assertIn(line, failure["traceback"])
+                self.assertNotIn("_load.py", failure["traceback"])
+                self.assertNotIn("_worker.py", failure["traceback"])
                 self.assertIn(line, host.err.end())
                 self.assertFalse(any(f[0] == _frames.READY for f in host.frames))
 
@@ -241,8 +233,8 @@ class StartFailureTest(unittest.TestCase):
 
     def test_no_such_file(self):
         with Host("/nowhere/worker.py") as host:
-            told = host.failed()
-            self.assertIn("can't open file '/nowhere/worker.py': No such file or directory", told["message"])
+            failure = host.failed()
+            self.assertIn("can't open file '/nowhere/worker.py': No such file or directory", failure["message"])
 
     def test_a_host_of_another_version(self):
         with Host(PREDICT, protocol=2) as host:
@@ -289,7 +281,7 @@ class EndTest(unittest.TestCase):
         with Host(self.HOOKS) as host:
             call = host.start_call("nap", 0.1)
             host.wait_phase(call, 1)
-            # As after the host's death: nobody reads any more.
+            # As after the host's death: nothing reads the replies.
             host.socket.shutdown(2)
             self.assertEqual(host.process.wait(30), 0)
             self.assertEqual(host.out.end(), self.ORDER)
@@ -381,10 +373,10 @@ class EndTest(unittest.TestCase):
                 host.call(function, 0.1)
             host.call("to_thread", 0)
             self.assertEqual(host.drain(), 0)
-            told = host.out.end()
+            output = host.out.end()
             for kind in ("executor", "thread", "loop"):
-                self.assertIn(kind + " has ended", told)
-            self.assertTrue(told.endswith("atexit\n"))
+                self.assertIn(kind + " has ended", output)
+            self.assertTrue(output.endswith("atexit\n"))
             self.assertEqual(host.err.end(), "")
 
 

@@ -1,4 +1,4 @@
-"""A worker as a process: its log, its stacks, its children."""
+"""A worker as a process: its log, its stacks and its children."""
 
 import json
 import signal
@@ -120,8 +120,7 @@ class ProcessTest(unittest.TestCase):
                 ours, theirs = multiprocessing.Pipe()
                 process = multiprocessing.get_context(method).Process(target=forever, args=(theirs,))
                 process.start()
-                # Before its exec a spawned child still has the handlers of its parent, whoever that
-                # is.
+                # Before its exec, a spawned child still has its parent's handlers.
                 if method != "fork":
                     ours.recv()
                 process.terminate()

@@ -1,10 +1,10 @@
-"""The trace context of a call becomes OpenTelemetry's, where that is imported."""
+"""The trace context of a call becomes that of OpenTelemetry, if OpenTelemetry is imported."""
 
 import unittest
 
 from .harness import Host
 
-# What the worker uses of OpenTelemetry's interface, in few lines.
+# A fake of the part of OpenTelemetry's interface that the worker uses.
 OPENTELEMETRY = '''
 import contextvars, sys, types
 

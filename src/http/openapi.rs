@@ -1,4 +1,5 @@
-//! `GET /functions`: OpenAPI 3.1 of what the workers expose.
+//! `GET /functions`: describes the workers' functions in OpenAPI 3.1. The main item is
+//! [`document`].
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
@@ -10,7 +11,7 @@ use crate::wire::function::{Binding, FunctionInfo, ParameterInfo, ParameterKind,
 
 pub(super) async fn functions(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
     let pool = gateway.pool();
-    // Where the handlers are mounted.
+    // The path at which the application mounted the handlers.
     let base = request.path().strip_suffix("/functions").filter(|base| !base.is_empty()).unwrap_or("/");
     let mut document = document(&pool.functions(), &title(&pool.config().worker), base);
     if gateway.options().token.is_some() {
@@ -43,7 +44,7 @@ fn document(functions: &[FunctionInfo], title: &str, base: &str) -> Value {
     })
 }
 
-/// A name in the path of a URL.
+/// Escapes a name for the path of a URL.
 fn escape(name: &str) -> String {
     name.bytes()
         .map(|byte| match byte {
@@ -60,8 +61,8 @@ fn path(function: &FunctionInfo) -> Value {
         TypeInfo::Bytes => json!({"application/octet-stream": {}}),
         returned => contents(schema(returned)),
     };
-    let mut answers = json!({"200": {"description": "What the function returned", "content": result}});
-    for (status, name) in PROBLEMS {
+    let mut answers = json!({"200": {"description": "The result of the function", "content": result}});
+    for (status, name, _) in PROBLEMS {
         answers[status] = json!({"$ref": format!("#/components/responses/{name}")});
     }
     let headers = ["Timeout", "Idempotent", "Affinity", "Traceparent"];
@@ -84,7 +85,7 @@ fn contents(schema: Value) -> Value {
     json!({"application/json": {"schema": schema}, "application/msgpack": {"schema": schema}})
 }
 
-/// The argument, as the worker binds it; `None` for a function that takes no argument.
+/// The request body: the argument, as the worker binds it. A function without parameters has none.
 fn body(function: &FunctionInfo) -> Option<Value> {
     let parameters = &function.parameters[..];
     let (required, content) = match function.binding {
@@ -102,7 +103,7 @@ fn body(function: &FunctionInfo) -> Option<Value> {
     Some(json!({"required": required, "content": content}))
 }
 
-/// The argument as it is passed to a parameter.
+/// The contents of a body that is passed to one parameter as it is.
 fn whole(parameter: Option<&ParameterInfo>) -> Value {
     let octets = "application/octet-stream";
     match parameter {
@@ -116,14 +117,14 @@ fn whole(parameter: Option<&ParameterInfo>) -> Value {
     }
 }
 
-/// The positional arguments.
+/// An array of positional arguments.
 fn array(parameters: &[ParameterInfo]) -> Value {
     let positional = parameters.iter().filter(|parameter| parameter.kind.is_positional());
     let items: Vec<Value> = positional.map(|parameter| schema(&parameter.type_info)).collect();
     json!({"type": "array", "prefixItems": items})
 }
 
-/// The keyword arguments.
+/// An object of keyword arguments.
 fn object(parameters: &[ParameterInfo]) -> Value {
     let named = || parameters.iter().filter(|parameter| !parameter.kind.is_variadic());
     let properties: Map<String, Value> =
@@ -138,45 +139,35 @@ fn object(parameters: &[ParameterInfo]) -> Value {
     object
 }
 
-const PROBLEMS: [(&str, &str); 13] = [
-    ("400", "BadRequest"),
-    ("401", "Unauthorized"),
-    ("403", "Forbidden"),
-    ("404", "NotFound"),
-    ("408", "BodyTimeout"),
-    ("413", "TooLarge"),
-    ("415", "MediaType"),
-    ("421", "Misdirected"),
-    ("429", "Overloaded"),
-    ("500", "Failed"),
-    ("502", "WorkerLost"),
-    ("503", "Unavailable"),
-    ("504", "Deadline"),
+/// The responses of failed calls: status, name and description.
+const PROBLEMS: [(&str, &str, &str); 13] = [
+    ("400", "BadRequest", "The argument or a header is invalid; the function did not run"),
+    ("401", "Unauthorized", "The token is missing or wrong; the function did not run"),
+    ("403", "Forbidden", "A page of another origin sent the request; the function did not run"),
+    ("404", "NotFound", "The function does not exist"),
+    ("408", "BodyTimeout", "The body took too long to arrive; the function did not run"),
+    ("413", "TooLarge", "The argument is too large; the function did not run"),
+    ("415", "MediaType", "The Content-Type is not supported"),
+    ("421", "Misdirected", "The gateway does not serve this host; the function did not run"),
+    ("429", "Overloaded", "The queue is full; the function did not run"),
+    ("500", "Failed", "The function raised, or its result cannot be sent"),
+    ("502", "WorkerLost", "The worker died while the call ran"),
+    (
+        "503",
+        "Unavailable",
+        "No worker serves, the service is shutting down, or too many bodies arrive at once; the function did not run",
+    ),
+    ("504", "Deadline", "The deadline passed"),
 ];
 
 fn responses() -> Value {
-    let told = [
-        "The argument or a header makes no sense; the function did not run",
-        "The token is missing or wrong; the function did not run",
-        "A page of another origin sent the request; the function did not run",
-        "There is no such function",
-        "The body took too long to come; the function did not run",
-        "The argument is too large; the function did not run",
-        "The Content-Type is not taken",
-        "The gateway does not answer to this host; the function did not run",
-        "The queue is full; the function did not run",
-        "The function raised, or its result cannot be sent",
-        "The worker died while the call ran",
-        "No worker serves, the service shuts down, or too many bodies come at once; the function did not run",
-        "The deadline passed",
-    ];
     let response = |description: &str| {
         let schema = json!({"$ref": "#/components/schemas/Problem"});
         json!({"description": description, "content": {"application/problem+json": {"schema": schema}}})
     };
-    let pairs = PROBLEMS.iter().zip(told);
-    pairs
-        .map(|((_, name), description)| ((*name).to_owned(), response(description)))
+    PROBLEMS
+        .iter()
+        .map(|(_, name, description)| ((*name).to_owned(), response(description)))
         .collect::<Map<_, _>>()
         .into()
 }

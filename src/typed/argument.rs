@@ -1,18 +1,18 @@
-//! Several arguments as one: an object with their names. The main structure is [`Keywords`].
+//! Several arguments as one object with their names. The main structure is [`Keywords`].
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-/// A list of names and values, `(name, &value, rest)` down to `()`, which is written as an object.
+/// A list of names and values, `(name, &value, rest)` down to `()`, which serializes as an object.
 #[derive(Debug)]
 pub struct Keywords<E>(pub E);
 
-/// What is written into the object.
+/// The entries of the object.
 pub trait Entries {
-    /// How many there are.
+    /// The number of entries.
     const COUNT: usize;
 
-    /// Writes them.
+    /// Writes the entries.
     fn put<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
 }
 
@@ -41,7 +41,7 @@ impl<E: Entries> Serialize for Keywords<E> {
     }
 }
 
-/// The name without what lets it be a keyword of Rust.
+/// The name without the `r#` of a raw identifier.
 #[must_use]
 pub fn plain_name(name: &'static str) -> &'static str {
     name.strip_prefix("r#").unwrap_or(name)

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{AffinityKey, Call, CallError, Pool, Reply};
 
-/// A call whose result is a `T`, made by a method that [`functions!`](crate::functions) declared.
-/// It is sent when it is awaited.
+/// A call whose result is a `T`, from a method that [`functions!`](crate::functions) declared. It
+/// is sent when it is awaited.
 ///
 /// ```no_run
 /// # actix_pyproc::functions! { struct Model { fn predict(value: i64) -> i64; } }
@@ -34,32 +34,32 @@ impl<'a, T: DeserializeOwned> TypedCall<'a, T> {
         Self { pool, call, result: PhantomData }
     }
 
-    /// As [`Call::timeout`].
+    /// Sets the deadline, like [`Call::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|call| call.timeout(timeout))
     }
 
-    /// As [`Call::idempotent`].
+    /// Allows the call to run again, like [`Call::idempotent`].
     pub fn idempotent(self) -> Self {
         self.map(Call::idempotent)
     }
 
-    /// As [`Call::affinity`].
+    /// Sets the affinity key, like [`Call::affinity`].
     pub fn affinity(self, key: impl AffinityKey) -> Self {
         self.map(|call| call.affinity(key))
     }
 
-    /// As [`Call::metadata`].
+    /// Adds metadata, like [`Call::metadata`].
     pub fn metadata(self, key: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
         self.map(|call| call.metadata(key, value))
     }
 
-    /// As [`Call::traceparent`].
+    /// Sets the trace context, like [`Call::traceparent`].
     pub fn traceparent(self, traceparent: impl Into<Cow<'static, str>>) -> Self {
         self.map(|call| call.traceparent(traceparent))
     }
 
-    /// The result as it came, with the worker that it came from.
+    /// Sends the call and returns the reply, which names the worker, without decoding it.
     ///
     /// # Errors
     /// Any [`CallError`].
@@ -67,7 +67,7 @@ impl<'a, T: DeserializeOwned> TypedCall<'a, T> {
         self.pool.request(self.call?).await
     }
 
-    /// The plain actor message that it is.
+    /// Returns the call as a plain actor message.
     ///
     /// # Errors
     /// [`CallError::Encode`] if the arguments cannot be encoded.

@@ -1,4 +1,4 @@
-//! What was declared in Rust against what Python exposes. The main item is [`all`].
+//! Checks Rust's declarations against the functions that Python exposes. The main item is [`all`].
 
 use super::kinds::Kinds;
 use super::{Declared, Parameter};
@@ -6,7 +6,7 @@ use crate::error::StartError;
 use crate::wire::Codec;
 use crate::wire::function::{Binding, FunctionInfo, ParameterInfo, ParameterKind};
 
-/// Whether all calls as declared would fit; the error names what does not.
+/// Checks that all declared calls fit; the error names those that do not.
 pub(crate) fn all<'a>(
     declared: impl IntoIterator<Item = &'a Declared>,
     functions: &[FunctionInfo],
@@ -16,7 +16,7 @@ pub(crate) fn all<'a>(
     if problems.is_empty() { Ok(()) } else { Err(StartError::Signature { problems: problems.into() }) }
 }
 
-/// Why calls of a function as declared would fail, if they would; both sides are in the text.
+/// Why calls of a declared function would fail, if they would. The text names both sides.
 fn problem(declared: &Declared, functions: &[FunctionInfo]) -> Option<String> {
     let Declared { name, result, .. } = declared;
     let sends = sends(&declared.parameters);
@@ -35,7 +35,7 @@ fn problem(declared: &Declared, functions: &[FunctionInfo]) -> Option<String> {
     (!fits).then(|| format!("{name}: Rust reads {result}, Python returns {returns}"))
 }
 
-/// The error is what to add to both signatures.
+/// Checks the arguments. The error is a reason to append to both signatures; it may be empty.
 fn parameters(declared: &Declared, function: &FunctionInfo) -> Result<(), String> {
     let because = |reason: &str| Err(format!(": {reason}"));
     let taken = &function.parameters[..];
@@ -57,7 +57,7 @@ fn parameters(declared: &Declared, function: &FunctionInfo) -> Result<(), String
     }
 }
 
-/// Several arguments, or none.
+/// Checks several arguments, or none, that are bound by name.
 fn by_name(declared: &Declared, function: &FunctionInfo) -> Result<(), String> {
     let takes_more = function.parameters.iter().any(|taken| taken.kind == ParameterKind::VarKeyword);
     let named = |taken: &&ParameterInfo| !taken.kind.is_variadic();
@@ -76,6 +76,7 @@ fn by_name(declared: &Declared, function: &FunctionInfo) -> Result<(), String> {
     }
 }
 
+/// Checks one argument against the parameter that takes it.
 fn kind(
     declared: &Declared,
     sent: &Parameter,

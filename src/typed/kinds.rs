@@ -3,7 +3,7 @@
 
 use crate::wire::function::TypeInfo;
 
-/// Which kinds a value may be of.
+/// A set of kinds that a value may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kinds(u8);
 
@@ -31,27 +31,27 @@ impl Kinds {
         self.0 & other.0 != 0
     }
 
-    /// These, and `more` if there are `some` of these.
+    /// These kinds, and `more` if `some` is among them.
     const fn widened(self, some: Self, more: Self) -> Self {
         if self.meets(some) { self.or(more) } else { self }
     }
 
-    /// Whether a value of a Rust type of these kinds may be passed where Python says `python`.
+    /// Whether a value of a Rust type of these kinds may be passed to a parameter of type `python`.
     pub(super) fn fit_parameter(self, python: Self, may_be_none: bool) -> bool {
-        // An int is a float to Python, and a bool is an int.
+        // To Python, an int is a float and a bool is an int.
         let taken = python.widened(Self::FLOAT, Self::INT).widened(Self::INT, Self::BOOL);
         let taken = if may_be_none { taken.or(Self::NONE) } else { taken };
         self.flow_into(taken)
     }
 
-    /// Whether what Python says that it returns may be read as a Rust type of these kinds.
+    /// Whether a result of the type `python` may be read as a Rust type of these kinds.
     pub(super) fn fit_result(self, python: Self) -> bool {
-        // A float is read from an integer, and bytes from all that has bytes in it.
+        // A float can be read from an integer, and bytes from a string or a list.
         let read = self.widened(Self::FLOAT, Self::INT).widened(Self::BYTES, Self::STR.or(Self::LIST));
         python.flow_into(read)
     }
 
-    /// As these are sent in JSON, which has no bytes but lists of numbers.
+    /// The kinds that JSON sends these as: it has no bytes, but lists of numbers.
     pub(super) fn in_json(self) -> Self {
         match self {
             Self::ANY => Self::ANY,
@@ -59,7 +59,7 @@ impl Kinds {
         }
     }
 
-    /// None must be taken if it may come; of the others it is enough that one may be.
+    /// Whether `taken` accepts `None` if it may occur, and at least one of the other kinds.
     fn flow_into(self, taken: Self) -> bool {
         if self == Self::ANY || taken == Self::ANY {
             return true;
@@ -68,7 +68,7 @@ impl Kinds {
         (value == Self::NOTHING || value.meets(taken)) && (!none || taken.meets(Self::NONE))
     }
 
-    /// Of which kinds the values of a Python type are; all of them if the type does not say.
+    /// The kinds of the values of a Python type; all of them if the type does not say.
     pub(super) fn of_type(type_info: &TypeInfo) -> Self {
         match type_info {
             TypeInfo::None => Self::NONE,

@@ -1,4 +1,4 @@
-//! What a Rust type is on the wire, found out by how serde reads it. The main item is [`kinds_of`].
+//! The kinds of values that serde reads a Rust type from. The main item is [`kinds_of`].
 
 use std::marker::PhantomData;
 
@@ -7,20 +7,20 @@ use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
 use super::kinds::Kinds;
 
-/// No type has this many layers of options and newtypes, unless it holds itself.
+/// A type with more layers of options and newtypes contains itself.
 const DEEPEST: u8 = 16;
 
-/// What a value of this type can be read from; types that borrow what they read are types too.
+/// The kinds of values that a type can be read from. It may borrow from its input.
 #[must_use]
 pub fn kinds_of<T: Deserialize<'static>>() -> Kinds {
     let mut found = Kinds::NOTHING;
-    // It is refused on purpose; what was asked for has been noted.
+    // The deserializer always fails; it has noted what the type asked for.
     let _ = T::deserialize(Asked { found: &mut found, depth: 0 });
     if found == Kinds::NOTHING { Kinds::ANY } else { found }
 }
 
-/// A type, of which it is asked what it is written as: `(&&&Of::<T>::TYPE).kinds()`. The most
-/// telling of the traits that its type has is the one that method lookup finds first.
+/// Stands for a type, whose kinds are `(&&&Of::<T>::TYPE).kinds()`. Of the traits that provide this
+/// method for the type, method lookup finds the most specific one first.
 #[derive(Debug)]
 pub struct Of<T>(PhantomData<T>);
 
@@ -29,9 +29,9 @@ impl<T> Of<T> {
     pub const TYPE: Self = Self(PhantomData);
 }
 
-/// References, which are written as what they refer to.
+/// References, which serialize as their targets.
 pub trait ByReference {
-    /// What the type is written as.
+    /// The kinds of values that the type serializes as.
     fn kinds(&self) -> Kinds;
 }
 
@@ -41,16 +41,16 @@ impl<T: Deserialize<'static>> ByReference for &&Of<&T> {
     }
 }
 
-// That of bytes can be read, as bytes, but is written as a list.
+// `&[u8]` deserializes from bytes, but serializes as a list.
 impl<T> ByReference for &&Of<&[T]> {
     fn kinds(&self) -> Kinds {
         Kinds::LIST
     }
 }
 
-/// Types that can be read: what is read is what is written.
+/// Types that can be deserialized: they serialize as what they deserialize from.
 pub trait ByValue {
-    /// What the type is written as.
+    /// The kinds of values that the type serializes as.
     fn kinds(&self) -> Kinds;
 }
 
@@ -60,9 +60,9 @@ impl<T: Deserialize<'static>> ByValue for &Of<T> {
     }
 }
 
-/// Types of which nothing is known.
+/// Types whose kinds are unknown.
 pub trait ByNothing {
-    /// What the type is written as.
+    /// The kinds of values that the type serializes as: all of them.
     fn kinds(&self) -> Kinds;
 }
 
@@ -72,7 +72,7 @@ impl<T> ByNothing for Of<T> {
     }
 }
 
-/// A deserializer that has nothing, and notes what it is asked for.
+/// A deserializer that always fails, after noting what it was asked for.
 struct Asked<'a> {
     found: &'a mut Kinds,
     depth: u8,
@@ -125,7 +125,7 @@ impl<'de> Deserializer<'de> for Asked<'_> {
         deserialize_tuple_struct(&'static str, usize) = Kinds::LIST;
         deserialize_map() = Kinds::DICT;
         deserialize_struct(&'static str, &'static [&'static str]) = Kinds::DICT;
-        // A variant without data is its name, another one an object with its name.
+        // A variant without data is its name; any other is an object.
         deserialize_enum(&'static str, &'static [&'static str]) = Kinds::STR.or(Kinds::DICT);
     }
 

@@ -1,10 +1,12 @@
-//! Typed calls on real Python: what fits works, what does not is told when the pool starts.
+//! Typed calls on real Python: declarations that fit work, others are reported when the pool
+//! starts.
 
 use std::time::Duration;
 
-use actix_pyproc::{CallError, Pool, PoolConfig, StartError, functions};
+use actix_pyproc::{CallError, FunctionInfo, Pool, PoolConfig, StartError, functions};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::support::{capped, exists, pids, start, worker};
 
@@ -19,7 +21,7 @@ struct Prediction {
 }
 
 functions! {
-    /// What typed.py offers.
+    /// The functions of typed.py.
     struct Model {
         /// Doubles the value.
         fn predict(input: Input) -> Prediction;
@@ -58,7 +60,7 @@ async fn typed_calls_give_what_python_returns() {
     assert!((pool.total(&[0.5, 1.5]).await.expect("it returns") - 2.0).abs() < 1e-9);
     pool.forget().await.expect("it returns");
     assert_eq!(pool.half(0).await.expect("it returns"), None);
-    // The undecoded reply, and the plain message.
+    // The reply without decoding, and the plain message.
     let reply = pool.half(3).traceparent("00-1").reply().await.expect("it returns");
     assert_eq!((&reply.bytes()[..], reply.served_by()), (&b"1.5"[..], 0));
     let call = pool.add(1, 2).into_call().expect("it is encoded");
@@ -142,5 +144,51 @@ async fn typed_call_can_be_made_from_another_task() {
     let sum =
         capped("the call", tokio::task::spawn_blocking(move || futures::executor::block_on(future))).await;
     assert_eq!(sum.expect("it does not panic").expect("it returns"), 5);
+    pool.shutdown().await;
+}
+
+/// A golden function, as `tests/vectors/functions.json` has it.
+#[derive(Deserialize)]
+struct Golden {
+    ready: FunctionInfo,
+    calls: Vec<(Value, Value)>,
+    rejects: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Vectors {
+    functions: Vec<Golden>,
+}
+
+#[actix::test]
+async fn workers_state_how_they_bind_an_argument_and_bind_it_so() {
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/functions.json");
+    let text = std::fs::read_to_string(vectors).expect("the vectors can be read");
+    let golden = serde_json::from_str::<Vectors>(&text).expect("the vectors have this form").functions;
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let path = folder.path().join("worker.py");
+    let code = format!(
+        "import json\nfrom pyproc_worker import expose\n\n\
+         for at, golden in enumerate(json.load(open({vectors:?}))['functions']):\n    \
+         scope = {{}}\n    exec(golden['source'], scope)\n    expose(scope['f'], name=f'f{{at}}')\n"
+    );
+    std::fs::write(&path, code).expect("the folder can be written to");
+    let pool = start(PoolConfig::new(&path).workers(1)).await;
+    for (at, (golden, stated)) in golden.iter().zip(&pool.functions()[..]).enumerate() {
+        let (mut expected, mut stated) = (golden.ready.clone(), stated.clone());
+        expected.name = format!("f{at}");
+        stated.doc = None;
+        assert_eq!(stated, expected);
+        for (argument, result) in &golden.calls {
+            let found: Value = pool.call(expected.name.clone(), argument).await.expect("it returns");
+            assert_eq!(&found, result, "{}{} with {argument}", expected.name, expected.signature);
+        }
+        for argument in &golden.rejects {
+            let error =
+                pool.call::<Value>(expected.name.clone(), argument).await.expect_err("it does not fit");
+            assert!(matches!(&error, CallError::Exception { .. }), "{}: {error}", expected.signature);
+        }
+    }
+    assert_eq!(pool.functions().len(), golden.len());
     pool.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! `pyproc check`: starts one worker and tells what it exposes.
+//! `pyproc check`: starts one worker and lists the functions that it exposes.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     pub(crate) pool: PoolOptions,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     python: &'a str,
@@ -46,16 +46,16 @@ struct Function<'a> {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let mut config = args.pool.config_for_one(args.worker.as_deref())?;
-    // However many the pool is to have, one shows what they expose.
+    // All workers expose the same functions, so one is enough.
     (config.workers, config.min_ready) = (1, 0);
     let session = Session::start(config).await?;
     let (python, functions) = (session.pool.python_version(), session.pool.functions());
-    let told = if args.json { tell_json(python, &functions) } else { tell_lines(python, &functions) };
+    let printed = if args.json { print_json(python, &functions) } else { print_lines(python, &functions) };
     session.stop().await;
-    Ok(told?)
+    Ok(printed?)
 }
 
-fn tell_json(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
+fn print_json(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
     let functions = (functions.iter())
         .map(|FunctionInfo { name, signature, doc, kind, .. }| Function {
             name,
@@ -69,7 +69,7 @@ fn tell_json(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
     stdout().write_all(&out)
 }
 
-fn tell_lines(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
+fn print_lines(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
     let heads: Vec<String> = functions.iter().map(head).collect();
     let width = heads.iter().map(|head| head.chars().count()).filter(|&width| width <= ALIGNED).max();
     let width = width.unwrap_or_default();
@@ -94,7 +94,7 @@ fn head(function: &FunctionInfo) -> String {
         FunctionKind::Sync => "",
         FunctionKind::Async => "async ",
     };
-    // The text of a default value may have line breaks in it; a program reads one line per
+    // The text of a default value can contain line breaks, but a program reads one line per
     // function.
     escape::line(format_args!("{kind}{name}{signature}"))
 }
