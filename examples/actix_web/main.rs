@@ -1,5 +1,5 @@
-//! A web application that embeds the pool. Without `--serve` it makes some requests to itself, and
-//! ends.
+//! A web application that embeds the pool. Without `--serve` it sends itself a few requests and
+//! exits.
 //!
 //!     cargo run --release --features http --example actix_web -- --serve
 //!     curl http://127.0.0.1:8080/words -d '{"text": "to be or not to be"}'
@@ -15,7 +15,7 @@ use ask::ask;
 
 const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/actix_web/worker.py");
 
-/// The body of the request is the argument as it is, the result the body of the response.
+/// The body of the request is the argument, and the result is the body of the response.
 async fn words(pool: Data<Pool>, body: Bytes) -> HttpResponse {
     match pool.request(Call::raw_json("words", body)).await {
         Ok(reply) => HttpResponse::Ok().content_type("application/json").body(reply.bytes()),
@@ -27,7 +27,7 @@ async fn pool_status(pool: Data<Pool>) -> HttpResponse {
     HttpResponse::Ok().json(pool.status().await)
 }
 
-/// What a failed call is in HTTP. A traceback is nobody's business outside.
+/// The response to a failed call. It has no traceback, which would expose internals to clients.
 fn refusal(error: &CallError) -> HttpResponse {
     let (code, retry_after) = match error {
         CallError::Overloaded { retry_after } | CallError::Unavailable { retry_after, .. } => {
@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stay = std::env::args().any(|arg| arg == "--serve");
     let pool = Pool::start(PoolConfig::new(WORKER).workers(2)).await?;
     let data = Data::new(pool.clone());
-    // All threads of the server use the one pool.
+    // All threads of the server share one pool.
     let app = move || {
         App::new()
             .app_data(data.clone())
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ask(address, "GET /status", "", "", 200).await?;
         handle.stop(true).await;
     }
-    // The server ends by itself at SIGINT and SIGTERM; then no request needs the pool.
+    // The server stops on SIGINT or SIGTERM; after that, no request needs the pool.
     serving.await??;
     pool.shutdown().await;
     Ok(())

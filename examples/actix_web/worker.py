@@ -1,4 +1,4 @@
-"""The model behind the web application."""
+"""The functions of the web application."""
 
 import collections
 import re

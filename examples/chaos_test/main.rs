@@ -1,5 +1,5 @@
-//! A test of an application against its own workers while they die: it fails if a call gets no
-//! answer, or one that it should not get.
+//! A test of an application whose workers die: it fails if a call gets no answer or an unexpected
+//! one.
 //!
 //!     cargo run --release --features fault-injection --example chaos_test
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/chaos_test/worker.py");
 
-/// What the callers of one kind were told.
+/// The outcomes of one kind of calls.
 #[derive(Debug, Default)]
 struct Tally {
     ok: u32,
@@ -22,8 +22,8 @@ struct Tally {
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = PoolConfig::new(WORKER).workers(3).call_timeout(Duration::from_secs(2));
-    // Many more workers die here than in a month: the limits that suit a real pool would end the
-    // test.
+    // More workers die here than in a month of production, so the default limits would stop the
+    // pool.
     config.restart.max = Duration::from_millis(100);
     config.restart.max_restarts = u32::MAX;
     config.kill_grace = Duration::from_millis(300);
@@ -38,10 +38,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (prices, charges) = futures::join!(prices, charges);
     let faults = injector.send(StopFaults).await?;
 
-    println!("faults that were injected: {faults:?}");
-    println!("calls that are idempotent: {:?}", sum(&prices));
-    println!("calls that are not:        {:?}", sum(&charges));
-    assert_eq!(sum(&prices).lost, 0, "an idempotent call is tried again");
+    println!("injected faults:      {faults:?}");
+    println!("idempotent calls:     {:?}", sum(&prices));
+    println!("non-idempotent calls: {:?}", sum(&charges));
+    assert_eq!(sum(&prices).lost, 0, "an idempotent call is retried");
     let status = pool.status().await;
     println!("{} workers were replaced; {} of 3 serve", status.restarts, status.serving);
     pool.shutdown().await;
@@ -61,8 +61,8 @@ async fn charge(pool: &Pool, until: Instant) -> Tally {
     let mut tally = Tally::default();
     while Instant::now() < until {
         let charge = json!({"account": "a", "cents": 100});
-        // An application that must know looks now at what was charged: the error says that it may
-        // have been.
+        // The error says whether the charge may have happened; an application that must know
+        // checks the account now.
         tally.add(pool.call::<String>("charge", &charge).await.map(drop));
     }
     tally
@@ -74,7 +74,7 @@ impl Tally {
             Ok(()) => self.ok += 1,
             Err(CallError::WorkerLost { .. } | CallError::Quarantined { .. }) => self.lost += 1,
             Err(CallError::DeadlineExceeded { .. }) => self.late += 1,
-            Err(other) => panic!("no fault brings this about: {other}"),
+            Err(other) => panic!("no fault causes this: {other}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-"""A worker with a function that may run twice, and one that must not."""
+"""A function that may run twice, and one that must not."""
 
 from pyproc_worker import expose
 
@@ -7,12 +7,12 @@ accounts = {}
 
 @expose
 def price(item: str) -> int:
-    """Reads only: it may run as often as it likes."""
+    """Only reads, so it may run more than once."""
     return len(item) * 100
 
 
 @expose
 def charge(account: str, cents: int) -> str:
-    """Changes something outside in real life: it must never run twice for one call."""
+    """Stands for a change of something outside, which must never run twice for one call."""
     accounts[account] = accounts.get(account, 0) + cents
     return "charged"

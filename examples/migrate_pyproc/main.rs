@@ -1,5 +1,4 @@
-//! A worker that was written for the Go project pyproc runs unchanged; README.md has the Go lines
-//! beside these.
+//! Runs a worker of the Go project pyproc unchanged; README.md compares the code of the two hosts.
 //!
 //!     cargo run --release --example migrate_pyproc
 
@@ -32,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Forecast { last, next } = pool.call("predict", &json!({"product": "tea"})).await?;
     println!("predict(tea)         -> {last} units in the last month, {next} expected in the next one");
 
-    // Where Go has a goroutine for each call, a call here is a future, and both workers are busy.
+    // Go needs a goroutine for each call; here a call is a future. Both workers are busy.
     let products = ["coffee", "cocoa", "kettle"];
     let rounds = |product| json!({"product": product, "rounds": 500});
     let intervals = products.map(|product| pool.call("interval", &rounds(product)));
@@ -41,27 +40,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{:20} -> the mean order is between {low} and {high}", format!("interval({product})"));
     }
 
-    // What `strings.Contains(err.Error(), "KeyError")` was for.
+    // In Go: `strings.Contains(err.Error(), "KeyError")`.
     match pool.call::<Interval>("interval", &rounds("cheese")).await {
         Err(CallError::Exception { type_name, message, .. }) if &*type_name == "KeyError" => {
-            println!("interval(cheese)     -> there is no product {message}");
+            println!("interval(cheese)     -> unknown product {message}");
         }
-        other => return Err(format!("KeyError was expected: {:?}", other.map(drop)).into()),
+        other => return Err(format!("expected a KeyError: {:?}", other.map(drop)).into()),
     }
 
-    // What `context.WithTimeout` was for. Dropping the future is what `cancel()` was.
+    // In Go: `context.WithTimeout`. Dropping the future replaces `cancel()`.
     let endless = json!({"product": "tea", "rounds": 1_000_000_000});
     let call = Call::json("interval", &endless)?.timeout(Duration::from_millis(300));
     match pool.request(call).await {
         Err(error @ CallError::DeadlineExceeded { started: true }) => {
             println!("interval(tea, ...)   -> {error}");
         }
-        other => return Err(format!("the deadline was to pass: {other:?}").into()),
+        other => return Err(format!("expected DeadlineExceeded: {other:?}").into()),
     }
-    // The function has seen its `cancel_event`, so its process lives on.
+    // The function checked its `cancel_event`, so its process keeps running.
     let Forecast { next, .. } = pool.call("predict", &json!({"product": "honey"})).await?;
     println!("predict(honey)       -> {next} units expected in the next month");
-    println!("{} processes had to be replaced", pool.status().await.restarts);
+    println!("{} processes were replaced", pool.status().await.restarts);
     pool.shutdown().await;
     Ok(())
 }

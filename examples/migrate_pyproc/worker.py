@@ -1,4 +1,4 @@
-"""Figures of a shop's orders. This worker was written for the Go project pyproc, and nothing in it is changed."""
+"""Figures of a shop's orders, as written for the Go project pyproc."""
 
 import csv
 import os
@@ -20,7 +20,7 @@ def values(product):
 
 @expose
 def predict(req):
-    """Draws a line through the units of each month, and says where it will be in the next one."""
+    """Fits a line to the units of each month and returns its value for the next month."""
     units = [0] * 12
     for row in orders:
         if row["product"] == req["product"]:
@@ -32,7 +32,7 @@ def predict(req):
 
 @expose
 def interval(req, cancel_event):
-    """Where the mean value of an order lies with 95 % certainty, by drawing from the orders again and again."""
+    """Returns the 95 % confidence interval of the mean order value, by bootstrapping."""
     known = values(req["product"])
     means = []
     while len(means) < req["rounds"]:

@@ -1,4 +1,4 @@
-//! From a CSV file to figures, with pandas in two processes; and what a caller sees of an exception
+//! Summarizes a CSV file with pandas in two processes, and shows how a caller sees an exception
 //! that pandas raises.
 //!
 //!     cargo run --release --example pandas
@@ -20,11 +20,11 @@ const ORDERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/real_input/o
 struct Summary {
     rows: usize,
     columns: BTreeMap<String, String>,
-    /// Of each column with numbers: `mean`, `max` and so on, which may be missing.
+    /// For each numeric column: `mean`, `max` and so on; values may be missing.
     spread: BTreeMap<String, BTreeMap<String, Option<f64>>>,
 }
 
-/// A table as pandas splits it.
+/// A table in the `split` format of pandas.
 #[derive(Deserialize)]
 struct Table {
     index: Vec<String>,
@@ -33,7 +33,7 @@ struct Table {
 }
 
 actix_pyproc::functions! {
-    /// What worker.py offers. The result of a call with bytes is JSON here.
+    /// The functions of worker.py. They take bytes and return JSON.
     struct Tables {
         fn summary(csv: Bytes) -> Summary as bytes;
         fn revenue(csv: Bytes) -> Table as bytes;
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool: Tables = Pool::start_typed(config).await?;
     let csv = Bytes::from(std::fs::read(ORDERS)?);
 
-    // Both run at once, each in a process of its own, and share the bytes.
+    // Both calls run at the same time in two processes, and share the bytes.
     let begun = Instant::now();
     let (summary, revenue) = futures::try_join!(async { pool.summary(csv.clone()).await }, async {
         pool.revenue(csv.clone()).await

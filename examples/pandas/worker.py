@@ -1,4 +1,4 @@
-"""Looks into CSV files with pandas."""
+"""Summarizes CSV files with pandas."""
 
 import io
 
@@ -9,7 +9,7 @@ from pyproc_worker import expose
 
 @expose
 def summary(csv: bytes) -> dict:
-    """What is in any CSV file: rows, columns with their types, and how the numbers in them are spread."""
+    """Returns the rows, the types of the columns, and the distribution of the numbers in them."""
     table = pd.read_csv(io.BytesIO(csv))
     spread = table.describe()
     return {
@@ -22,7 +22,7 @@ def summary(csv: bytes) -> dict:
 
 @expose
 def revenue(csv: bytes) -> dict:
-    """The revenue of orders by region and quarter."""
+    """Returns the revenue of orders by region and quarter."""
     orders = pd.read_csv(io.BytesIO(csv), parse_dates=["date"])
     orders["quarter"] = orders["date"].dt.to_period("Q").astype(str)
     orders["revenue"] = orders["quantity"] * orders["unit_price"]

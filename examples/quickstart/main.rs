@@ -1,4 +1,5 @@
-//! Starts a pool of two Python processes, calls their functions, and shows what each call gives.
+//! Starts a pool of two Python processes, calls their functions, and prints the result of each
+//! call.
 //!
 //!     cargo run --release --example quickstart
 
@@ -44,7 +45,7 @@ async fn one_call(pool: &Pool) -> Result<(), CallError> {
     let prediction: Prediction = pool.call("predict", &json!({"value": 21})).await?;
     show("predict({\"value\": 21})", prediction.result);
 
-    // The same as the plain actor message that it is, with a deadline.
+    // The same call as an actor message, with a deadline.
     let call = Call::json("predict", &json!({"value": 21}))?.timeout(Duration::from_secs(1));
     let reply = pool.request(call).await?;
     show("predict({\"value\": 21})", format!("{} from process {}", reply.value()?, reply.pid()));
@@ -82,7 +83,7 @@ async fn calls_that_fail(pool: &Pool) -> Result<(), CallError> {
             Err(error) => show(text, format!("{}: {error}", error.kind())),
         }
     }
-    // The process that crashed is replaced; meanwhile the other one serves.
+    // The pool replaces the crashed process; the other one serves in the meantime.
     let prediction: Prediction = pool.call("predict", &json!({"value": 21})).await?;
     show("predict({\"value\": 21})", prediction.result);
     Ok(())

@@ -1,4 +1,4 @@
-"""The functions that the quickstart calls. It is an ordinary script: print() and imports work as always."""
+"""The functions of the quickstart. This is an ordinary script: print() and imports work."""
 
 import asyncio
 import os
@@ -20,12 +20,12 @@ def divide(a: float, b: float) -> float:
 
 @expose
 async def fetch(seconds: float) -> str:
-    """Waits, as for a database; many calls wait side by side."""
+    """Waits, as for a database; many calls wait concurrently."""
     await asyncio.sleep(seconds)
     return "fetched"
 
 
 @expose
 def crash():
-    """Ends the process as a fault in a C library would."""
+    """Kills the process, as a bug in a C library would."""
     os.abort()

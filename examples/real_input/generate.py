@@ -1,4 +1,4 @@
-"""Writes orders.csv, always the same: python3 generate.py > orders.csv"""
+"""Writes orders.csv, the same in every run: python3 generate.py > orders.csv"""
 
 import datetime
 import random

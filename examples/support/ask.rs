@@ -1,4 +1,4 @@
-//! The simplest of HTTP clients, for examples that call themselves. The main item is [`ask`].
+//! A minimal HTTP client for examples that call themselves. The main item is [`ask`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Makes one request, prints it and the answer, and returns the body of the answer.
+/// Sends a request, prints it and the response, and returns the body of the response.
 ///
-/// An answer with another status than the expected one is an error.
+/// A response with an unexpected status is an error.
 pub(crate) async fn ask(
     address: SocketAddr,
     what: &str,
@@ -28,11 +28,11 @@ pub(crate) async fn ask(
     println!("    {status} {}", beginning(body));
     match status.starts_with(&format!("HTTP/1.1 {expected} ")) {
         true => Ok(body.to_owned()),
-        false => Err(io::Error::other(format!("{what} was to bring {expected}"))),
+        false => Err(io::Error::other(format!("{what}: expected status {expected}"))),
     }
 }
 
-/// The first line, if it is not too long.
+/// The first line, cut at 300 characters.
 fn beginning(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let shown: String = line.chars().take(300).collect();

@@ -1,5 +1,7 @@
-"""Prints the path of an interpreter that has all that a requirements.txt names: the one that runs this if it has, else that of a
-virtual environment, which is made if it is not there yet. What it does goes to standard error.
+"""Prints the path of an interpreter that has the packages in a requirements.txt.
+
+That is the running one if it has them, else that of a virtual environment, which is created if
+necessary. Progress goes to standard error.
 
     python3 venv.py REQUIREMENTS.TXT DIRECTORY
 """
@@ -15,7 +17,7 @@ import tempfile
 
 def main(requirements, directory):
     if sys.version_info < (3, 9):
-        fail("%s is Python %d.%d, and 3.9 or later is needed" % ((sys.executable,) + sys.version_info[:2]))
+        fail("%s is Python %d.%d; 3.9 or later is required" % ((sys.executable,) + sys.version_info[:2]))
     with open(requirements) as file:
         text = file.read()
     names = sorted(set(re.findall(r"^[\w.-]+", text, re.MULTILINE)))
@@ -23,12 +25,12 @@ def main(requirements, directory):
     if not missing:
         print(sys.executable)
         return
-    # Another Python or another text is another environment.
+    # Every version of Python and of the requirements has its own environment.
     key = hashlib.sha256((sys.version + sys.base_prefix + text).encode()).hexdigest()[:8]
     place = os.path.join(directory, "%s-%s" % (os.path.basename(os.path.dirname(requirements)), key))
     if not os.path.exists(place):
         say("%s lacks %s" % (sys.executable, ", ".join(missing)))
-        say("installing what %s names, this once, into %s" % (requirements, place))
+        say("installing the packages in %s into %s; this happens once" % (requirements, place))
         make(requirements, place)
     print(os.path.join(place, "bin", "python"))
 
@@ -43,19 +45,19 @@ def is_installed(name):
 
 
 def make(requirements, place):
-    """Make the environment under another name first, so that one of this name is always whole."""
+    """Creates the environment under another name first, so that one of this name is complete."""
     os.makedirs(os.path.dirname(place), exist_ok=True)
     half_made = tempfile.mkdtemp(prefix="unfinished-", dir=os.path.dirname(place))
     try:
         run([sys.executable, "-m", "venv", half_made])
         pip = [os.path.join(half_made, "bin", "python"), "-m", "pip", "--no-input", "--disable-pip-version-check"]
-        # To build one of these takes long, and compilers.
+        # Building a package would need compilers and take long.
         run(pip + ["install", "--only-binary", ":all:", "-r", requirements])
         os.rename(half_made, place)
     except OSError as error:
-        # Another process may have made it meanwhile.
+        # Another process may have created it in the meantime.
         if not os.path.exists(place):
-            fail("cannot make %s: %s" % (place, error))
+            fail("failed to create %s: %s" % (place, error))
     finally:
         shutil.rmtree(half_made, ignore_errors=True)
 
@@ -64,8 +66,8 @@ def run(command):
     status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=2)
     if status:
         fail(
-            "`%s` ended with %d; above is what it said.\n"
-            "It needs the package index. Without that, activate a virtual environment which has the packages: it is used as it is."
+            "`%s` exited with %d; its output is above.\n"
+            "It needs the package index. Without it, activate a virtual environment that has the packages."
             % (" ".join(command), status)
         )
 

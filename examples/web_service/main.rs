@@ -1,5 +1,5 @@
-//! A web service with two pools: one for each worker file, with a Python environment and a size of
-//! its own. Without `--serve` it makes some requests to itself, and ends.
+//! A web service with two pools, each with its own worker file, Python environment and size.
+//! Without `--serve` it sends itself a few requests and exits.
 //!
 //!     cargo run --release --features http --example web_service -- --serve
 //!     curl http://127.0.0.1:8080/revenue --data-binary @examples/real_input/orders.csv
@@ -20,10 +20,10 @@ use serde_json::json;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
 
-/// The longest CSV file that is taken.
+/// The size limit for CSV files, in bytes.
 const MAX_CSV: usize = 8 << 20;
 
-/// A zero, as the camera sees it.
+/// The image of a zero.
 const IMAGE: &str = "[0,0,5,13,9,1,0,0, 0,0,13,15,10,15,5,0, 0,3,15,2,0,11,8,0, 0,4,12,0,0,8,8,0, \
     0,5,8,0,0,9,8,0, 0,4,11,0,1,12,7,0, 0,2,14,5,10,12,0,0, 0,0,6,13,10,0,0,0]";
 
@@ -32,12 +32,12 @@ struct Pools {
     tables: Pool,
 }
 
-/// The body is a CSV file, the answer its revenue by region and quarter.
+/// The body is a CSV file; the response is its revenue by region and quarter.
 async fn revenue(pools: Data<Pools>, csv: Bytes) -> HttpResponse {
     let call = Call::bytes("revenue", csv).timeout(Duration::from_secs(5));
     match pools.tables.request(call).await {
         Ok(reply) => HttpResponse::Ok().content_type("application/json").body(reply.bytes()),
-        // What pandas does not understand is the client's to put right.
+        // The client has to fix a file that pandas rejects.
         Err(CallError::Exception { type_name, message, .. }) => {
             HttpResponse::UnprocessableEntity().json(json!({"error": type_name, "message": message}))
         }
@@ -56,13 +56,13 @@ async fn status(pools: Data<Pools>) -> HttpResponse {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stay = std::env::args().any(|arg| arg == "--serve");
     let worker = |name| PoolConfig::new(format!("{EXAMPLES}/{name}/worker.py")).python(venv::python(name));
-    // Many small calls, and few large ones, of which not many may wait.
+    // Many small calls on one pool; few large calls on the other, with a short queue.
     let digits = worker("scikit_learn").workers(2).env("OMP_NUM_THREADS", "1");
     let tables = worker("pandas").workers(1).max_queue(8);
     let (digits, tables) = futures::try_join!(Pool::start(digits), Pool::start(tables))?;
 
-    // The gateway knows all functions of a worker by itself; what is to look otherwise has a
-    // handler of its own.
+    // The gateway serves every function of a worker; `/revenue` has its own handler to return other
+    // responses.
     let routes = http::routes(digits.clone());
     let pools = Data::new(Pools { digits, tables });
     let data = pools.clone();
@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if !stay {
         let orders = std::fs::read_to_string(format!("{EXAMPLES}/real_input/orders.csv"))?;
         let digit = ask(address, "POST /digits/call/predict", "application/json", IMAGE, 200).await?;
-        assert_eq!(digit, "0", "the digit on the image");
+        assert_eq!(digit, "0", "the image shows a zero");
         ask(address, "POST /digits/call/predict", "application/json", "[1, 2]", 500).await?;
         ask(address, "GET /digits/ready", "", "", 200).await?;
         ask(address, "POST /revenue", "text/csv", &orders, 200).await?;
@@ -92,7 +92,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ask(address, "GET /status", "", "", 200).await?;
         handle.stop(true).await;
     }
-    // The server ends by itself at SIGINT and SIGTERM; then no request needs the pools.
+    // The server stops on SIGINT or SIGTERM; after that, no request needs the pools.
     serving.await??;
     futures::join!(pools.digits.shutdown(), pools.tables.shutdown());
     Ok(())

@@ -1,4 +1,4 @@
-"""What most tests of processes call."""
+"""Functions that most tests of one process call."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ def sleep(seconds):
 
 @expose
 def spin(seconds):
-    """Runs in C and answers to no signal."""
+    """Runs in C, where Python handles no signal."""
     size = 1 << 16
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -90,14 +90,14 @@ def garbage(data):
 
 
 def sockets():
-    """That of the host, and those with which asyncio wakes itself."""
+    """The socket to the host, and the ones that wake asyncio."""
     links = ["/proc/self/fd/" + name for name in os.listdir("/proc/self/fd")]
     return [int(os.path.basename(link)) for link in links if os.path.lexists(link) and "socket" in os.readlink(link)]
 
 
 @expose
 def grandchild(session=False):
-    """Starts a process that holds standard error open."""
+    """Starts a process that keeps standard error open."""
     return subprocess.Popen(["sleep", "60"], start_new_session=session).pid
 
 

@@ -1,4 +1,4 @@
-"""Announces a frame and does not send it, so that every reply after it is taken for a part of it."""
+"""Announces a frame and does not send it, so the host takes every later reply for part of it."""
 
 from pyproc_worker import _worker, expose
 

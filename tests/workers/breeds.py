@@ -1,4 +1,4 @@
-"""Starts a process of its own, writes down both, and then works for longer than any test, in one of several ways."""
+"""Starts a child, writes both PIDs, and works for longer than any test, in one of several ways."""
 
 import os
 import signal

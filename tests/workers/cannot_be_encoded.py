@@ -1,3 +1,5 @@
+"""Results that JSON cannot represent, and one that it can."""
+
 from pyproc_worker import expose
 
 

@@ -1,4 +1,4 @@
-"""Closes its socket while the call runs, and lives on."""
+"""Closes its socket while the call runs, and keeps running."""
 
 import os
 import time

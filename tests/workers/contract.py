@@ -46,7 +46,7 @@ def large(size):
 
 @expose
 def ran(path, name):
-    """Appends a line to a file: the proof that it ran."""
+    """Appends a line to a file, which proves that the call ran."""
     with open(path, "a") as file:
         file.write(name + "\n")
     return name
@@ -54,14 +54,14 @@ def ran(path, name):
 
 @expose
 def fails_after_the_first(path, name):
-    """Makes a file, which must not be there yet."""
+    """Creates a file, and fails if it exists."""
     with open(path, "x") as file:
         file.write(name)
 
 
 @expose
 def touch_and_sleep(path, seconds):
-    """Makes a file, so that others know that it runs, then sleeps."""
+    """Appends a line to a file when it starts, then sleeps."""
     with open(path, "a") as file:
         file.write("%d\n" % os.getpid())
     time.sleep(seconds)
@@ -70,7 +70,7 @@ def touch_and_sleep(path, seconds):
 
 @expose
 def touch_and_die(path, how):
-    """Makes or grows a file, so that attempts can be counted, then ends its process."""
+    """Appends a line to a file for each attempt, then ends its process."""
     with open(path, "a") as file:
         file.write("%d\n" % os.getpid())
     print("last words", file=sys.stderr, flush=True)
@@ -81,7 +81,7 @@ def touch_and_die(path, how):
 
 @expose
 def cleans_up(path, seconds):
-    """Writes down that it has begun, sleeps, and writes down how it was ended."""
+    """Logs its start to a file, sleeps, and logs how it was interrupted."""
     with open(path, "a") as file:
         file.write("begun\n")
     try:
@@ -94,7 +94,7 @@ def cleans_up(path, seconds):
 
 @expose
 def swallows(seconds):
-    """Does not let itself be ended."""
+    """Catches every interrupt and continues."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
@@ -105,5 +105,5 @@ def swallows(seconds):
 
 @expose
 def deaf():
-    """Runs in C, where no signal is seen."""
+    """Runs in C, where Python handles no signal."""
     return sum(range(10**11))

@@ -1,4 +1,4 @@
-"""Sends the beginning of a frame, and closes its socket."""
+"""Sends the beginning of a frame and closes its socket."""
 
 import os
 import time

@@ -1,3 +1,5 @@
+"""Ends its process in a call: by a signal, or by os._exit."""
+
 import os
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Dies when the function has ended and its reply is not sent: while the result is encoded."""
+"""Dies between the return of the function and the reply: while the result is encoded."""
 
 import os
 

@@ -1,3 +1,5 @@
+"""Dies of SIGKILL before the worker is ready."""
+
 import os
 import signal
 

@@ -1,4 +1,4 @@
-"""Ends with os._exit while the call runs."""
+"""Calls os._exit while the call runs."""
 
 import os
 

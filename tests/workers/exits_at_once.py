@@ -1,3 +1,5 @@
+"""Exits before the worker is ready."""
+
 import os
 import sys
 

@@ -1,4 +1,4 @@
-"""Sends half of the reply, and exits."""
+"""Sends half of the reply and exits."""
 
 import os
 

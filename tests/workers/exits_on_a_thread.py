@@ -1,4 +1,4 @@
-"""Ends from another thread while the call runs."""
+"""Exits from another thread while the call runs."""
 
 import os
 import threading

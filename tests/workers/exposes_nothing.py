@@ -1,3 +1,5 @@
+"""Exposes no function."""
+
 from pyproc_worker import run_worker
 
 run_worker()

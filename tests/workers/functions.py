@@ -1,4 +1,4 @@
-"""What works: one function for each way in and out."""
+"""Functions that work, one for each kind of input and output."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ from pyproc_worker import expose
 def predict(req: dict) -> dict:
     """Doubles the value.
 
-    The rest of the text is not for lists.
+    Lists show only the first line.
     """
     return {"result": req["value"] * 2}
 
 
 @expose
 async def later(seconds: float = 0.0) -> str:
-    """Answers in its own time."""
+    """Returns after a delay."""
     import asyncio
 
     await asyncio.sleep(seconds)
@@ -58,7 +58,7 @@ def where():
 
 @expose
 def rest(seconds):
-    """Says on standard error that it has begun, and sleeps."""
+    """Reports its start on standard error, and sleeps."""
     print("resting in %d" % os.getpid(), file=sys.stderr, flush=True)
     time.sleep(seconds)
     return "rested"

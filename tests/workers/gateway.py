@@ -1,4 +1,4 @@
-"""Functions with type hints, and one that tells what came with its call."""
+"""Functions with type hints, and one that returns the metadata of its call."""
 
 import os
 from typing import Literal, Optional

@@ -1,3 +1,5 @@
+"""Hangs before the worker is ready."""
+
 import sys
 import time
 

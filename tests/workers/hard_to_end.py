@@ -24,7 +24,7 @@ def apart(*command, **options):
 
 @expose
 def leave_group(session):
-    """Goes to the group of a child, and says which it is."""
+    """Joins the process group of a child and returns the child's PID."""
     child = apart("sleep", "600", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.setpgid(0, child.pid)
     if session:
@@ -35,14 +35,17 @@ def leave_group(session):
 
 @expose
 def stick():
-    """Answers neither to SIGTERM nor to an interrupt."""
+    """Reacts neither to SIGTERM nor to an interrupt."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sum(range(10**12))
 
 
 @expose
 def be_held():
-    """Is traced by a process that never looks, so that its end is seen by nobody else. Says which it is."""
+    """Lets a process trace it and returns the PID of that process.
+
+    The tracer never waits for it, so no other process sees its end.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
     tracer = apart(sys.executable, "-c", TRACER, str(os.getpid()), stdout=subprocess.PIPE)
     assert tracer.stdout.readline() == b"traces\n"
@@ -51,7 +54,7 @@ def be_held():
 
 @expose
 def signals():
-    """The signals that are blocked and ignored, as the system says it."""
+    """The blocked and the ignored signals, from /proc."""
     with open("/proc/self/status") as file:
         fields = dict(line.split(":", 1) for line in file)
     return [int(fields[name], 16) for name in ("SigBlk", "SigIgn")]

@@ -1,4 +1,4 @@
-"""A worker that does nothing wrong by itself: faults are injected."""
+"""A worker without faults, for faults that are injected."""
 
 import os
 import time
@@ -13,7 +13,7 @@ def double(value):
 
 @expose
 def work(log, seconds):
-    """Writes down that it runs, and works for a while."""
+    """Logs its start to a file, and works for a while."""
     os.write(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"ran\n")
     time.sleep(seconds)
     return "right"

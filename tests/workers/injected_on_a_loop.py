@@ -1,4 +1,4 @@
-"""As injected.py, on asyncio."""
+"""The functions of injected.py as coroutines."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ async def double(value):
 
 @expose
 async def work(log, seconds):
-    """Writes down that it runs, and works for a while."""
+    """Logs its start to a file, and works for a while."""
     os.write(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"ran\n")
     await asyncio.sleep(seconds)
     return "right"

@@ -1,4 +1,4 @@
-"""Runs in C, where no interrupt is seen."""
+"""Runs in C, where Python handles no interrupt."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Ends as when memory runs out: SIGKILL, while the call runs."""
+"""Ends as if memory had run out: SIGKILL while the call runs."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Raises SystemExit, which ends the call and not the process."""
+"""Raises SystemExit, which ends the call but not the process."""
 
 import os
 import sys

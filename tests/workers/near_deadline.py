@@ -1,4 +1,4 @@
-"""Functions that end about when their deadline passes, and neighbours that have none."""
+"""Functions that end at about the time of their deadline, and neighbours without a deadline."""
 
 import time
 
@@ -21,7 +21,7 @@ def loops(seconds, value):
 
 @expose
 def neighbour(value):
-    """Fails if it is interrupted, wherever that is."""
+    """Returns a wrong sum or raises if it is interrupted at any point."""
     total = 0
     for n in range(value % 2000):
         total += n

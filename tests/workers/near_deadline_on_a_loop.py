@@ -1,4 +1,4 @@
-"""As near_deadline.py, on asyncio; `loops` blocks the event loop."""
+"""The functions of near_deadline.py as coroutines; `loops` blocks the event loop."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ async def loops(seconds, value):
 
 @expose
 async def neighbour(value):
-    """Fails if it is interrupted, wherever that is."""
+    """Returns a wrong sum or raises if it is interrupted at any point."""
     total = 0
     for n in range(value % 2000):
         total += n

@@ -1,4 +1,4 @@
-"""A call that cannot be interrupted, and a process that the worker has started."""
+"""A call that cannot be interrupted, in a worker that has started another process."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Writes down that a call ran, with one write, so that no two mix."""
+"""Logs each call to a file with a single write, so that lines do not mix."""
 
 import os
 

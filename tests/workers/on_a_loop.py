@@ -1,4 +1,4 @@
-"""Functions that run side by side on asyncio."""
+"""Coroutines that run concurrently."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from pyproc_worker import expose
 
 @expose
 async def naps(path, seconds):
-    """As cleans_up, on the event loop."""
+    """The coroutine version of cleans_up in contract.py."""
     with open(path, "a") as file:
         file.write("begun\n")
     try:

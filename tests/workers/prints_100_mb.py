@@ -1,4 +1,4 @@
-"""Prints 100 MB while it loads and 100 MB in a call, half of it in lines, half of it in one line."""
+"""Prints 100 MB while it loads and 100 MB in a call: half in short lines, half in one line."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Prints without end, from a thread of its own, and answers calls meanwhile."""
+"""Prints forever from a thread, and answers calls at the same time."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""Sends replies to calls that nobody has made, and then the right one."""
+"""Sends replies to calls that were never made, and then the right one."""
 
 import os
 

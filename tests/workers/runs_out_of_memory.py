@@ -1,4 +1,4 @@
-"""Asks for more memory than the process may have."""
+"""Allocates more memory than its process may have."""
 
 import os
 import resource

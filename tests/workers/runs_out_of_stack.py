@@ -1,4 +1,4 @@
-"""Recurses for ever."""
+"""Recurses without end."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Ends in C: a null pointer is read while the call runs."""
+"""Reads a null pointer in C while the call runs."""
 
 import ctypes
 import os

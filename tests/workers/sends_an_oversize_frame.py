@@ -1,4 +1,4 @@
-"""Sends a frame that is one byte longer than it may be."""
+"""Sends a frame that is one byte longer than the limit."""
 
 import os
 import time

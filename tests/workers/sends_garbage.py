@@ -1,4 +1,4 @@
-"""Sends what is no frame while the call runs."""
+"""Sends bytes that are not a frame while the call runs."""
 
 import os
 import time

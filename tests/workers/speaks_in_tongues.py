@@ -1,4 +1,4 @@
-"""Puts what a terminal acts on, and line breaks, wherever text of a worker comes out."""
+"""Puts terminal control sequences and line breaks wherever text of a worker is shown."""
 
 import logging
 import os

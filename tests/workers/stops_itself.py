@@ -1,4 +1,4 @@
-"""Is stopped while the call runs, and nobody wakes it."""
+"""Sends itself SIGSTOP while the call runs."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A function in C that sees no signal, beside an ordinary one."""
+"""A C function that handles no signal, and an ordinary function."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""A coroutine that blocks the event loop in C, beside one that only waits."""
+"""A coroutine that blocks the event loop in C, and one that waits."""
 
 import asyncio
 

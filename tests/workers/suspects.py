@@ -1,4 +1,4 @@
-"""Coroutines that wait beside one that ends their process, and functions that cannot be interrupted."""
+"""Coroutines that wait, and one that kills its process."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ async def waits(path, name, seconds):
 
 @expose
 async def kills(path, seconds):
-    """Appends a line to a file, waits, and ends its process."""
+    """Appends a line to a file, waits, and kills its process."""
     with open(path, "a") as file:
         file.write("kills\n")
     await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Does not let itself be ended when its deadline has passed."""
+"""Continues after the interrupt at its deadline."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Functions with annotations, for typed calls."""
+"""Annotated functions for typed calls."""
 
 from typing import Optional
 

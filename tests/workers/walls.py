@@ -1,4 +1,4 @@
-"""Runs code that misuses what a worker inherits; FDS has the numbers of its descriptors."""
+"""Runs code that misuses what a worker inherits; FDS maps names to its descriptors."""
 
 import array
 import ctypes
@@ -12,14 +12,13 @@ import time
 
 from pyproc_worker import expose
 
-# The worker has removed them from os.environ; the memory that the process was started with still
-# has them.
+# The worker has removed the variables from os.environ, but not from the initial environment.
 with open("/proc/self/environ", "rb") as _file:
     _VARIABLES = dict(item.split(b"=", 1) for item in _file.read().split(b"\0") if b"=" in item)
 FDS = {name: int(_VARIABLES[b"PYPROC_%s_FD" % name.upper().encode()]) for name in
        ("socket", "table", "stacks", "log", "package", "life")}
 SOCKET, TABLE, STACKS, LOG, PACKAGE, LIFE = FDS.values()
-# A Pong, and a reply to a call that nobody has made.
+# A Pong, and a reply to a call that was never made.
 PONG = struct.pack(">IBBHI", 8, 34, 0, 0, 7)
 STRAY = struct.pack(">IBBHI", 10, 32, 1, 0, 0xFFFFFFFF) + b"42"
 TABLE_SIZE = 64 + 10 * 1024
@@ -30,7 +29,7 @@ def table():
 
 
 def refused(action, *arguments):
-    """Does what must fail."""
+    """Calls something that must fail."""
     try:
         action(*arguments)
     except OSError:
@@ -39,7 +38,7 @@ def refused(action, *arguments):
 
 
 def for_ever(action, *arguments):
-    """Repeats something on a thread."""
+    """Repeats a call on a thread."""
 
     def run():
         while True:
@@ -49,7 +48,7 @@ def for_ever(action, *arguments):
 
 
 def behind(action, *arguments, session=False):
-    """Repeats something in a child that keeps all descriptors, until it fails."""
+    """Repeats a call in a child that keeps all descriptors, until the call fails."""
     if os.fork() == 0:
         if session:
             os.setsid()
@@ -65,7 +64,7 @@ def in_c():
 
 
 def pass_descriptors(count):
-    """Sends descriptors along with frames that mean nothing."""
+    """Sends descriptors with frames that have no effect."""
     connection = socket.socket(fileno=os.dup(SOCKET))
     for _ in range(count):
         connection.sendmsg([PONG], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [TABLE] * 20))])

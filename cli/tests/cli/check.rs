@@ -12,7 +12,7 @@ fn functions_are_listed_with_signature_and_first_doc_line() {
     let stdout = String::from_utf8(ended.stdout).expect("it is text");
     let lines: Vec<&str> = stdout.lines().collect();
     assert_eq!(lines[0], "predict(req: dict) -> dict                Doubles the value.");
-    assert_eq!(lines[1], "async later(seconds: float = 0.0) -> str  Answers in its own time.");
+    assert_eq!(lines[1], "async later(seconds: float = 0.0) -> str  Returns after a delay.");
     assert_eq!(lines[2], "identity(value=None)");
     assert_eq!(ended.stderr, format!("{} functions, Python {}\n", lines.len(), python_version()));
 }
