@@ -1,4 +1,5 @@
-//! The end of the host: nothing that it started is left.
+//! A host that is killed leaves no process. The test is alone in its binary, because it counts the
+//! children of its process.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -14,7 +15,7 @@ use support::{fixture, lines, until};
 fn a_host_that_is_killed_takes_its_workers_and_what_they_have_started_whatever_they_do() {
     for how in ["asleep", "in c", "stopped", "deaf"] {
         alone(async {
-            let dir = tempfile::TempDir::new().expect("there is room for a file");
+            let dir = tempfile::TempDir::new().expect("the disk has room");
             let log = dir.path().join("pids");
             let argument = json!({"log": log, "how": how}).to_string();
             let mut host = Command::new(env!("CARGO_BIN_EXE_pyproc"))
@@ -24,14 +25,14 @@ fn a_host_that_is_killed_takes_its_workers_and_what_they_have_started_whatever_t
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
-                .expect("it can be started");
-            until("it has bred", || log.exists()).await;
+                .expect("the binary was built");
+            until("the worker has started a child", || log.exists()).await;
             let pids: Vec<u32> = lines(&log).iter().map(|pid| pid.parse().expect("a number")).collect();
             assert!(pids.len() == 2 && pids.iter().all(|&pid| lives(pid)));
-            host.kill().expect("it is ours");
-            host.wait().expect("it is ours");
+            host.kill().expect("it is our child");
+            host.wait().expect("it is our child");
             for pid in pids {
-                until(&format!("{pid}, {how}, is gone"), || !lives(pid)).await;
+                until(&format!("the end of {pid} ({how})"), || !lives(pid)).await;
             }
         });
     }

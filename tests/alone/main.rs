@@ -1,5 +1,5 @@
-//! Tests that share their process with no other test, because they count its children, descriptors
-//! and mappings, or measure how fast it reacts. [`support::leaks::alone`] runs one at a time.
+//! Tests that run one at a time, in a process without other tests: they count its children,
+//! descriptors and mappings, or measure how fast it reacts. [`support::leaks::alone`] runs them.
 
 #[path = "../process/driver.rs"]
 mod driver;

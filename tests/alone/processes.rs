@@ -1,4 +1,4 @@
-//! Workers that end, in whatever way, leave no process, descriptor or mapping.
+//! A worker leaves no process, descriptor or mapping, however it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ async fn start_and_end(driver: &mut Driver, round: u32) {
     let launch = driver.backend.launch(SlotId(0), Generation(round));
     match round % 5 {
         0 => {
-            // Given up at some point on its way.
+            // Dropped at some point of the launch.
             let given_up = tokio::time::timeout(Duration::from_millis(u64::from(round) * 2), launch).await;
             drop(given_up);
         }
@@ -64,12 +64,12 @@ fn no_process_descriptor_or_mapping_is_left() {
 fn dropped_launch_leaves_no_process() {
     alone(async {
         let config = Arc::new(worker("hangs_at_start.py"));
-        let backend = PythonBackend::new(config).await.expect("Python is there");
+        let backend = PythonBackend::new(config).await.expect("Python is installed");
         let before = children();
         let mut launch = backend.launch(SlotId(0), Generation(1));
         let started = capped("the fork", async {
             loop {
-                // The launch is polled until its process is there, and then for a random while.
+                // Polls the launch until its process exists, and then for a random time.
                 let turn = Duration::from_millis(1);
                 assert!(tokio::time::timeout(turn, &mut launch).await.is_err(), "it hangs");
                 let new = children().into_iter().find(|pid| !before.contains(pid));

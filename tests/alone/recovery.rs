@@ -1,4 +1,4 @@
-//! How soon callers are answered, and how soon a pool is whole again: the figures of the contract.
+//! The figures of the contract: how soon callers get an answer, and how soon a pool is whole again.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::support::leaks::alone;
 use crate::support::{Events, capped, pids, signal, start, until, worker};
 
 const MOST_ROUNDS: usize = 60;
-/// The figure, with a first delay of 50 ms.
+/// The figure of the contract, with a first restart delay of 50 ms.
 const LIMIT: Duration = Duration::from_millis(150);
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Book {
     over: Cell<bool>,
 }
 
-/// Makes calls of 2 ms, so that a worker has one of them at a time.
+/// Makes calls that take 2 ms, so that a worker has one at a time.
 async fn caller(pool: Pool, book: Rc<Book>) {
     let argument = json!({"path": "/dev/null", "seconds": 0.002});
     while !book.over.get() {
@@ -37,7 +37,7 @@ async fn caller(pool: Pool, book: Rc<Book>) {
 fn a_killed_worker_of_two_costs_the_call_that_ran_and_serves_again_within_150_ms() {
     alone(async {
         let mut config = worker("contract.py").workers(2);
-        // Each kill is the first.
+        // Every kill counts as the first.
         config.restart.reset_after = Duration::ZERO;
         config.restart.max_restarts = 1000;
         assert_eq!(config.restart.initial, Duration::from_millis(50));
@@ -47,7 +47,7 @@ fn a_killed_worker_of_two_costs_the_call_that_ran_and_serves_again_within_150_ms
         let callers: Vec<_> =
             (0..8).map(|_| actix_rt::spawn(caller(pool.clone(), Rc::clone(&book)))).collect();
         let mut recoveries = Vec::new();
-        // What else runs on the machine makes most of them slower than they are.
+        // Other programs slow most of the recoveries down.
         while recoveries.len() < 5
             || (recoveries.iter().all(|&took| took > LIMIT) && recoveries.len() < MOST_ROUNDS)
         {
@@ -61,16 +61,16 @@ fn a_killed_worker_of_two_costs_the_call_that_ran_and_serves_again_within_150_ms
                 WorkerEvent::Exited { pid, lost_calls, .. } => Some((*pid, *lost_calls as u64)),
                 _ => None,
             };
-            let (pid, told) = events.next("the end", exited).await;
+            let (pid, lost_calls) = events.next("the end", exited).await;
             assert_eq!(pid, victim);
-            until("the caller hears", || book.lost.get() - lost == told).await;
-            assert!(told <= 1, "{told} calls were lost");
+            until("the caller gets the error", || book.lost.get() - lost == lost_calls).await;
+            assert!(lost_calls <= 1, "{lost_calls} calls were lost");
             events.started().await;
             recoveries.push(killed.elapsed());
         }
         book.over.set(true);
         for caller in callers {
-            caller.await.expect("no call of it went wrong");
+            caller.await.expect("its calls ended as expected");
         }
         println!("{recoveries:?}, {} calls lost", book.lost.get());
         assert!(recoveries.iter().any(|&took| took <= LIMIT), "{recoveries:?}");
@@ -78,14 +78,14 @@ fn a_killed_worker_of_two_costs_the_call_that_ran_and_serves_again_within_150_ms
     });
 }
 
-/// How much later than its deadline a call was answered, at the least of several.
+/// The time between the deadline of a call and its answer: the minimum of several calls.
 async fn lateness(pool: &Pool, function: &'static str, argument: Value) -> Duration {
     let deadline = Duration::from_millis(50);
     let mut least = Duration::MAX;
     for _ in 0..10 {
         let call = Call::json(function, &argument).expect("it is JSON").timeout(deadline);
         let begun = Instant::now();
-        let error = capped("a call", pool.request(call)).await.expect_err("it is late");
+        let error = capped("a call", pool.request(call)).await.expect_err("its deadline passes");
         assert!(matches!(error, CallError::DeadlineExceeded { .. }), "{error:?}");
         least = least.min(begun.elapsed() - deadline);
         if least <= Duration::from_millis(10) {
@@ -99,7 +99,7 @@ async fn lateness(pool: &Pool, function: &'static str, argument: Value) -> Durat
 fn a_caller_has_its_answer_within_10_ms_of_the_deadline_whatever_the_worker_does() {
     alone(async {
         let pool = start(worker("contract.py").workers(1)).await;
-        // What can be interrupted, what cannot, and what waits behind it.
+        // A call that can be interrupted, one that cannot, and one that waits behind it.
         for (function, argument) in [
             ("touch_and_sleep", json!({"path": "/dev/null", "seconds": 60})),
             ("deaf", json!(null)),

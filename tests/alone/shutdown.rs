@@ -1,4 +1,4 @@
-//! The end of a pool, and of its host: every call has its answer, and nothing is left.
+//! The end of a pool: every call gets an answer, and nothing is left.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ fn worker(name: &str) -> PoolConfig {
     config
 }
 
-/// How a pool is ended.
+/// How the pool is shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     Drained,
@@ -25,7 +25,7 @@ enum How {
     AtOnce,
 }
 
-/// Calls until the pool refuses. The numbers of replies, and of calls that were lost.
+/// Makes calls until the pool rejects them; counts replies, and returns the number of lost calls.
 async fn caller(pool: Pool, replies: Rc<Cell<u64>>, how: How, seconds: f64) -> u64 {
     let mut lost = 0;
     for value in 0.. {
@@ -37,9 +37,9 @@ async fn caller(pool: Pool, replies: Rc<Cell<u64>>, how: How, seconds: f64) -> u
         match capped("a call", pool.request(call.expect("it is JSON"))).await {
             Ok(_) => replies.set(replies.get() + 1),
             Err(CallError::ShuttingDown) => return lost,
-            // Only what still runs at the deadline is killed.
+            // The pool kills workers whose calls run at the deadline.
             Err(CallError::WorkerLost { .. }) if how != How::Drained => lost += 1,
-            // Nor does a process that the pool ends at once skip what it interrupts.
+            // A worker that is ended at once may also interrupt its call.
             Err(CallError::DeadlineExceeded { started: true }) if how != How::Drained => lost += 1,
             Err(other) => panic!("{how:?}: {other:?}"),
         }
@@ -52,21 +52,21 @@ async fn shutdown_under_load(how: How, seconds: f64) {
     let (groups, replies) = (pids(&pool).await, Rc::new(Cell::new(0)));
     let callers: Vec<_> =
         (0..32).map(|_| actix_rt::spawn(caller(pool.clone(), Rc::clone(&replies), how, seconds))).collect();
-    until("the load has begun", || replies.get() > 100).await;
+    until("calls return", || replies.get() > 100).await;
     let before = replies.get();
     match how {
         How::Drained => pool.shutdown().await,
         How::Within(deadline) => pool.shutdown_within(deadline).await,
         How::AtOnce => pool.shutdown_within(Duration::ZERO).await,
     }
-    assert_eq!(members(&groups), [] as [u32; 0], "no process is left when the shutdown is over");
+    assert_eq!(members(&groups), [] as [u32; 0], "the shutdown leaves no process");
     for caller in callers {
-        capped("a caller", caller).await.expect("no call of it went wrong");
+        capped("a caller", caller).await.expect("its calls ended as expected");
     }
     if how == How::Drained && seconds == 0.0 {
-        assert!(replies.get() >= before, "what was in was answered");
+        assert!(replies.get() >= before, "accepted calls were answered");
     }
-    let error = pool.call::<Value>("double", &1).await.expect_err("it is over");
+    let error = pool.call::<Value>("double", &1).await.expect_err("the pool is shut down");
     assert!(matches!(error, CallError::ShuttingDown), "{error:?}");
 }
 
@@ -92,7 +92,7 @@ fn a_pool_whose_runtime_goes_away_under_load_leaves_nothing() {
         for _ in 0..8 {
             actix_rt::spawn(caller(pool.clone(), Rc::clone(&replies), How::AtOnce, 0.02));
         }
-        until("the load has begun", || replies.get() > 10).await;
+        until("calls return", || replies.get() > 10).await;
     });
 }
 
@@ -116,7 +116,7 @@ fn a_pool_that_is_shut_down_while_workers_die_and_start_leaves_nothing() {
                 .collect();
             capped("the shutdown", pool.shutdown_within(Duration::from_millis(200))).await;
             for call in calls {
-                match capped("a call", call).await.expect("the task lives") {
+                match capped("a call", call).await.expect("the task did not panic") {
                     Ok(_) | Err(CallError::ShuttingDown | CallError::WorkerLost { .. }) => {}
                     Err(other) => panic!("{other:?}"),
                 }
@@ -129,14 +129,16 @@ fn a_pool_that_is_shut_down_while_workers_die_and_start_leaves_nothing() {
 fn a_pool_ends_with_what_its_workers_have_started() {
     alone(async {
         let pool = start(worker("breeds.py")).await;
-        let dir = tempfile::TempDir::new().expect("there is room for a file");
+        let dir = tempfile::TempDir::new().expect("the disk has room");
         let log = dir.path().join("pids");
         let argument = json!({"log": log, "how": "asleep"});
         let call = pool.send(Call::json("work", &argument).expect("it is JSON"));
         let call = actix_rt::spawn(call);
-        until("it has bred", || log.exists()).await;
+        until("the child is started", || log.exists()).await;
         capped("the shutdown", pool.shutdown_within(Duration::from_millis(50))).await;
-        assert!(capped("the call", call).await.expect("the task lives").expect("it is answered").is_err());
+        assert!(
+            capped("the call", call).await.expect("the task did not panic").expect("it is answered").is_err()
+        );
         for pid in lines(&log) {
             let pid = pid.parse().expect("a number");
             until("it is gone", || !lives(pid)).await;

@@ -1,15 +1,16 @@
-//! What a worker can do to its host with the descriptors that it inherits: nothing. Each row is
-//! code that a real worker runs; afterwards the pool serves, by the same worker or by another, ends
-//! in time, and leaves nothing.
+//! A worker cannot harm its host with the descriptors that it inherits. Each row is code that a
+//! real worker runs; then the pool serves, with the same worker or another, ends in time and leaves
+//! nothing.
 
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 
 use crate::support::leaks::alone;
+use crate::support::processes::own_memory;
 use crate::support::{capped, start, worker};
 
-/// What the worker does, and the code of it, which `tests/workers/walls.py` runs.
+/// What the worker does, and the code for it, which `tests/workers/walls.py` runs.
 const TABLE: &[(&str, &str)] = &[
     ("truncates it", "refused(os.ftruncate, TABLE, 0)"),
     ("truncates it, and calls on", "refused(os.ftruncate, TABLE, 1); time.sleep(0.01)"),
@@ -125,7 +126,7 @@ fn survives(rows: &[(&str, &str)]) {
         println!("a worker that {what}");
         alone(async {
             let pool = start(config()).await;
-            // Any end is right but an exception: the code has not done what it is to do.
+            // Every outcome is right except an exception, which means that the code failed.
             let result = misuse(&pool, code).await;
             println!("{result:?}");
             if let Err(CallError::Exception { traceback, .. }) = result {
@@ -138,13 +139,6 @@ fn survives(rows: &[(&str, &str)]) {
     }
     let grown = own_memory().saturating_sub(before);
     assert!(grown < 100, "{grown} MiB");
-}
-
-/// In MiB.
-fn own_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("there is a /proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is always there");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") / 1024
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Faults on demand: what each one does to a call, and what many at random do to the books.
+//! Faults: the outcome of each one, and the consistency of outcomes under many random ones.
 //!
-//! Each test runs alone, because it counts what is left in this process.
+//! The tests run one at a time, because they count what is left in this process.
 
 mod soak;
 #[path = "../support/mod.rs"]

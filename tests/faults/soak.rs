@@ -1,5 +1,5 @@
-//! Workers are killed at random under load, and the books are balanced at the end.
-//! `PYPROC_SOAK_SECONDS` makes it longer.
+//! Kills workers at random under load, and compares what callers got with what ran.
+//! `PYPROC_SOAK_SECONDS` sets the duration.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use crate::support::{capped, fixture, lines, pids, start};
 const CALLERS: usize = 64;
 const WORKERS: usize = 3;
 const MAX_ATTEMPTS: u32 = 3;
-/// Of so many calls one is idempotent, and one has a short deadline.
+/// One of so many calls is idempotent, and one of so many has a short deadline.
 const IDEMPOTENT: u64 = 4;
 const SHORT: u64 = 7;
 
@@ -35,7 +35,7 @@ fn duration() -> Duration {
     Duration::from_secs(seconds.map_or(30, |text| text.parse().expect("a number of seconds")))
 }
 
-/// What callers were told: by the number of the call.
+/// What callers got, by the number of the call.
 #[derive(Default)]
 struct Book {
     next: Cell<u64>,
@@ -62,7 +62,7 @@ async fn caller(pool: Pool, book: Rc<Book>, path: PathBuf, until: Instant) {
     }
 }
 
-/// How often each call ran.
+/// How many times each call ran.
 fn runs(path: &Path) -> HashMap<u64, u32> {
     let mut runs = HashMap::new();
     for line in lines(path) {
@@ -71,14 +71,14 @@ fn runs(path: &Path) -> HashMap<u64, u32> {
     runs
 }
 
-/// Compares what a caller was told with what happened.
+/// Compares what a caller got with how many times the call ran.
 fn check(id: u64, end: &Result<(), CallError>, runs: u32) {
     let (least, most) = match end {
         Ok(()) if is_idempotent(id) => (1, MAX_ATTEMPTS),
         Ok(()) => (1, 1),
         Err(error) if !error.may_have_run() => (0, 0),
         Err(CallError::WorkerLost { .. }) => {
-            assert!(!is_idempotent(id), "call {id} is tried again");
+            assert!(!is_idempotent(id), "call {id} is retried");
             (0, 1)
         }
         Err(CallError::Quarantined { attempts: MAX_ATTEMPTS, .. }) => (0, MAX_ATTEMPTS),
@@ -87,18 +87,18 @@ fn check(id: u64, end: &Result<(), CallError>, runs: u32) {
         }
         Err(other) => panic!("call {id} ended with {other:?}"),
     };
-    assert!((least..=most).contains(&runs), "call {id} ran {runs} times and was told {end:?}");
+    assert!((least..=most).contains(&runs), "call {id} ran {runs} times and got {end:?}");
 }
 
 #[test]
 fn under_random_kills_every_call_ends_once_and_runs_as_often_as_its_caller_was_told() {
     alone(async {
-        let dir = tempfile::TempDir::new().expect("there is room for a file");
+        let dir = tempfile::TempDir::new().expect("the disk has room");
         let path = dir.path().join("notes");
         let pool = start(config()).await;
         let (seed, book) = (fastrand::u64(..), Rc::new(Book::default()));
         println!("seed {seed}");
-        // Kills most of all, and some of what else a worker can do wrong in the middle of it.
+        // Mostly kills, and some of the other faults.
         use FaultKind as K;
         let kinds = [
             K::Kill,
@@ -118,7 +118,7 @@ fn under_random_kills_every_call_ends_once_and_runs_as_often_as_its_caller_was_t
             .map(|_| actix_rt::spawn(caller(pool.clone(), Rc::clone(&book), path.clone(), until)))
             .collect();
         for caller in callers {
-            caller.await.expect("no caller went wrong");
+            caller.await.expect("every call ended as expected");
         }
         let faults = injector.send(StopFaults).await.expect("the actor lives");
 
@@ -137,7 +137,7 @@ fn under_random_kills_every_call_ends_once_and_runs_as_often_as_its_caller_was_t
         for (id, end) in ends.iter() {
             check(*id, end, runs.remove(id).unwrap_or_default());
         }
-        assert!(runs.is_empty(), "nothing ran that nobody called");
+        assert!(runs.is_empty(), "only calls that were made ran");
         let ok = ends.values().filter(|end| end.is_ok()).count() as u64;
         assert_eq!(status.calls.ok, ok);
         let errors = ends.len() as u64 - ok;

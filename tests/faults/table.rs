@@ -1,6 +1,5 @@
-//! The table of faults: one fault, one row, and what a call gets that it meets. `tests/faults` has
-//! a worker file for each fault that code can have; those that are injected have a table of their
-//! own.
+//! The table of faults: each row is one fault, with the outcome of a call that it hits. Faults of
+//! code have a worker file in `tests/workers`; injected faults have their own table.
 
 use std::time::Duration;
 
@@ -23,16 +22,16 @@ fn worker(name: &str) -> PoolConfig {
     config
 }
 
-/// Where in its life a call meets its fault.
+/// The phase of a call in which the fault hits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The function runs.
     Running,
-    /// The function has ended, and its reply is not sent.
+    /// The function has returned, and the reply has not been sent.
     Finished,
 }
 
-/// What a call gets.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Right,
@@ -46,10 +45,9 @@ struct Row {
     /// The worker file.
     fault: &'static str,
     phase: Phase,
-    /// What a call gets.
+    /// The outcome of a call that is not idempotent.
     plain: Outcome,
-    /// What a call that is idempotent gets, and how often it runs: the pool tries it at most three
-    /// times.
+    /// The outcome of an idempotent call, and how many times it runs: at most three.
     idempotent: (Outcome, usize),
 }
 
@@ -91,11 +89,11 @@ fn outcome(result: &Result<Value, CallError>) -> Outcome {
         Err(CallError::DeadlineExceeded { started: true }) => Outcome::DeadlineExceeded,
         Err(CallError::WorkerLost { started: true, .. }) => Outcome::WorkerLost,
         Err(CallError::Quarantined { attempts: 3, .. }) => Outcome::Quarantined,
-        other => panic!("no outcome of the table: {other:?}"),
+        other => panic!("not an outcome of the table: {other:?}"),
     }
 }
 
-/// The pool has as many workers as it should, no abandoned call occupies one, and they work.
+/// Checks that all workers of the pool serve and that no abandoned call occupies one.
 async fn is_whole(pool: &Pool) {
     let workers = pool.config().workers;
     let whole = async {
@@ -114,13 +112,13 @@ async fn is_whole(pool: &Pool) {
     }
 }
 
-/// Ends a pool that is whole, and with it all the processes that its workers have started.
+/// Checks that the pool is whole, and that its shutdown ends every process of its workers.
 async fn is_whole_to_the_end(pool: Pool) {
     is_whole(&pool).await;
     let groups = pids(&pool).await;
     pool.shutdown().await;
-    // What a worker has forked was killed with it; the system may take a moment for it, and it is
-    // not ours to reap.
+    // Processes that a worker forked are killed with it, but another process reaps them, which may
+    // take a moment.
     until("nothing is left of the workers", || members(&groups).is_empty()).await;
 }
 
@@ -142,12 +140,12 @@ fn call_fault(
 
 async fn is_as_the_table_says(row: &Row) {
     let pool = start(worker(row.fault)).await;
-    let dir = TempDir::new().expect("there is room for a file");
+    let dir = TempDir::new().expect("the disk has room");
     let (idempotent, runs) = row.idempotent;
     for (name, expected, expected_runs) in [("plain", row.plain, 1), ("idempotent", idempotent, runs)] {
         let log = dir.path().join(name);
         let call = call_fault(&pool, row, &log, name == "idempotent");
-        let result = capped(row.fault, call).await.expect("the task lives");
+        let result = capped(row.fault, call).await.expect("the task did not panic");
         assert_eq!(outcome(&result), expected, "{name} call of {} ({:?})", row.fault, row.phase);
         assert_eq!(lines(&log).len(), expected_runs, "{name} call of {}", row.fault);
         is_whole(&pool).await;
@@ -155,7 +153,7 @@ async fn is_as_the_table_says(row: &Row) {
     is_whole_to_the_end(pool).await;
 }
 
-/// A few rows at a time: they wait more than they work.
+/// How many rows run at a time: they mostly wait.
 const AT_ONCE: usize = 3;
 
 #[test]
@@ -168,8 +166,8 @@ fn every_fault_ends_its_call_as_the_table_says_and_leaves_the_pool_whole() {
 enum When {
     /// Before the call is made.
     Before,
-    /// So long before the call is made that the worker is replaced by then: one that went on could
-    /// begin with the call.
+    /// Before the call is made, which waits for the replacement: the old worker could still start
+    /// the call.
     LongBefore,
     /// While the call runs.
     During,
@@ -184,8 +182,8 @@ struct Injected {
     replaced: bool,
 }
 
-/// What the injected faults do to a call of a pool of one worker. A worker that is broken before it
-/// has the call costs the call nothing.
+/// The outcome of injected faults in a pool of one worker. A call is unharmed if its worker breaks
+/// before it has the call.
 fn injected(kind: FaultKind) -> Injected {
     use FaultKind as K;
     let row = |when, plain, idempotent, replaced| Injected { kind, when, plain, idempotent, replaced };
@@ -200,8 +198,8 @@ fn injected(kind: FaultKind) -> Injected {
         K::WrongReply | K::OldReply | K::DuplicateReply | K::SlowReader(_) | K::Memory(_) => {
             row(When::Before, right, (right, 1), false)
         }
-        // They show when the next worker starts, so one is killed, whose call goes elsewhere or is
-        // lost.
+        // They take effect when the next worker starts, so the current one exits, and its call is
+        // retried or lost.
         K::SlowStart(_) | K::StartFailure => row(When::Before, lost, (right, 1), true),
         other => panic!("{other} has no row"),
     }
@@ -233,13 +231,13 @@ async fn meets(
         until("the call runs", || !lines(log).is_empty()).await;
         strike(row.kind).await;
     }
-    capped("the call", call).await.expect("the task lives")
+    capped("the call", call).await.expect("the task did not panic")
 }
 
 async fn does_what_its_row_says(kind: FaultKind, file: &str) {
     let row = injected(kind);
     let pool = start(worker(file).workers(1)).await;
-    let dir = TempDir::new().expect("there is room for a file");
+    let dir = TempDir::new().expect("the disk has room");
     let (idempotent, runs) = row.idempotent;
     for (name, expected, expected_runs) in
         [("plain", row.plain, None), ("idempotent", idempotent, Some(runs))]
@@ -271,8 +269,8 @@ fn a_slow_start_is_slow_and_a_start_failure_is_told_and_tried_again() {
         let pool = start(worker("injected.py").workers(1)).await;
         let mut events = Events::of(&pool).await;
         let slow = Duration::from_millis(150);
-        pool.inject(FaultKind::StartFailure).await.expect("it waits for the next start");
-        pool.inject(FaultKind::SlowStart(slow)).await.expect("it waits for the start after that");
+        pool.inject(FaultKind::StartFailure).await.expect("the fault is kept for the next start");
+        pool.inject(FaultKind::SlowStart(slow)).await.expect("the fault is kept for the start after that");
         pool.inject(FaultKind::Kill).await.expect("a worker serves");
         let failed = |event: &WorkerEvent| match event {
             WorkerEvent::StartFailed { error, .. } => Some(error.details().to_string()),
@@ -290,14 +288,14 @@ fn a_slow_start_is_slow_and_a_start_failure_is_told_and_tried_again() {
     });
 }
 
-// Such a worker took calls for ever, and none of them had an answer before its deadline.
+// Such a worker kept receiving calls, and all of them exceeded their deadlines.
 #[test]
 fn a_worker_that_reads_nothing_or_is_not_understood_any_more_is_replaced() {
     alone(async {
         let deadline = Duration::from_millis(100);
         let late = |pool: Pool, function| async move {
             let call = Call::json(function, &2).expect("a number is JSON").timeout(deadline);
-            capped("a call", pool.request(call)).await.expect_err("there is no answer")
+            capped("a call", pool.request(call)).await.expect_err("the worker does not reply")
         };
         let deaf = start(worker("injected.py").workers(1)).await;
         let mut events = Events::of(&deaf).await;

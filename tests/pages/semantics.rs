@@ -1,5 +1,4 @@
-//! Each sentence of `docs/semantics.md` names a test, and each test that it or `docs/gateway.md`
-//! names exists.
+//! Each sentence of `docs/semantics.md` names a test, and the tests that the pages name exist.
 
 use std::path::PathBuf;
 
@@ -22,7 +21,7 @@ fn file(prefix: &str) -> PathBuf {
 pub(crate) fn named(line: &str) -> Vec<(&str, &str)> {
     let quoted = line.split('`').skip(1).step_by(2);
     let paths = quoted.filter_map(|text| text.split_once("::"));
-    // Types and their constants are in capitals.
+    // Names of types and their constants begin with capitals.
     paths.filter(|(file, name)| file.starts_with(char::is_lowercase) && !name.contains([' ', '('])).collect()
 }
 
@@ -37,7 +36,7 @@ pub(crate) fn exists((prefix, name): (&str, &str)) {
 fn every_rule_of_the_gateway_names_a_test_that_exists() {
     let page = read("docs/gateway.md");
     let rules = page.split("## Who may ask").nth(1).and_then(|rest| rest.split("\n## ").next());
-    let rules = rules.expect("there is a section of rules");
+    let rules = rules.expect("the page has a section of rules");
     let rows = rules
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("| rule") && !line.starts_with("| --"));
@@ -63,7 +62,7 @@ fn every_line_of_the_threat_model_names_a_test_that_exists() {
 fn every_sentence_of_the_contract_names_a_test_that_exists() {
     let page = read("docs/semantics.md");
     let (mut claims, mut tests) = (0, 0);
-    // A list item that is wrapped is one claim.
+    // A wrapped list item is one claim.
     for line in page.replace("\n  ", " ").lines() {
         let row = line.starts_with("| ") && !line.starts_with("| --") && !line.starts_with("| what happened");
         if !(row || line.starts_with("- ")) {

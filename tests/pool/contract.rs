@@ -1,5 +1,5 @@
-//! Where the contract was broken once: what a caller hears when the pool, the code or the clock
-//! changes under the call.
+//! Regressions of the contract: what a caller gets when the pool, the code or the clock changes
+//! during a call.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::{Events, capped, ended, json_call, lines, signal, slots, spawn, start, until, worker};
 
-/// Calls a function of the new code without pause; from its first answer on every call must have
-/// one.
+/// Calls a function of the new code in a loop. After the first reply, every call must get one.
 async fn call_new_function(pool: Pool) -> usize {
     let mut answered = 0;
     loop {
@@ -23,7 +22,7 @@ async fn call_new_function(pool: Pool) -> usize {
             Err(CallError::ShuttingDown) => return answered,
             Err(error) => panic!("{error:?} after {answered} answers"),
         }
-        // A refused call is answered at once, and would keep the actors from their turn.
+        // A rejected call returns at once, so without this the actors would not run.
         tokio::task::yield_now().await;
     }
 }
@@ -31,24 +30,24 @@ async fn call_new_function(pool: Pool) -> usize {
 // 69,053 of 118,123 calls got UnknownFunction from workers that were not replaced yet.
 #[actix_rt::test]
 async fn a_function_of_new_code_never_disappears_again_while_the_workers_are_replaced() {
-    let dir = TempDir::new().expect("there is room for a file");
+    let dir = TempDir::new().expect("the disk has room");
     let script = dir.path().join("worker.py");
     let first = "from pyproc_worker import expose\n@expose\ndef first(n):\n    return n\n";
-    std::fs::write(&script, first).expect("it is writable");
+    std::fs::write(&script, first).expect("the disk has room");
     let pool = start(PoolConfig::new(&script).workers(4)).await;
     let callers: Vec<_> = (0..8).map(|_| actix_rt::spawn(call_new_function(pool.clone()))).collect();
     let second = format!("{first}@expose\ndef second(n):\n    return n * 2\n");
-    std::fs::write(&script, second).expect("it is writable");
+    std::fs::write(&script, second).expect("the disk has room");
     capped("the reload", pool.reload()).await.expect("the new code starts");
     assert_eq!(pool.call::<Value>("second", &json!(1)).await.expect("all have it"), json!(2));
     pool.shutdown().await;
     for caller in callers {
-        assert!(ended(caller).await > 0, "it was answered while the workers were replaced");
+        assert!(ended(caller).await > 0, "calls were answered while workers were replaced");
     }
 }
 
-/// A worker whose `steady` is a coroutine in every second version, and of whose other functions one
-/// comes and goes.
+/// A worker whose function `steady` is a coroutine in odd versions, and that exposes `even` or
+/// `odd` by its version.
 fn version(n: u32) -> String {
     let [head, coming] = if n.is_multiple_of(2) { ["", "even"] } else { ["async ", "odd"] };
     let function = |head, name| format!("@expose\n{head}def {name}(n):\n    return n\n");
@@ -57,9 +56,9 @@ fn version(n: u32) -> String {
 
 #[actix_rt::test]
 async fn calls_have_their_answers_while_functions_come_go_and_become_coroutines() {
-    let dir = TempDir::new().expect("there is room for a file");
+    let dir = TempDir::new().expect("the disk has room");
     let script = dir.path().join("worker.py");
-    std::fs::write(&script, version(0)).expect("it is writable");
+    std::fs::write(&script, version(0)).expect("the disk has room");
     let pool = start(PoolConfig::new(&script).workers(3)).await;
     let caller = |seed: u64| {
         let pool = pool.clone();
@@ -81,7 +80,7 @@ async fn calls_have_their_answers_while_functions_come_go_and_become_coroutines(
     };
     let callers: Vec<_> = (0..16).map(|seed| actix_rt::spawn(caller(seed))).collect();
     for n in 1..8 {
-        std::fs::write(&script, version(n)).expect("it is writable");
+        std::fs::write(&script, version(n)).expect("the disk has room");
         capped("a reload", pool.reload()).await.expect("the new code starts");
     }
     pool.shutdown().await;
@@ -90,7 +89,7 @@ async fn calls_have_their_answers_while_functions_come_go_and_become_coroutines(
     }
 }
 
-// 19 of 129 calls of others failed, and for 11 s there was no worker at all.
+// 19 of 129 calls of other clients failed, and for 11 s no worker served.
 #[actix_rt::test]
 async fn a_client_that_gives_up_on_a_function_in_c_takes_no_worker_from_the_others() {
     let config = worker("stuck.py").workers(2).kill_grace(Duration::from_millis(100));
@@ -99,7 +98,7 @@ async fn a_client_that_gives_up_on_a_function_in_c_takes_no_worker_from_the_othe
     let impatient = {
         let pool = pool.clone();
         actix_rt::spawn(async move {
-            // Each takes seconds in C, so its worker is killed.
+            // Each call takes seconds in C, so the pool kills its worker.
             while pool.status().await.kills < 3 {
                 let call = json_call("stuck", json!(20_000_000)).timeout(Duration::from_millis(30));
                 let error = pool.request(call).await.expect_err("it takes longer");
@@ -141,7 +140,7 @@ async fn while_no_worker_serves_and_none_is_about_to_calls_are_unavailable_at_on
         .next("the breaker", |event| matches!(event, WorkerEvent::BreakerOpened { .. }).then_some(()))
         .await;
     let error = capped("the call", pool.call::<Value>("predict", &json!({"value": 1}))).await;
-    let error = error.expect_err("nobody serves");
+    let error = error.expect_err("no worker serves");
     let CallError::Unavailable { cause: Some(cause), retry_after } = &error else { panic!("{error:?}") };
     assert!(matches!(&**cause, StartError::Crashed { exit } if exit.pid == pid), "{cause:?}");
     assert!(*retry_after > Duration::from_secs(600), "{retry_after:?}");
@@ -150,10 +149,10 @@ async fn while_no_worker_serves_and_none_is_about_to_calls_are_unavailable_at_on
     pool.shutdown().await;
 }
 
-// It ended as ShuttingDown, which says that it did not run.
+// It ended as ShuttingDown, which means that it did not run.
 #[actix_rt::test]
 async fn a_call_that_ran_in_part_and_is_never_tried_again_is_lost_with_the_worker_it_ran_on() {
-    let dir = TempDir::new().expect("there is room for a file");
+    let dir = TempDir::new().expect("the disk has room");
     let path = dir.path().join("ran");
     let mut config = worker("contract.py").call_timeout(None);
     config.restart.initial = Duration::from_secs(3600);
@@ -170,11 +169,11 @@ async fn a_call_that_ran_in_part_and_is_never_tried_again_is_lost_with_the_worke
     assert_eq!(lines(&path).len(), 1);
 }
 
-// Each of them had been running in three workers that died, and was quarantined with the one that
-// killed them.
+// Each of them was running in three workers that died, and was quarantined with the call that
+// killed the workers.
 #[actix_rt::test]
 async fn of_many_coroutines_only_the_one_that_kills_its_workers_is_quarantined() {
-    let dir = TempDir::new().expect("there is room for a file");
+    let dir = TempDir::new().expect("the disk has room");
     let path = dir.path().join("ran");
     let pool = start(worker("suspects.py").workers(2)).await;
     let waiting: Vec<_> = (0..20)
@@ -183,12 +182,12 @@ async fn of_many_coroutines_only_the_one_that_kills_its_workers_is_quarantined()
             spawn(&pool, json_call("waits", argument).idempotent())
         })
         .collect();
-    until("they run", || lines(&path).len() == 20).await;
+    until("all of them run", || lines(&path).len() == 20).await;
     let kills = spawn(&pool, json_call("kills", json!({"path": path, "seconds": 0.05})).idempotent());
     let error = ended(kills).await.expect_err("it kills its workers");
     assert!(matches!(error, CallError::Quarantined { attempts: 3, .. }), "{error:?}");
     for (n, waiting) in waiting.into_iter().enumerate() {
-        assert_eq!(ended(waiting).await.expect("it killed nobody"), json!(n.to_string()));
+        assert_eq!(ended(waiting).await.expect("it killed no worker"), json!(n.to_string()));
     }
     pool.shutdown().await;
 }
@@ -197,23 +196,23 @@ async fn of_many_coroutines_only_the_one_that_kills_its_workers_is_quarantined()
 async fn a_pool_is_never_resized_to_nothing() {
     let pool = start(worker("contract.py")).await;
     for workers in [0, 70_000] {
-        let error = pool.resize(workers).await.expect_err("it makes no sense");
+        let error = pool.resize(workers).await.expect_err("the number is invalid");
         let StartError::InvalidConfig(error) = &error else { panic!("{error:?}") };
         assert!(matches!(&**error, ConfigError::Field { field: "workers", .. }), "{error:?}");
     }
-    assert!(pool.call::<Value>("predict", &json!({"value": 1})).await.is_ok(), "nothing has changed");
+    assert!(pool.call::<Value>("predict", &json!({"value": 1})).await.is_ok(), "the pool is unchanged");
     pool.shutdown().await;
 }
 
 #[actix_rt::test]
 async fn a_reload_or_resize_of_a_pool_that_stops_meanwhile_is_an_error() {
-    let dir = TempDir::new().expect("there is room for a file");
+    let dir = TempDir::new().expect("the disk has room");
     let script = dir.path().join("worker.py");
     let code = "from pyproc_worker import expose\n@expose\ndef first(n):\n    return n\n";
-    std::fs::write(&script, code).expect("it is writable");
+    std::fs::write(&script, code).expect("the disk has room");
     let pool = start(PoolConfig::new(&script).workers(1)).await;
     let hangs = format!("import time\ntime.sleep(3600)\n{code}");
-    std::fs::write(&script, hangs).expect("it is writable");
+    std::fs::write(&script, hangs).expect("the disk has room");
     let reload = actix_rt::spawn({
         let pool = pool.clone();
         async move { pool.reload().await }
@@ -231,17 +230,17 @@ async fn a_reload_or_resize_of_a_pool_that_stops_meanwhile_is_an_error() {
 
 #[actix_rt::test]
 async fn a_call_that_has_no_time_at_all_does_not_run() {
-    let dir = TempDir::new().expect("there is room for a file");
+    let dir = TempDir::new().expect("the disk has room");
     let path = dir.path().join("ran");
     let pool = start(worker("contract.py")).await;
     let call = json_call("ran", json!({"path": path, "name": "a"})).timeout(Duration::ZERO);
-    let error = ended(spawn(&pool, call)).await.expect_err("its time is over");
+    let error = ended(spawn(&pool, call)).await.expect_err("it has no time");
     assert!(matches!(error, CallError::DeadlineExceeded { started: false }), "{error:?}");
     pool.shutdown().await;
     assert_eq!(lines(&path).len(), 0);
 }
 
-// Each of them stopped the actors, and the pool then answered nothing.
+// Each of them stopped the actors, and the pool no longer answered.
 #[actix_rt::test]
 async fn durations_beyond_the_clock_are_for_ever() {
     let forever = Duration::MAX;
@@ -320,15 +319,15 @@ fn sockets(pid: u32) -> Vec<String> {
 async fn nobody_can_connect_to_a_worker() {
     let pool = start(worker("contract.py")).await;
     let pid = slots(&pool).await[0].pid.expect("it serves");
-    let unix = std::fs::read_to_string(format!("/proc/{pid}/net/unix")).expect("it is there");
+    let unix = std::fs::read_to_string(format!("/proc/{pid}/net/unix")).expect("/proc is mounted");
     let sockets = sockets(pid);
     assert!(!sockets.is_empty());
     for socket in sockets {
         let line = unix.lines().find(|line| line.split_whitespace().nth(6) == Some(&socket));
-        let line = line.expect("a worker has only sockets of its own machine");
+        let line = line.expect("a worker has only Unix sockets");
         let fields: Vec<_> = line.split_whitespace().collect();
-        // Num, RefCount, Protocol, Flags, Type, St, Inode: no path, and the flag of a listener is
-        // not set.
+        // Num, RefCount, Protocol, Flags, Type, St, Inode: there is no path, and the listener flag
+        // is not set.
         assert_eq!((fields.len(), fields[3]), (7, "00000000"), "{line}");
     }
     pool.shutdown().await;

@@ -1,5 +1,5 @@
-//! Thousands of deadlines that pass about when their calls end. No interrupt lands in another call
-//! or in the worker's own code.
+//! Thousands of deadlines that pass at about the time when their calls end. No interrupt hits
+//! another call or the worker's own code.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Events, capped, pids, start, worker};
 
-/// How many calls have a deadline.
+/// The number of calls with a deadline.
 const CALLS: u64 = 6000;
-/// As many make calls with a deadline as make calls without: all of them start at once, or nearly
-/// so.
+/// The number of tasks that make calls with a deadline, and of tasks that make calls without. Few
+/// enough that nearly all calls start at once.
 const CALLERS: u64 = 2;
 
 #[derive(Default)]
@@ -23,8 +23,7 @@ struct Tally {
     not_started: u64,
 }
 
-/// A caller whose calls take about as long as they may: from 0 to 3 ms, with a deadline up to 0.5
-/// ms before or after.
+/// Makes calls that take 0 to 3 ms, with a deadline up to 0.5 ms before or after their end.
 async fn with_deadlines(pool: Pool, mut random: fastrand::Rng, calls: u64) -> Tally {
     let mut tally = Tally::default();
     for value in 0..calls {
@@ -42,7 +41,7 @@ async fn with_deadlines(pool: Pool, mut random: fastrand::Rng, calls: u64) -> Ta
                 tally.ended += 1;
             }
             Err(CallError::DeadlineExceeded { started }) => {
-                assert!(begun.elapsed() >= timeout, "not before its deadline");
+                assert!(begun.elapsed() >= timeout, "the deadline has passed");
                 tally.late += u64::from(started);
                 tally.not_started += u64::from(!started);
             }
@@ -52,8 +51,8 @@ async fn with_deadlines(pool: Pool, mut random: fastrand::Rng, calls: u64) -> Ta
     tally
 }
 
-/// A caller whose calls have no deadline, and return what they should, until it is told to stop.
-/// The number of its calls.
+/// Makes calls without a deadline and checks their results, until `stop` is set. Returns the number
+/// of calls.
 async fn neighbour(pool: Pool, stop: Rc<Cell<bool>>) -> u64 {
     let mut value = 0_u64;
     while !stop.get() {
@@ -81,7 +80,7 @@ async fn no_interrupt_hits_another(file: &str) {
     });
     let mut sum = Tally::default();
     for caller in callers.collect::<Vec<_>>() {
-        let Tally { ended, late, not_started } = caller.await.expect("no call of it went wrong");
+        let Tally { ended, late, not_started } = caller.await.expect("its calls ended as expected");
         sum.ended += ended;
         sum.late += late;
         sum.not_started += not_started;
@@ -89,13 +88,13 @@ async fn no_interrupt_hits_another(file: &str) {
     stop.set(true);
     let mut neighbours = 0;
     for other in others {
-        neighbours += other.await.expect("no neighbour went wrong");
+        neighbours += other.await.expect("every neighbour ended as expected");
     }
     let Tally { ended, late, not_started } = sum;
     println!("{ended} ended, {late} were late, {not_started} did not start, {neighbours} neighbours");
-    assert_eq!(ended + late + not_started, CALLS, "each call has one end");
+    assert_eq!(ended + late + not_started, CALLS, "each call ended once");
     assert!(late > CALLS / 10, "deadlines passed while calls ran: {late}");
-    assert!(neighbours > CALLS / 10, "calls were there to be hit: {neighbours}");
+    assert!(neighbours > CALLS / 10, "neighbours ran at the same time: {neighbours}");
     assert_eq!(pids(&pool).await, before, "no worker has died");
     pool.shutdown().await;
     let exits = |event: &WorkerEvent| match event {

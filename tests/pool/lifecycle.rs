@@ -1,5 +1,4 @@
-//! The pool as its users hold it: where it can be started and called from, how it survives, changes
-//! and ends.
+//! The life of a pool: where it can be started and called, and how it survives, changes and ends.
 
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ fn contract() -> PoolConfig {
     worker("contract.py")
 }
 
-/// `callers` tasks make `each` calls; the numbers of replies and of errors. A wrong reply fails the
-/// test.
+/// Makes `each` calls on each of `callers` tasks; returns the number of replies, and the errors. A
+/// wrong reply fails the test.
 async fn load(pool: &Pool, callers: usize, each: usize) -> (usize, Vec<CallError>) {
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
@@ -33,7 +32,7 @@ async fn load(pool: &Pool, callers: usize, each: usize) -> (usize, Vec<CallError
         .collect();
     let mut errors = Vec::new();
     for task in tasks {
-        errors.extend(capped("a caller", task).await.expect("the task lives"));
+        errors.extend(capped("a caller", task).await.expect("the task did not panic"));
     }
     (callers * each - errors.len(), errors)
 }
@@ -52,7 +51,7 @@ async fn one_caller_64_and_1000_get_right_answers_with_either_selection_and_code
         assert_eq!(reply.expect("a reply").msgpack::<Value>().expect("a value"), json!({"a": [1, "b"]}));
         let bytes: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
         let reply = pool.request(Call::bytes("echo", bytes.clone())).await.expect("a reply");
-        assert!(reply.bytes()[..] == bytes[..], "bytes come back as they went");
+        assert!(reply.bytes()[..] == bytes[..], "the bytes are unchanged");
         pool.shutdown().await;
     }
 }
@@ -66,13 +65,13 @@ async fn a_pool_is_called_from_other_arbiters_and_through_its_address_and_recipi
     assert!(pool.recipient().send(call()).await.expect("the actor lives").is_ok());
     let arbiters: Vec<_> = (0..3).map(|_| actix_rt::Arbiter::new()).collect();
     for arbiter in &arbiters {
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (sender, result) = tokio::sync::oneshot::channel();
         let pool = pool.clone();
         arbiter.spawn(async move {
             let (ok, errors) = load(&pool, 8, 20).await;
-            tell.send((ok, errors.len())).expect("the test waits");
+            sender.send((ok, errors.len())).expect("the test waits");
         });
-        assert_eq!(capped("the other arbiter", told).await.expect("it answers"), (160, 0));
+        assert_eq!(capped("the other arbiter", result).await.expect("it answers"), (160, 0));
     }
     for arbiter in arbiters {
         arbiter.stop();
@@ -86,13 +85,17 @@ fn a_plain_tokio_runtime_without_an_actix_system_can_start_and_call_a_pool() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let pids = runtime.block_on(async {
-        let pool = tokio::spawn(Pool::start(contract())).await.expect("the task lives").expect("it starts");
+        let pool =
+            tokio::spawn(Pool::start(contract())).await.expect("the task did not panic").expect("it starts");
         let calls = (0..50).map(|n| {
             let pool = pool.clone();
             tokio::spawn(async move { pool.call::<Value>("predict", &json!({"value": n})).await })
         });
         for (n, call) in calls.collect::<Vec<_>>().into_iter().enumerate() {
-            assert_eq!(call.await.expect("the task lives").expect("a reply"), json!({"result": n * 2}));
+            assert_eq!(
+                call.await.expect("the task did not panic").expect("a reply"),
+                json!({"result": n * 2})
+            );
         }
         let pids = pids(&pool).await;
         pool.shutdown().await;
@@ -108,7 +111,9 @@ async fn a_pool_with_a_thread_of_its_own_serves_while_the_callers_thread_blocks(
         actix_rt::spawn(pool.addr().send(Call::json("predict", &json!({"value": 1})).expect("it is JSON")));
     tokio::task::yield_now().await;
     std::thread::sleep(Duration::from_millis(100));
-    assert!(capped("the call", call).await.expect("the task lives").expect("the actor lives").is_ok());
+    assert!(
+        capped("the call", call).await.expect("the task did not panic").expect("the actor lives").is_ok()
+    );
     pool.shutdown().await;
 }
 
@@ -136,7 +141,7 @@ async fn after_kill_9_of_one_of_two_workers_at_most_the_running_call_fails_and_t
     signal(victim, "KILL");
     let replacement = events.started().await;
     assert_ne!(replacement, victim);
-    let (ok, errors) = capped("the callers", running).await.expect("the task lives");
+    let (ok, errors) = capped("the callers", running).await.expect("the task did not panic");
     assert!(errors.len() <= 1, "{errors:?}");
     assert!(errors.iter().all(|error| matches!(error, CallError::WorkerLost { .. })), "{errors:?}");
     assert_eq!(ok + errors.len(), 4000);
@@ -148,11 +153,11 @@ async fn after_kill_9_of_one_of_two_workers_at_most_the_running_call_fails_and_t
 
 #[actix_rt::test]
 async fn a_reload_swaps_all_workers_without_a_failed_call_and_keeps_the_old_code_if_the_new_does_not_start() {
-    let dir = tempfile::TempDir::new().expect("there is room");
+    let dir = tempfile::TempDir::new().expect("the disk has room");
     let script = dir.path().join("worker.py");
     let write = |body: &str| {
         let code = format!("from pyproc_worker import expose\n@expose\ndef predict(req):\n    {body}\n");
-        std::fs::write(&script, code).expect("there is room");
+        std::fs::write(&script, code).expect("the disk has room");
     };
     write("return {'result': req['value'] * 2}");
     let pool = start(PoolConfig::new(&script).workers(2)).await;
@@ -180,7 +185,7 @@ async fn a_reload_swaps_all_workers_without_a_failed_call_and_keeps_the_old_code
         })
     };
     capped("the reload", pool.reload()).await.expect("it starts");
-    assert!(capped("the calls", calls).await.expect("the task lives"));
+    assert!(capped("the calls", calls).await.expect("the task did not panic"));
     let after = pids(&pool).await;
     assert_eq!(after.len(), 2);
     assert!(after.iter().all(|pid| !before.contains(pid)));
@@ -197,8 +202,8 @@ async fn a_resize_under_load_fails_no_call() {
     };
     capped("the growth", pool.resize(3)).await.expect("they start");
     assert_eq!(pool.status().await.serving, 3);
-    capped("the shrinking", pool.resize(1)).await.expect("it goes on");
-    let (ok, errors) = capped("the callers", running).await.expect("the task lives");
+    capped("the shrinking", pool.resize(1)).await.expect("it continues");
+    let (ok, errors) = capped("the callers", running).await.expect("the task did not panic");
     assert_eq!((ok, errors.len()), (4800, 0), "{errors:?}");
     capped("two are gone", async { while pool.status().await.slots.len() != 1 {} }).await;
     pool.shutdown().await;
@@ -233,7 +238,7 @@ async fn a_worker_is_recycled_after_its_calls_its_time_or_its_memory_and_no_call
             _ => None,
         };
         assert_eq!(events.next("the end of the old one", expected_exit).await, (first, true, Some(0)));
-        let (ok, errors) = capped("the callers", running).await.expect("the task lives");
+        let (ok, errors) = capped("the callers", running).await.expect("the task did not panic");
         assert_eq!((ok, errors.len()), (800, 0), "{errors:?}");
         pool.shutdown().await;
     }
@@ -241,11 +246,11 @@ async fn a_worker_is_recycled_after_its_calls_its_time_or_its_memory_and_no_call
 
 #[actix_rt::test]
 async fn grandchildren_go_with_their_worker() {
-    let dir = tempfile::TempDir::new().expect("there is room");
+    let dir = tempfile::TempDir::new().expect("the disk has room");
     let (script, file) = (dir.path().join("worker.py"), dir.path().join("pid"));
     let code = "import subprocess\nfrom pyproc_worker import expose\n@expose\ndef breed(path):\n    \
                 child = subprocess.Popen(['sleep', '600'])\n    open(path, 'w').write('%d\\n' % child.pid)\n";
-    std::fs::write(&script, code).expect("there is room");
+    std::fs::write(&script, code).expect("the disk has room");
     let pool = start(PoolConfig::new(&script).workers(1)).await;
     pool.call::<Value>("breed", &file).await.expect("it breeds");
     let grandchild: u32 = lines(&file)[0].parse().expect("a pid");

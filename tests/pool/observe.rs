@@ -1,4 +1,4 @@
-//! What others see of a pool: a span per call, and the figures through the `metrics` facade.
+//! Observability: a span per call, and figures through the `metrics` facade.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::support::{start, worker};
 
-/// The fields of the spans of calls, in their order.
+/// The fields of the spans of calls, in the order of the spans.
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Vec<(u64, Recorded)>>>);
 
@@ -37,11 +37,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
         attributes.record(&mut Fields(&mut fields));
         let parent = context.span(id).and_then(|span| Some(span.parent()?.name().to_owned()));
         fields.insert("parent", parent.unwrap_or_default());
-        self.0.lock().expect("nobody panics").push((id.into_u64(), fields));
+        self.0.lock().expect("no thread panicked").push((id.into_u64(), fields));
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let mut spans = self.0.lock().expect("nobody panics");
+        let mut spans = self.0.lock().expect("no thread panicked");
         if let Some((_, fields)) = spans.iter_mut().rev().find(|(known, _)| *known == id.into_u64()) {
             values.record(&mut Fields(fields));
         }
@@ -59,8 +59,8 @@ async fn a_call_is_a_span_below_its_callers_with_its_outcome() {
     assert!(pool.call::<()>("raises", "no").await.is_err());
     drop(guard);
 
-    let told = spans.0.lock().expect("nobody panics").clone();
-    let [(_, first), (_, second)] = &told[..] else { panic!("{told:?}") };
+    let recorded = spans.0.lock().expect("no thread panicked").clone();
+    let [(_, first), (_, second)] = &recorded[..] else { panic!("{recorded:?}") };
     let of = |fields: &BTreeMap<&str, String>, name: &str| fields.get(name).cloned().unwrap_or_default();
     assert_eq!((of(first, "parent"), of(first, "function")), ("request".into(), "predict".into()));
     assert_eq!((of(first, "outcome"), of(first, "traceparent")), ("ok".into(), "00-1".into()));
@@ -76,7 +76,7 @@ async fn figures_reach_the_recorder_of_the_metrics_facade_once() {
 
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
-    recorder.install().expect("no other test of this file has one");
+    recorder.install().expect("no other test of this binary installs one");
     let pool = start(worker("contract.py")).await;
     let mut publisher = actix_pyproc::metrics::Publisher::new(pool.clone());
     let mut counted = Vec::new();
@@ -105,7 +105,7 @@ async fn figures_reach_the_recorder_of_the_metrics_facade_once() {
         assert_eq!(seen["pyproc_workers_serving"], 1.0);
         assert!(seen["pyproc_worker_resident_bytes 0"] > 1e6);
     }
-    // The recorder forgets the durations that it has told.
+    // A snapshot resets the durations.
     assert_eq!(counted.iter().map(|(_, durations)| *durations).collect::<Vec<_>>(), [3.0, 2.0, 0.0]);
     assert_eq!(counted[0].0, 3.0);
     pool.shutdown().await;

@@ -1,5 +1,5 @@
-//! The outcome contract, row by row, on real Python: what each caller gets, and whether the
-//! function ran.
+//! The outcome contract on real Python, row by row: what the caller gets, and whether the function
+//! ran.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn contract() -> PoolConfig {
 }
 
 fn scratch() -> TempDir {
-    TempDir::new().expect("there is room for a file")
+    TempDir::new().expect("the disk has room")
 }
 
 async fn call(pool: &Pool, function: &'static str, argument: Value) -> Result<Value, CallError> {
@@ -53,7 +53,7 @@ async fn an_exception_has_type_message_and_traceback_and_the_worker_lives_on() {
 #[actix_rt::test]
 async fn an_unknown_function_names_those_that_exist() {
     let pool = start(contract()).await;
-    let error = call(&pool, "predicd", json!(1)).await.expect_err("there is none");
+    let error = call(&pool, "predicd", json!(1)).await.expect_err("it does not exist");
     let CallError::UnknownFunction { function, known } = &error else { panic!("{error:?}") };
     assert_eq!(&**function, "predicd");
     assert!(known.iter().any(|name| name == "predict"), "{known:?}");
@@ -64,16 +64,16 @@ async fn an_unknown_function_names_those_that_exist() {
 async fn values_and_sizes_that_cannot_be_are_refused_and_the_worker_lives_on() {
     let pool = start(contract().max_frame(1024 * 1024)).await;
     let before = pids(&pool).await;
-    let error = call(&pool, "a_set", json!(null)).await.expect_err("a set is no JSON");
+    let error = call(&pool, "a_set", json!(null)).await.expect_err("a set is not JSON");
     assert!(matches!(error, CallError::Encode { ran: true, .. }), "{error:?}");
     let error = call(&pool, "large", json!(1024 * 1024 + 1)).await.expect_err("it is too large");
     assert!(matches!(error, CallError::PayloadTooLarge { ran: true, .. }), "{error:?}");
     let error =
         pool.request(Call::bytes("echo", vec![0; 1024 * 1024 + 1])).await.expect_err("it is too large");
     assert!(matches!(error, CallError::PayloadTooLarge { ran: false, .. }), "{error:?}");
-    let error = pool.request(Call::raw_json("echo", "{")).await.expect_err("it is no JSON");
+    let error = pool.request(Call::raw_json("echo", "{")).await.expect_err("it is not JSON");
     assert!(matches!(error, CallError::Decode { ran: false, .. }), "{error:?}");
-    let error = pool.call::<String>("echo", &1).await.expect_err("a number is no string");
+    let error = pool.call::<String>("echo", &1).await.expect_err("a number is not a string");
     assert!(matches!(error, CallError::Decode { ran: true, .. }), "{error:?}");
     assert_eq!(pids(&pool).await, before);
     pool.shutdown().await;
@@ -110,7 +110,7 @@ async fn at_its_deadline_a_call_that_runs_is_answered_and_interrupted() {
     let began = Instant::now();
     let call =
         json_call("cleans_up", json!({"path": path, "seconds": 60})).timeout(Duration::from_millis(100));
-    let error = ended(spawn(&pool, call)).await.expect_err("it is late");
+    let error = ended(spawn(&pool, call)).await.expect_err("its deadline passes");
     assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
     assert!(began.elapsed() >= Duration::from_millis(100));
     until("the function was ended", || lines(&path).len() == 2).await;
@@ -126,7 +126,7 @@ async fn at_its_deadline_a_call_that_waits_is_answered_and_never_runs() {
     let first = spawn(&pool, json_call("touch_and_sleep", json!({"path": busy, "seconds": 0.4})));
     until("the first call runs", || busy.exists()).await;
     let call = json_call("ran", json!({"path": ran, "name": "late"})).timeout(Duration::from_millis(50));
-    let error = ended(spawn(&pool, call)).await.expect_err("it is late");
+    let error = ended(spawn(&pool, call)).await.expect_err("its deadline passes");
     assert!(matches!(error, CallError::DeadlineExceeded { started: false }), "{error:?}");
     assert!(ended(first).await.is_ok());
     assert!(pool.call::<Value>("predict", &json!({"value": 1})).await.is_ok());
@@ -168,10 +168,10 @@ async fn an_async_call_past_its_deadline_is_cancelled_and_its_neighbours_go_on()
     let (late, other) = (dir.path().join("late"), dir.path().join("other"));
     let neighbour = spawn(&pool, json_call("naps", json!({"path": other, "seconds": 0.4})));
     let call = json_call("naps", json!({"path": late, "seconds": 60})).timeout(Duration::from_millis(100));
-    let error = ended(spawn(&pool, call)).await.expect_err("it is late");
+    let error = ended(spawn(&pool, call)).await.expect_err("its deadline passes");
     assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
     until("the task was cancelled", || lines(&late).len() == 2).await;
-    assert_eq!(ended(neighbour).await.expect("it goes on"), json!("awake"));
+    assert_eq!(ended(neighbour).await.expect("it continues"), json!("awake"));
     pool.shutdown().await;
 }
 
@@ -182,15 +182,15 @@ async fn what_does_not_end_is_killed_with_its_stacks_and_what_waited_behind_it_g
     {
         let (pool, dir) = (start(contract()).await, scratch());
         let mut events = Events::of(&pool).await;
-        // A function that was measured as quick is sent behind others: the neighbour shares the
-        // socket.
+        // The pool sends calls of a fast function behind others, so the neighbour is in the same
+        // worker.
         let path = dir.path().join("ran");
         for n in 0..20 {
             assert!(call(&pool, "ran", json!({"path": path, "name": n.to_string()})).await.is_ok());
         }
         let stuck = spawn(&pool, json_call(function, argument).timeout(Duration::from_millis(100)));
         let neighbour = spawn(&pool, json_call("ran", json!({"path": path, "name": "neighbour"})));
-        let error = ended(stuck).await.expect_err("it is late");
+        let error = ended(stuck).await.expect_err("its deadline passes");
         assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
         let exit = events
             .next("the end of the worker", |event| match event {
@@ -199,9 +199,9 @@ async fn what_does_not_end_is_killed_with_its_stacks_and_what_waited_behind_it_g
             })
             .await;
         assert_eq!((exit.0.status.signal(), exit.1), (Some(9), false));
-        let stacks = exit.0.stacks.as_deref().expect("the stacks were caught");
+        let stacks = exit.0.stacks.as_deref().expect("the stacks were captured");
         assert!(stacks.contains(frame), "{stacks}");
-        assert_eq!(ended(neighbour).await.expect("it goes on"), json!("neighbour"));
+        assert_eq!(ended(neighbour).await.expect("it continues"), json!("neighbour"));
         assert_eq!(lines(&path).iter().filter(|line| *line == "neighbour").count(), 1);
         pool.shutdown().await;
     }
@@ -227,7 +227,7 @@ async fn a_call_that_was_running_in_a_worker_that_dies_is_lost_at_once_with_exit
     }
 }
 
-// It ended as past a deadline that it did not have.
+// It ended with DeadlineExceeded although it had no deadline.
 #[actix_rt::test]
 async fn a_worker_that_somebody_else_terminates_loses_the_call_that_runs_and_what_waits_goes_on() {
     let (pool, dir) = (start(contract()).await, scratch());
@@ -236,7 +236,7 @@ async fn a_worker_that_somebody_else_terminates_loses_the_call_that_runs_and_wha
     until("the call runs", || busy.exists()).await;
     let waiting = spawn(&pool, json_call("echo", json!("waiting")));
     signal(pids(&pool).await[0], "TERM");
-    let error = ended(running).await.expect_err("its worker was told to end");
+    let error = ended(running).await.expect_err("its worker gets SIGTERM");
     assert!(matches!(&error, CallError::WorkerLost { started: true, .. }), "{error:?}");
     assert_eq!(ended(waiting).await.expect("it had not started"), json!("waiting"));
 
@@ -253,7 +253,8 @@ async fn calls_that_had_not_started_when_their_worker_died_are_answered_by_anoth
     let (pool, dir) = (start(contract()).await, scratch());
     let (busy, ran) = (dir.path().join("busy"), dir.path().join("ran"));
     for n in 0..20 {
-        // Measured as quick, so that the calls below are sent behind the one that runs.
+        // After these, the pool knows that the function is fast, and sends the calls below behind
+        // the one that runs.
         assert!(call(&pool, "ran", json!({"path": ran, "name": n.to_string()})).await.is_ok());
     }
     let running = spawn(&pool, json_call("touch_and_sleep", json!({"path": busy, "seconds": 60})));
@@ -269,7 +270,7 @@ async fn calls_that_had_not_started_when_their_worker_died_are_answered_by_anoth
         "{error:?}"
     );
     for (name, call) in names.iter().zip(waiting) {
-        assert_eq!(ended(call).await.expect("it goes on"), json!(name));
+        assert_eq!(ended(call).await.expect("it continues"), json!(name));
     }
     assert_eq!(lines(&ran)[20..], names[..]);
     pool.shutdown().await;
@@ -284,7 +285,7 @@ async fn an_idempotent_call_is_tried_again_and_quarantined_when_it_has_killed_it
     let CallError::Quarantined { attempts: 3, exit } = &error else { panic!("{error:?}") };
     assert_eq!(exit.status, ExitStatus::Signal { number: 9, core_dumped: false });
     assert_eq!(lines(&path).len(), 3);
-    assert!(pool.call::<Value>("predict", &json!({"value": 1})).await.is_ok(), "the pool lives on");
+    assert!(pool.call::<Value>("predict", &json!({"value": 1})).await.is_ok(), "the pool survives");
 
     let slept = dir.path().join("slept");
     let call = json_call("touch_and_sleep", json!({"path": slept, "seconds": 0.3})).idempotent();
@@ -304,22 +305,22 @@ async fn a_crash_loop_at_start_opens_the_breaker_and_calls_are_unavailable_at_on
         "import os\nfrom pyproc_worker import expose\nif os.path.exists({broken:?}):\n    raise RuntimeError('broken')\n\
          @expose\ndef predict(req):\n    return req\n@expose\ndef die(req):\n    os._exit(1)\n"
     );
-    std::fs::write(&script, code).expect("there is room");
+    std::fs::write(&script, code).expect("the disk has room");
     let mut config = PoolConfig::new(&script).workers(1);
     config.restart.initial = Duration::from_millis(20);
     config.restart.max = Duration::from_millis(200);
     let pool = start(config).await;
     let mut events = Events::of(&pool).await;
-    std::fs::write(&broken, "").expect("there is room");
+    std::fs::write(&broken, "").expect("the disk has room");
     assert!(matches!(call(&pool, "die", json!(1)).await, Err(CallError::WorkerLost { .. })));
     let opened = |event: &actix_pyproc::WorkerEvent| {
         matches!(event, actix_pyproc::WorkerEvent::BreakerOpened { .. }).then_some(())
     };
     events.next("the breaker opens", opened).await;
-    let error = call(&pool, "predict", json!(1)).await.expect_err("nothing serves");
+    let error = call(&pool, "predict", json!(1)).await.expect_err("no worker serves");
     let CallError::Unavailable { cause: Some(cause), .. } = &error else { panic!("{error:?}") };
     assert!(cause.details().contains("RuntimeError: broken"), "{cause:?}");
-    std::fs::remove_file(&broken).expect("it is there");
+    std::fs::remove_file(&broken).expect("it exists");
     events.started().await;
     assert_eq!(call(&pool, "predict", json!(1)).await.expect("it serves again"), json!(1));
     pool.shutdown().await;
@@ -338,10 +339,10 @@ async fn a_pool_that_shuts_down_ends_what_runs_and_refuses_what_comes() {
         actix_rt::spawn(async move { pool.shutdown().await })
     };
     assert!(ended(running).await.is_ok());
-    assert_eq!(ended(waiting).await.expect("it was in before"), json!("waiting"));
+    assert_eq!(ended(waiting).await.expect("it was accepted before"), json!("waiting"));
     ended(stopping).await;
     assert!(!exists(pid));
-    let error = call(&pool, "predict", json!({"value": 1})).await.expect_err("it is over");
+    let error = call(&pool, "predict", json!({"value": 1})).await.expect_err("the pool is shut down");
     assert!(matches!(error, CallError::ShuttingDown), "{error:?}");
 }
 
@@ -352,6 +353,6 @@ async fn a_call_that_still_runs_at_the_deadline_of_a_shutdown_is_lost_with_its_w
     let running = spawn(&pool, json_call("cleans_up", json!({"path": path, "seconds": 60})));
     until("the call runs", || !lines(&path).is_empty()).await;
     capped("the shutdown", pool.shutdown_within(Duration::ZERO)).await;
-    let error = ended(running).await.expect_err("it is cut short");
+    let error = ended(running).await.expect_err("its worker is killed");
     assert!(matches!(error, CallError::WorkerLost { started: true, .. }), "{error:?}");
 }

@@ -1,5 +1,4 @@
-//! Where a stuck worker was: in the event, in the log, and in the errors of those who lost their
-//! calls to it.
+//! The stacks of a stuck worker: in the event, in the log, and in the errors of its other calls.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -20,7 +19,7 @@ impl<S: tracing::Subscriber> Layer<S> for Warnings {
         if *event.metadata().level() == tracing::Level::WARN {
             let mut line = Line::default();
             event.record(&mut line);
-            self.0.lock().expect("nobody panics with it").push(line.0);
+            self.0.lock().expect("no thread panicked").push(line.0);
         }
     }
 }
@@ -30,7 +29,7 @@ struct Line(String);
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        write!(self.0, "{}={value:?} ", field.name()).expect("a string takes all");
+        write!(self.0, "{}={value:?} ", field.name()).expect("writing to a string succeeds");
     }
 }
 
@@ -42,7 +41,7 @@ async fn stacks_of_a_stuck_worker_are_in_the_event_the_log_and_the_errors_of_its
     let config = worker("stuck_beside_others.py").kill_grace(Duration::from_millis(200));
     let pool = start(config).await;
     let mut events = Events::of(&pool).await;
-    let dir = tempfile::TempDir::new().expect("there is room for a file");
+    let dir = tempfile::TempDir::new().expect("the disk has room");
     let begun = dir.path().join("begun");
     let neighbour = {
         let (pool, call) = (pool.clone(), Call::json("waits", &begun).expect("a path is JSON"));
@@ -50,7 +49,7 @@ async fn stacks_of_a_stuck_worker_are_in_the_event_the_log_and_the_errors_of_its
     };
     until("the neighbour waits", || begun.exists()).await;
     let call = Call::json("stuck", &()).expect("null is JSON").timeout(Duration::from_millis(100));
-    let error = capped("the stuck call", pool.request(call)).await.expect_err("it is late");
+    let error = capped("the stuck call", pool.request(call)).await.expect_err("its deadline passes");
     assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
 
     let exited = |event: &WorkerEvent| match event {
@@ -60,13 +59,14 @@ async fn stacks_of_a_stuck_worker_are_in_the_event_the_log_and_the_errors_of_its
     let (pid, exit) = events.next("the end", exited).await;
     let stacks = exit.stacks.as_deref().expect("the event has them");
     assert!(stacks.contains("in stuck"), "{stacks}");
-    match capped("the neighbour", neighbour).await.expect("the task lives") {
+    match capped("the neighbour", neighbour).await.expect("the task did not panic") {
         Err(CallError::WorkerLost { exit, .. }) => assert_eq!(exit.stacks.as_deref(), Some(stacks)),
         other => panic!("{other:?}"),
     }
-    let lines = warnings.0.lock().expect("nobody panics with it").clone();
-    let told = lines.iter().find(|line| line.contains("a cancelled call did not end")).expect("it is logged");
-    assert!(told.contains("slot=0") && told.contains(&format!("pid={pid}")), "{told}");
-    assert!(told.contains("in stuck"), "{told}");
+    let lines = warnings.0.lock().expect("no thread panicked").clone();
+    let warning =
+        lines.iter().find(|line| line.contains("a cancelled call did not end")).expect("it was logged");
+    assert!(warning.contains("slot=0") && warning.contains(&format!("pid={pid}")), "{warning}");
+    assert!(warning.contains("in stuck"), "{warning}");
     pool.shutdown().await;
 }

@@ -13,12 +13,12 @@ use crate::driver::{Driver, worker};
 async fn value_of_each_codec_comes_back() {
     let mut driver = Driver::basic().await;
     let value = json!({"a": [1, 2.5, null, "\u{e9}"]});
-    let reply = driver.call(Call::json("echo", &value).expect("it has a JSON")).await.expect("it returns");
+    let reply = driver.call(Call::json("echo", &value).expect("it is JSON")).await.expect("it returns");
     assert_eq!((reply.codec(), reply.value().expect("it is JSON")), (Codec::Json, value.clone()));
     assert_eq!((reply.served_by(), reply.pid()), (0, driver.link.pid()));
     assert!(reply.service_time() > Duration::ZERO);
     let reply =
-        driver.call(Call::msgpack("echo", &value).expect("it has a MessagePack")).await.expect("it returns");
+        driver.call(Call::msgpack("echo", &value).expect("it is MessagePack")).await.expect("it returns");
     assert_eq!((reply.codec(), reply.value().expect("it is MessagePack")), (Codec::Msgpack, value));
     let reply = driver.call(Call::bytes("echo", &b"\x00\xff"[..])).await.expect("it returns");
     assert_eq!((reply.codec(), reply.bytes()), (Codec::Bytes, Bytes::from_static(b"\x00\xff")));
@@ -40,7 +40,7 @@ async fn great_payloads_go_both_ways_and_one_too_great_goes_neither() {
     ));
     let error = driver.call(Call::raw_json("big", "4000000")).await.expect_err("its result is too long");
     assert!(matches!(error, CallError::PayloadTooLarge { limit: 3_145_728, ran: true, .. }), "{error:?}");
-    driver.call(Call::raw_json("echo", "1")).await.expect("the worker lives on");
+    driver.call(Call::raw_json("echo", "1")).await.expect("the worker survives");
 }
 
 #[actix_rt::test]
@@ -65,11 +65,11 @@ async fn what_goes_wrong_in_a_call_is_told_by_its_kind() {
     let CallError::Exception { type_name, message, traceback } = error else { panic!("{error:?}") };
     assert_eq!((&*type_name, &*message), ("ValueError", "why"));
     assert!(traceback.contains("raise ValueError(message)"), "{traceback}");
-    let error = driver.call(Call::raw_json("echo", "{")).await.expect_err("it is no JSON");
+    let error = driver.call(Call::raw_json("echo", "{")).await.expect_err("it is not JSON");
     assert!(matches!(error, CallError::Decode { ran: false, .. }), "{error:?}");
-    let error = driver.call(Call::raw_json("not_json", "null")).await.expect_err("it has no JSON");
+    let error = driver.call(Call::raw_json("not_json", "null")).await.expect_err("it cannot be JSON");
     assert!(matches!(error, CallError::Encode { ran: true, .. }), "{error:?}");
-    let error = driver.backend.classify(&Call::raw_json("ecko", "1")).expect_err("there is none");
+    let error = driver.backend.classify(&Call::raw_json("ecko", "1")).expect_err("it does not exist");
     assert!(
         matches!(&error, CallError::UnknownFunction { known, .. } if known.iter().any(|name| name == "echo"))
     );
@@ -94,7 +94,7 @@ async fn running_call_that_is_cancelled_is_interrupted_and_the_worker_lives_on()
     driver.link.cancel(id);
     assert!(matches!(driver.event().await, LinkEvent::Interrupted(ended) if ended == id));
     assert!(begun.elapsed() < Duration::from_secs(5));
-    driver.call(Call::raw_json("echo", "1")).await.expect("the worker lives on");
+    driver.call(Call::raw_json("echo", "1")).await.expect("the worker survives");
 }
 
 #[actix_rt::test]
@@ -107,7 +107,7 @@ async fn call_that_has_not_started_is_skipped_when_it_is_cancelled_or_revoked() 
     driver.until(first, Phase::Running).await;
     driver.link.cancel(cancelled);
     driver.link.revoke(revoked);
-    // A call that has started is left alone.
+    // Revoking a call that has started has no effect.
     driver.link.revoke(first);
     assert_eq!(driver.done().await.0, first);
     assert!(matches!(driver.event().await, LinkEvent::Skipped(id) if id == cancelled));
@@ -118,7 +118,7 @@ async fn call_that_has_not_started_is_skipped_when_it_is_cancelled_or_revoked() 
 #[actix_rt::test]
 async fn async_calls_overlap_and_can_be_cancelled() {
     let mut driver = Driver::basic().await;
-    let class = driver.backend.classify(&Call::raw_json("wait", "1")).expect("there is such a function");
+    let class = driver.backend.classify(&Call::raw_json("wait", "1")).expect("the function is exposed");
     assert!(class.overlapping);
     let begun = Instant::now();
     let long = driver.send(&Call::raw_json("wait", "30"));

@@ -14,7 +14,7 @@ use crate::support::{capped, fixture};
 
 pub(crate) type Event = LinkEvent<PythonBackend>;
 
-/// A worker, and the calls that it was sent.
+/// A worker, and the id of its next call.
 pub(crate) struct Driver {
     pub(crate) backend: PythonBackend,
     pub(crate) link: PythonLink,
@@ -26,14 +26,14 @@ pub(crate) fn worker(name: &str) -> PoolConfig {
     PoolConfig::new(fixture(name))
 }
 
-/// What `PythonBackend::new` or the first launch fails with.
+/// The error of `PythonBackend::new` or of the first launch.
 pub(crate) async fn start_error(config: PoolConfig) -> StartError {
     let started = capped("the start", async {
         let backend = PythonBackend::new(Arc::new(config)).await?;
         backend.launch(SlotId(0), Generation(1)).await
     });
     match started.await {
-        Ok(link) => panic!("{link:?} has started"),
+        Ok(link) => panic!("{link:?} started"),
         Err(error) => error,
     }
 }
@@ -41,13 +41,13 @@ pub(crate) async fn start_error(config: PoolConfig) -> StartError {
 impl Driver {
     pub(crate) async fn start(config: PoolConfig) -> Self {
         let backend =
-            capped("the probe", PythonBackend::new(Arc::new(config))).await.expect("Python is there");
+            capped("the probe", PythonBackend::new(Arc::new(config))).await.expect("Python is installed");
         let link = backend.launch(SlotId(0), Generation(1));
         let link = capped("the launch", link).await.expect("the worker starts");
         Self { backend, link, next: 0 }
     }
 
-    /// A worker of the script that most tests use.
+    /// Starts the fixture that most tests use.
     pub(crate) async fn basic() -> Self {
         Self::start(worker("basic.py")).await
     }
@@ -76,7 +76,7 @@ impl Driver {
     pub(crate) async fn done(&mut self) -> (CallId, Result<Reply, CallError>) {
         match self.event().await {
             LinkEvent::Done { id, result, .. } => (id, result),
-            other => panic!("not the end of a call: {other:?}"),
+            other => panic!("expected the end of a call: {other:?}"),
         }
     }
 
@@ -90,11 +90,11 @@ impl Driver {
     pub(crate) async fn lost(&mut self) -> Arc<Exit> {
         match self.event().await {
             LinkEvent::Lost(exit) => exit,
-            other => panic!("not the end of the worker: {other:?}"),
+            other => panic!("expected the end of the worker: {other:?}"),
         }
     }
 
-    /// Writes what is staged, and waits until a call has come as far as `phase`.
+    /// Flushes the staged frames, and waits until a call has reached `phase`.
     pub(crate) async fn until(&mut self, id: CallId, phase: Phase) {
         let link = &mut self.link;
         capped("a phase", async {

@@ -1,4 +1,4 @@
-//! How workers end, and what is told of it.
+//! How workers end, and what the pool reports about it.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use actix_pyproc::{Call, ExitCause, ExitStatus};
 use actix_pyproc_actors::backend::{KillReason, Link as _, LinkEvent, Phase};
 
 use crate::driver::{Driver, worker};
-use crate::host::{Host, role, tell};
-use crate::support::processes::{gone, is_alive, signal};
+use crate::host::{Host, report, role};
+use crate::support::processes::{gone, is_alive, own_memory, signal};
 
 const KILLED: ExitStatus = ExitStatus::Signal { number: 9, core_dumped: false };
 
@@ -21,7 +21,7 @@ async fn crash_is_told_with_status_and_last_words_within_milliseconds() {
     assert_eq!((exit.status, &exit.cause), (ExitStatus::Code(3), &ExitCause::Crashed));
     assert_eq!(&exit.stderr_tail[..], ["leaving"]);
     assert_eq!(driver.link.phase(id), Phase::Running);
-    assert!(!is_alive(exit.pid), "it is reaped when it is told");
+    assert!(!is_alive(exit.pid), "it was reaped before the report");
 }
 
 #[actix_rt::test]
@@ -52,7 +52,7 @@ async fn phases_after_a_sigkill_tell_what_had_started() {
     let waiting = [driver.send(&Call::raw_json("echo", "2")), driver.send(&Call::raw_json("echo", "3"))];
     driver.until(running, Phase::Running).await;
     signal(driver.link.pid(), "KILL");
-    // The reply that was on its way still comes; whether it was depends on when Python flushed.
+    // The reply arrives if Python flushed it before the kill.
     let lost = loop {
         match driver.event().await {
             LinkEvent::Done { id, .. } => assert_eq!(id, finished),
@@ -73,7 +73,7 @@ async fn replies_that_were_in_the_socket_come_before_the_loss() {
     let mut driver = Driver::basic().await;
     let ids: Vec<_> = (0..50).map(|_| driver.send(&Call::raw_json("echo", "1"))).collect();
     driver.until(ids[49], Phase::Finished).await;
-    // Nothing is read while the worker answers and dies.
+    // The host reads nothing while the worker replies and dies.
     driver.send(&Call::raw_json("leave", "3"));
     std::future::poll_fn(|cx| driver.link.poll_flush(cx)).await;
     std::thread::sleep(Duration::from_millis(200));
@@ -165,7 +165,7 @@ async fn worker_that_breaks_the_protocol_is_killed_and_told_how() {
 async fn what_a_worker_started_dies_with_it() {
     let mut driver = Driver::basic().await;
     let reply = driver.call(Call::raw_json("grandchild", "false")).await.expect("it returns");
-    let grandchild: u32 = reply.json().expect("it is a process id");
+    let grandchild: u32 = reply.json().expect("it is a PID");
     assert!(is_alive(grandchild));
     driver.send(&Call::raw_json("leave", "3"));
     let exit = driver.lost().await;
@@ -177,13 +177,13 @@ async fn what_a_worker_started_dies_with_it() {
 async fn death_is_told_although_a_daemon_holds_the_pipes_open() {
     let mut driver = Driver::basic().await;
     let reply = driver.call(Call::raw_json("grandchild", "true")).await.expect("it returns");
-    let daemon: u32 = reply.json().expect("it is a process id");
+    let daemon: u32 = reply.json().expect("it is a PID");
     let begun = Instant::now();
     driver.send(&Call::raw_json("leave", "3"));
     let exit = driver.lost().await;
     assert_eq!((exit.status, &exit.stderr_tail[..]), (ExitStatus::Code(3), &["leaving".to_owned()][..]));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    // It has left the group of the worker, so it lives.
+    // It left the group of the worker, so it is alive.
     signal(daemon, "KILL");
 }
 
@@ -191,7 +191,7 @@ async fn death_is_told_although_a_daemon_holds_the_pipes_open() {
 async fn dropped_link_kills_the_worker_and_reaps_it() {
     let mut driver = Driver::basic().await;
     let reply = driver.call(Call::raw_json("grandchild", "false")).await.expect("it returns");
-    let grandchild: u32 = reply.json().expect("it is a process id");
+    let grandchild: u32 = reply.json().expect("it is a PID");
     let pid = driver.link.pid();
     drop(driver);
     gone(pid).await;
@@ -205,7 +205,7 @@ async fn worker_that_does_not_look_at_its_socket_dies_when_its_host_is_killed() 
         let mut driver = Driver::basic().await;
         let id = driver.send(&Call::raw_json("spin", "60"));
         driver.until(id, Phase::Running).await;
-        tell(&[driver.link.pid()]).await;
+        report(&[driver.link.pid()]).await;
     }
     let (host, pids) = Host::start(module_path!(), name, "host");
     let pid = pids[0];
@@ -220,7 +220,7 @@ fn worker_dies_with_the_runtime_that_it_was_started_on() {
     let pid = system.block_on(async {
         let driver = Driver::basic().await;
         let pid = driver.link.pid();
-        // It is kept by a task that never ends, which the runtime drops.
+        // A task that never ends holds it until the runtime drops the task.
         actix_rt::spawn(async move {
             let _driver = driver;
             std::future::pending::<()>().await;
@@ -231,18 +231,13 @@ fn worker_dies_with_the_runtime_that_it_was_started_on() {
     drop(system);
     let begun = Instant::now();
     while is_alive(pid) {
-        assert!(begun.elapsed() < Duration::from_secs(10), "the reaper has not come");
+        assert!(begun.elapsed() < Duration::from_secs(10), "the worker was not reaped");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
 #[actix_rt::test]
 async fn hundred_megabytes_of_prints_neither_stall_the_worker_nor_stay_in_memory() {
-    let own_memory = || {
-        let status = std::fs::read_to_string("/proc/self/status").expect("there is a /proc");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is always there");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") / 1024
-    };
     let mut driver = Driver::basic().await;
     let before = own_memory();
     driver.call(Call::raw_json("flood", "50")).await.expect("it returns");

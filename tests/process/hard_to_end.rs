@@ -1,4 +1,4 @@
-//! Workers that a signal to their process group does not reach, or that do not die of SIGKILL.
+//! Workers that left their process group, or that do not die of SIGKILL.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, Pool};
 use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
 
 use crate::driver::{Driver, worker};
-use crate::host::{Host, role, tell};
+use crate::host::{Host, report, role};
 use crate::support::capped;
 use crate::support::processes::{gone, is_alive, signal};
 
-/// A process that is none of ours to reap, and is killed at the end of a test.
+/// A process that another process reaps, and that is killed at the end of a test.
 struct Bystander(u32);
 
 impl Drop for Bystander {
@@ -19,12 +19,12 @@ impl Drop for Bystander {
     }
 }
 
-/// A worker that has left its group and runs in C, and the process whose group it has joined.
+/// A worker that runs in C and has joined the group of another process, and that process.
 async fn escaped(session: bool) -> (Driver, Bystander) {
     let config = worker("hard_to_end.py").stop_grace(Duration::from_millis(100));
     let mut driver = Driver::start(config).await;
     let reply = driver.call(Call::json("leave_group", &session).expect("it is JSON")).await;
-    let bystander = Bystander(reply.expect("it returns").json().expect("it is a process id"));
+    let bystander = Bystander(reply.expect("it returns").json().expect("it is a PID"));
     let id = driver.send(&Call::raw_json("stick", "null"));
     driver.until(id, Phase::Running).await;
     (driver, bystander)
@@ -39,7 +39,7 @@ async fn worker_that_left_its_process_group_is_killed_as_any_other() {
             driver.link.kill(reason);
             let exit = driver.lost().await;
             assert_eq!(exit.status.signal(), Some(9), "{reason:?}: {exit:?}");
-            assert!(is_alive(bystander.0), "the pool kills no group that is not its own");
+            assert!(is_alive(bystander.0), "the pool kills only its own groups");
         }
         let (driver, _bystander) = escaped(session).await;
         let pid = driver.link.pid();
@@ -53,7 +53,7 @@ async fn worker_that_left_its_process_group_dies_when_its_host_is_killed() {
     let name = "worker_that_left_its_process_group_dies_when_its_host_is_killed";
     if let Some(session) = role() {
         let (driver, bystander) = escaped(session == "true").await;
-        tell(&[driver.link.pid(), bystander.0]).await;
+        report(&[driver.link.pid(), bystander.0]).await;
     }
     for session in ["false", "true"] {
         let (host, pids) = Host::start(module_path!(), name, session);
@@ -68,16 +68,16 @@ async fn worker_that_left_its_process_group_dies_when_its_host_is_killed() {
 #[actix_rt::test]
 async fn worker_that_does_not_die_of_sigkill_holds_up_nothing_and_is_reaped_when_it_dies() {
     let mut driver = Driver::start(worker("hard_to_end.py")).await;
-    // A debugger that holds it stands for a disk or a network file system that does not answer.
+    // The debugger stands for a disk or a network file system that does not respond.
     let tracer = driver.call(Call::raw_json("be_held", "null")).await.expect("it returns");
-    let tracer = Bystander(tracer.json().expect("it is a process id"));
+    let tracer = Bystander(tracer.json().expect("it is a PID"));
     let pid = driver.link.pid();
     driver.link.kill(KillReason::Stuck);
     let exit = driver.lost().await;
     assert_eq!((exit.status, &exit.cause), (ExitStatus::Unknown, &ExitCause::Unkillable));
     assert!(exit.to_string().contains("did not die of SIGKILL"), "{exit}");
     drop(driver);
-    assert!(is_alive(pid), "it is a zombie that only the debugger sees");
+    assert!(is_alive(pid), "it is a zombie that only the debugger can reap");
     drop(tracer);
     gone(pid).await;
 }
@@ -97,12 +97,12 @@ async fn pool_replaces_a_worker_that_does_not_die_of_sigkill_and_shuts_down_with
             assert!(matches!(late, Err(CallError::DeadlineExceeded { started: true })), "{late:?}");
             capped("the replacement", pool.call::<Vec<u64>>("signals", &()))
                 .await
-                .expect("another one serves");
+                .expect("another worker serves");
         }
     }
     capped("the shutdown", pool.shutdown_within(Duration::ZERO)).await;
     for (pid, tracer) in held {
-        assert!(is_alive(pid), "it is a zombie that only the debugger sees");
+        assert!(is_alive(pid), "it is a zombie that only the debugger can reap");
         drop(tracer);
         gone(pid).await;
     }

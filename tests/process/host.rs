@@ -1,17 +1,18 @@
-//! A test that runs itself as a host in a process of its own. The main structure is [`Host`].
+//! Runs a test again as a host in another process. The main structure is [`Host`].
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// Set in a process that is such a host: which of the test's hosts it is.
+/// The variable that is set in a host process; its value says which of the test's hosts it is.
 const ROLE: &str = "TEST_HOST";
 
-/// Which host this process is; `None` in the process of the test.
+/// Which host this process is; `None` if it is not a host.
 pub(crate) fn role() -> Option<String> {
     std::env::var(ROLE).ok()
 }
 
-/// The command that runs one test of the module `module` as a host, by way of `program`.
+/// The command that runs the test `test` of `module` as a host. If `program` is not empty, it is
+/// run with the command as its arguments.
 fn command(program: &[&str], module: &str, test: &str, role: &str) -> Command {
     let (_, module) = module.split_once("::").expect("tests are in modules of their binary");
     let binary = std::env::current_exe().expect("this process has a path");
@@ -27,12 +28,12 @@ fn command(program: &[&str], module: &str, test: &str, role: &str) -> Command {
     command
 }
 
-/// Runs a test as a host by way of another program, and checks that it passes.
+/// Runs a test as a host that `program` starts, and checks that it passes.
 pub(crate) fn passes_by_way_of(program: &[&str], module: &str, test: &str) {
     let output = command(program, module, test, "host").output().expect("the program is installed");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = text.concat();
-    // A filter that matches no test passes too.
+    // Without a matching test, the exit status is also 0.
     assert!(output.status.success() && text.contains("1 passed"), "{}\n{text}", output.status);
 }
 
@@ -40,7 +41,7 @@ pub(crate) fn passes_by_way_of(program: &[&str], module: &str, test: &str) {
 pub(crate) struct Host(Child);
 
 impl Host {
-    /// Starts a test as a host; returns it with the PIDs that it [tells](tell).
+    /// Starts a test as a host; returns it with the PIDs that it [reports](report).
     pub(crate) fn start(module: &str, test: &str, role: &str) -> (Self, Vec<u32>) {
         let mut child =
             command(&[], module, test, role).stdout(Stdio::piped()).spawn().expect("the binary exists");
@@ -56,8 +57,8 @@ impl Host {
     }
 }
 
-/// Tells the test the PIDs of a host's processes; does not return.
-pub(crate) async fn tell(pids: &[u32]) {
+/// Reports the PIDs of a host's processes to the test; does not return.
+pub(crate) async fn report(pids: &[u32]) {
     let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
     println!("\npids {}", pids.join(" "));
     std::future::pending().await

@@ -1,5 +1,5 @@
-//! Hosts in unusual circumstances: they block or ignore signals, or see another PID namespace in
-//! `/proc`. Each test runs itself as such a host.
+//! Hosts that block or ignore signals, or that see another PID namespace in `/proc`. Each test runs
+//! itself as such a host.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::host::{passes_by_way_of, role};
 use crate::support::capped;
 use crate::support::processes::{gone, is_alive};
 
-/// Blocks all signals and ignores some, and becomes the program that it is given.
+/// Blocks all signals, ignores some, and executes the program in its arguments.
 const NO_SIGNALS: &str = "import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 for number in (signal.SIGURG, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
@@ -28,7 +28,7 @@ async fn workers_of_a_host_that_blocks_and_ignores_signals_have_them_all() {
     }
     let pool = Pool::start(worker("hard_to_end.py").workers(1)).await.expect("the pool starts");
     let [blocked, ignored]: [u64; 2] = pool.call("signals", &()).await.expect("it returns");
-    // Python itself ignores SIGPIPE and SIGXFSZ; 32 and 33 are the C library's own.
+    // Python itself ignores SIGPIPE and SIGXFSZ; the C library uses 32 and 33.
     let of_libc = 1 << 31 | 1 << 32;
     assert_eq!((blocked, ignored & !of_libc), (0, 1 << 12 | 1 << 24), "{blocked:x} {ignored:x}");
     drop(pool);
@@ -39,11 +39,7 @@ async fn workers_of_a_host_that_blocks_and_ignores_signals_have_them_all() {
     let error = capped("the deadline", pool.send(call)).await.expect("the pool lives").map(drop);
     assert!(matches!(error, Err(CallError::DeadlineExceeded { started: true })), "{error:?}");
     assert_eq!(pool.call::<i32>("echo", &7).await.expect("it serves"), 7);
-    assert_eq!(
-        pool.status().await.slots[0].pid,
-        pid,
-        "the call was interrupted, and its worker was not killed"
-    );
+    assert_eq!(pool.status().await.slots[0].pid, pid, "the call was interrupted without killing its worker");
     pool.shutdown().await;
 }
 
@@ -55,14 +51,14 @@ async fn host_that_ignores_sigchld_loses_the_exit_status_and_nothing_else() {
     }
     let mut driver = Driver::basic().await;
     let reply = driver.call(Call::raw_json("grandchild", "false")).await.expect("it returns");
-    let grandchild: u32 = reply.json().expect("it is a process id");
+    let grandchild: u32 = reply.json().expect("it is a PID");
     assert!(is_alive(grandchild));
     driver.send(&Call::raw_json("leave", "3"));
     let exit = driver.lost().await;
     assert_eq!((exit.status, &exit.stderr_tail[..]), (ExitStatus::Unknown, &["leaving".to_owned()][..]));
     gone(grandchild).await;
 
-    // The standard library panics when `exec` fails and the child is not its own to reap.
+    // The standard library panics if `exec` fails and it cannot reap the child.
     let directory = tempfile::tempdir().expect("the disk has room");
     let python = directory.path().join("python");
     std::fs::write(&python, "#!/nonexistent/program\n").expect("the disk has room");
@@ -97,7 +93,7 @@ async fn host_that_sees_another_pid_namespace_in_proc_watches_its_own_workers() 
     driver.link.kill(KillReason::Stopped);
     assert_eq!(driver.lost().await.status.signal(), Some(9));
     assert_eq!(driver.link.rss(), None);
-    // The stacks come from a worker of which `/proc` says that it has a handler.
+    // The pool asks for stacks only if `/proc` shows that the worker has a handler.
     let mut driver = Driver::basic().await;
     driver.link.kill(KillReason::Stuck);
     assert!(driver.lost().await.stacks.is_some());

@@ -1,4 +1,4 @@
-//! How workers start, and how they do not.
+//! How workers start, and how starts fail.
 
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
@@ -16,7 +16,7 @@ use crate::driver::{Driver, start_error, worker};
 use crate::support::processes::gone;
 use crate::support::{CAP, fixture};
 
-/// A program that stands in for an interpreter.
+/// A program in place of an interpreter.
 fn fake_python(directory: &tempfile::TempDir, script: &str) -> PathBuf {
     let path = directory.path().join("python");
     let mut file = std::fs::File::create(&path).expect("the directory is ours");
@@ -49,7 +49,7 @@ async fn module_is_run_from_the_working_directory() {
 #[actix_rt::test]
 async fn users_variables_are_expanded_and_those_of_the_protocol_are_gone() {
     let config = Arc::new(worker("basic.py").env("DEVICE", "cuda:{slot}"));
-    let backend = PythonBackend::new(config).await.expect("Python is there");
+    let backend = PythonBackend::new(config).await.expect("Python is installed");
     let link = backend.launch(SlotId(5), Generation(1)).await.expect("the worker starts");
     drop(link);
     let mut driver = Driver::start(worker("basic.py").env("DEVICE", "cuda:{slot}")).await;
@@ -65,7 +65,7 @@ async fn worker_runs_in_the_virtual_environment_of_its_interpreter() {
     let root = directory.path().join("venv");
     let made =
         std::process::Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&root).status();
-    assert!(made.expect("Python is there").success());
+    assert!(made.expect("Python is installed").success());
     let mut driver = Driver::start(worker("basic.py").python(root.join("bin/python"))).await;
     let reply = driver.call(Call::raw_json("prefix", "null")).await.expect("it returns");
     assert_eq!(reply.json::<PathBuf>().expect("it is a path"), root);
@@ -118,7 +118,7 @@ async fn worker_that_hangs_is_killed_at_the_time_out_and_its_stacks_say_where() 
         assert_eq!((exit.status.signal(), &exit.cause), (Some(9), &ExitCause::StartTimeout));
         gone(exit.pid).await;
         if limit < CAP / 4 && exit.stderr_tail.is_empty() {
-            // The machine is so busy that the worker has not come to where it hangs.
+            // The machine is so busy that the time-out came before the worker hung.
             limit *= 4;
             continue;
         }
@@ -150,8 +150,7 @@ async fn paths_need_not_be_utf_8() {
     std::fs::copy(fixture("basic.py"), &script).expect("the disk has room");
     let found =
         std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
-    let found =
-        String::from_utf8(found.expect("Python is there").stdout).expect("it is in an ordinary place");
+    let found = String::from_utf8(found.expect("Python is installed").stdout).expect("its path is UTF-8");
     symlink(found.trim(), &python).expect("the directory is ours");
 
     let mut driver = Driver::start(PoolConfig::new(&script).python(&python).cwd(&odd)).await;
@@ -206,7 +205,7 @@ async fn program_that_is_no_python_is_refused_with_what_it_said() {
     assert!(text.contains("exited with status 7") && text.contains("no python here"), "{text}");
 }
 
-// A short limit for workers ended the probe, which compiles the package on a busy machine.
+// A short limit for workers also cut the probe, which compiles the package.
 #[actix_rt::test]
 async fn short_start_timeout_does_not_cut_the_probe_of_the_interpreter() {
     let directory = tempfile::tempdir().expect("the disk has room");

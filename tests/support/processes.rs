@@ -72,6 +72,13 @@ pub(crate) async fn gone(pid: u32) {
     until("the end of a process", || !is_alive(pid)).await;
 }
 
+/// The resident memory of this process, in MiB.
+pub(crate) fn own_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the field exists");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") / 1024
+}
+
 /// Sends a signal by its name without `SIG`.
 pub(crate) fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status();

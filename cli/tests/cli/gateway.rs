@@ -1,4 +1,4 @@
-//! `pyproc serve` as a process: its one line, its end, and code that changes under it. The main
+//! `pyproc serve` as a process: its output, its end, and reloads of changed code. The main
 //! structure is [`Gateway`].
 
 use std::fs;
@@ -34,7 +34,7 @@ impl Gateway {
         let mut running = command.args(args).start();
         let line = running.prints("\n");
         let address = line.trim().strip_prefix("listening on http://").and_then(|text| text.parse().ok());
-        Self { running, address: address.unwrap_or_else(|| panic!("it said {line:?}")) }
+        Self { running, address: address.unwrap_or_else(|| panic!("it printed {line:?}")) }
     }
 
     fn contract(args: &[&str]) -> Self {
@@ -50,15 +50,14 @@ impl Gateway {
         post(self.address, &format!("/call/{function}"), &headers, argument.to_string().as_bytes()).await
     }
 
-    /// Waits for its end. Nothing but the one line is on standard output.
+    /// Waits for its end and checks that standard output has only the address.
     fn ends(self, code: i32) -> Ended {
         let line = format!("listening on http://{}\n", self.address);
         self.running.end().exits(code).prints(&line)
     }
 }
 
-/// One client that calls until the gateway closes the door; gives how many calls were answered with
-/// 200.
+/// A client that makes calls until the gateway rejects them; returns the number of replies.
 async fn client(address: SocketAddr, path: std::path::PathBuf, name: usize) -> usize {
     let (mut ok, mut stream) = (0, None);
     for call in 0.. {
@@ -94,15 +93,15 @@ async fn client(address: SocketAddr, path: std::path::PathBuf, name: usize) -> u
 
 #[actix_rt::test]
 async fn sigterm_under_load_loses_no_call_and_exits_with_0() {
-    let (gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("there is room"));
+    let (gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("the disk has room"));
     let path = dir.path().join("ran");
     let clients: Vec<_> =
         (0..16).map(|name| actix_rt::spawn(client(gateway.address, path.clone(), name))).collect();
-    until("there is load", || lines(&path).len() > 200).await;
+    until("calls run", || lines(&path).len() > 200).await;
     gateway.running.signal(Signal::TERM);
     let mut answered = 0;
     for client in clients {
-        answered += capped("a client", client).await.expect("the task lives");
+        answered += capped("a client", client).await.expect("the task did not panic");
     }
     gateway.ends(0);
     let ran = lines(&path);
@@ -113,7 +112,7 @@ async fn sigterm_under_load_loses_no_call_and_exits_with_0() {
 
 #[actix_rt::test]
 async fn a_call_that_runs_at_sigint_is_answered_and_readiness_is_gone_before() {
-    let (mut gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("there is room"));
+    let (mut gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("the disk has room"));
     let busy = dir.path().join("busy");
     let argument = json!({"path": busy, "seconds": 1}).to_string();
     let headers = [("Content-Type", "application/json")];
@@ -124,14 +123,14 @@ async fn a_call_that_runs_at_sigint_is_answered_and_readiness_is_gone_before() {
     gateway.says("a second signal stops at once");
     assert_eq!(exchange(gateway.address, "GET", "/ready", &[], b"").await.status, 503);
     let mut answer = String::new();
-    capped("the answer", running.read_to_string(&mut answer)).await.expect("it is whole");
+    capped("the answer", running.read_to_string(&mut answer)).await.expect("the response is complete");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     gateway.ends(0);
 }
 
 #[actix_rt::test]
 async fn a_second_signal_stops_at_once() {
-    let (mut gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("there is room"));
+    let (mut gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("the disk has room"));
     let busy = dir.path().join("busy");
     let argument = json!({"path": busy, "seconds": 60}).to_string();
     let headers = [("Content-Type", "application/json")];
@@ -146,26 +145,26 @@ async fn a_second_signal_stops_at_once() {
 
 #[actix_rt::test]
 async fn code_that_changes_is_read_anew_and_code_that_does_not_start_is_not_used() {
-    let dir = TempDir::new().expect("there is room");
+    let dir = TempDir::new().expect("the disk has room");
     let (script, helper) = (dir.path().join("worker.py"), dir.path().join("helper.py"));
-    fs::write(&helper, "VERSION = 1\n").expect("there is room");
+    fs::write(&helper, "VERSION = 1\n").expect("the disk has room");
     let code = "from helper import VERSION\nfrom pyproc_worker import expose\n@expose\ndef version():\n    return VERSION\n";
-    fs::write(&script, code).expect("there is room");
+    fs::write(&script, code).expect("the disk has room");
     let mut gateway = Gateway::start(&script, &["--reload"]);
     gateway.says("watching");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(1));
 
-    // Another length too: what Python has compiled is known by time and length.
-    fs::write(&helper, "VERSION = 22\n").expect("there is room");
+    // The length changes too, because Python caches compiled code by time and length.
+    fs::write(&helper, "VERSION = 22\n").expect("the disk has room");
     gateway.says("reloaded");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(22));
 
-    fs::write(&helper, "raise RuntimeError('it is broken')\n").expect("there is room");
+    fs::write(&helper, "raise RuntimeError('it is broken')\n").expect("the disk has room");
     gateway.says("the old workers keep serving");
     gateway.says("it is broken");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(22));
 
-    fs::write(&helper, "VERSION = 'mended'\n").expect("there is room");
+    fs::write(&helper, "VERSION = 'mended'\n").expect("the disk has room");
     capped("the mended code", async {
         while gateway.call("version", json!(null)).await.json() != json!("mended") {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -179,18 +178,18 @@ async fn code_that_changes_is_read_anew_and_code_that_does_not_start_is_not_used
 const SECRETS: [(&str, &str); 2] =
     [("PYPROC_TOKEN", "readers-secret"), ("PYPROC_CONTROL_TOKEN", "operators-secret")];
 
-/// A worker that says what its environment and its command line are.
+/// A worker that returns its environment and its command line.
 fn telltale(dir: &Path) -> std::path::PathBuf {
     let script = dir.join("worker.py");
     let code = "import os\nfrom pyproc_worker import expose\n@expose\ndef what_i_know():\n    \
                 return [dict(os.environ), open('/proc/self/cmdline').read(), open('/proc/self/environ').read()]\n";
-    fs::write(&script, code).expect("there is room");
+    fs::write(&script, code).expect("the disk has room");
     script
 }
 
 #[actix_rt::test]
 async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
-    let dir = TempDir::new().expect("there is room");
+    let dir = TempDir::new().expect("the disk has room");
     let args = ["--allow-control", "--log", "trace"];
     let mut gateway = Gateway::start_with(&telltale(dir.path()), &args, &SECRETS);
     let ask = |path: &'static str, token: &'static str| {
@@ -216,10 +215,11 @@ async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
 
 #[actix_rt::test]
 async fn a_token_that_nobody_gave_is_made_and_printed_once() {
-    let dir = TempDir::new().expect("there is room");
+    let dir = TempDir::new().expect("the disk has room");
     let mut gateway = Gateway::start_with(&telltale(dir.path()), &["--token"], &[]);
     let said = gateway.says("token for Authorization: Bearer: ");
-    let token = said.lines().find_map(|line| line.split_once("Bearer: ")).expect("it is told").1.to_owned();
+    let token =
+        said.lines().find_map(|line| line.split_once("Bearer: ")).expect("the token is printed").1.to_owned();
     post(gateway.address, "/call/what_i_know", &[], b"").await.is_problem(401, "unauthorized");
     let bearer = format!("Bearer {token}");
     let answer = post(gateway.address, "/call/what_i_know", &[("Authorization", &bearer)], b"").await;
@@ -238,7 +238,7 @@ fn config_does_not_show_tokens() {
 
 #[actix_rt::test]
 async fn flags_of_serve_reach_the_gateway() {
-    let dir = TempDir::new().expect("there is room");
+    let dir = TempDir::new().expect("the disk has room");
     let args = [
         "--allow-host",
         "models.example",
@@ -267,7 +267,7 @@ async fn flags_of_serve_reach_the_gateway() {
 
 #[actix_rt::test]
 async fn a_port_that_is_taken_is_told_at_once() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let ended =
         Pyproc::new().arg("serve").arg(fixture("contract.py")).args(&["--listen", &address]).run().exits(6);

@@ -1,4 +1,4 @@
-//! `pyproc init` makes a project that builds and runs; completions and manual pages tell of each
+//! `pyproc init` creates a project that builds and runs; completions and manual pages list every
 //! command.
 
 use std::fs;
@@ -15,14 +15,14 @@ fn pyproc(cwd: &Path, args: &[&str]) -> Ended {
 }
 
 fn stdout(ended: Ended) -> String {
-    String::from_utf8(ended.exits(0).stdout).expect("it is text")
+    String::from_utf8(ended.exits(0).stdout).expect("it is UTF-8")
 }
 
 fn directory() -> tempfile::TempDir {
-    tempfile::tempdir().expect("there is room for temporary files")
+    tempfile::tempdir().expect("the disk has room")
 }
 
-/// The target directory of this build, so that what is built already is not built again.
+/// The target directory of this build, so that dependencies are not built again.
 fn target_directory() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_pyproc"));
     binary.ancestors().nth(2).expect("it is in target/debug").to_owned()
@@ -31,13 +31,13 @@ fn target_directory() -> PathBuf {
 #[test]
 fn project_builds_and_runs_and_says_what_to_type_next() {
     let parent = directory();
-    let checkout = root().to_str().expect("it is text");
+    let checkout = root().to_str().expect("it is UTF-8");
     let output = pyproc(parent.path(), &["init", "my demo", "--path", checkout]);
     assert_eq!(stdout(output), "cd 'my demo'\ncargo run\n");
 
     let project = parent.path().join("my demo");
-    // The same versions, for there may be no network.
-    fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).expect("it is part of the repository");
+    // The same versions, because the machine may be offline.
+    fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).expect("the repository has a lock file");
     let cargo = Command::new(env!("CARGO"))
         .args(["run", "--offline", "--quiet"])
         .current_dir(&project)
@@ -71,7 +71,7 @@ fn files_are_those_of_a_project_and_depend_on_the_published_version() {
 #[test]
 fn project_inside_a_workspace_is_none_of_its_members() {
     let parent = directory();
-    fs::write(parent.path().join("Cargo.toml"), "[workspace]\nmembers = []\n").expect("it can be written");
+    fs::write(parent.path().join("Cargo.toml"), "[workspace]\nmembers = []\n").expect("the disk has room");
     stdout(pyproc(parent.path(), &["init", "demo", "--name", "other"]));
     let manifest = fs::read_to_string(parent.path().join("demo/Cargo.toml")).expect("it was written");
     assert!(manifest.contains("\n[workspace]\n") && manifest.contains("name = \"other\""), "{manifest}");
@@ -80,9 +80,9 @@ fn project_inside_a_workspace_is_none_of_its_members() {
 #[test]
 fn what_is_there_is_left_alone() {
     let parent = directory();
-    fs::create_dir(parent.path().join("empty")).expect("it can be made");
+    fs::create_dir(parent.path().join("empty")).expect("the disk has room");
     stdout(pyproc(parent.path(), &["init", "empty"]));
-    fs::write(parent.path().join("file"), "").expect("it can be written");
+    fs::write(parent.path().join("file"), "").expect("the disk has room");
     for (args, expected) in [
         (&["init", "empty"][..], "empty is not empty; nothing was written"),
         (&["init", "file"], "file is not a directory"),

@@ -1,4 +1,4 @@
-//! The files of `examples/deploy` name options, variables and paths that there are.
+//! The files of `examples/deploy` name options, variables and paths that exist.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,27 +13,27 @@ use crate::shell;
 use crate::support::blocking::until;
 use crate::support::{read, root};
 
-/// Where the files are on the machine that they are for.
+/// Where the files are on the machine that they are written for.
 const THERE: &str = "/srv/app";
 
-/// A command line of `pyproc` with its environment, as a file has it.
+/// A command line of `pyproc` with its environment, from a deployment file.
 struct Deployed {
     words: Vec<String>,
     env: Vec<(String, String)>,
 }
 
 impl Deployed {
-    /// Starts it with the files of this repository and a port that is free; sees to it that the
-    /// probes are answered and that SIGTERM ends it.
+    /// Starts it with the files of this repository and a free port; checks that it answers the
+    /// probes and ends on SIGTERM.
     fn serves(&self, probes: &[&str]) {
-        let here = TempDir::new().expect("there is room for temporary files");
+        let here = TempDir::new().expect("the disk has room");
         for name in ["worker.py", "pool.toml"] {
             let from = root().join("examples/deploy").join(name);
-            fs::copy(from, here.path().join(name)).expect("there is room for temporary files");
+            fs::copy(from, here.path().join(name)).expect("the disk has room");
         }
-        let path = here.path().to_str().expect("it is text");
+        let path = here.path().to_str().expect("it is UTF-8");
         let quoted = |word: &String| format!("'{}'", word.replace(THERE, path));
-        let (program, words) = self.words.split_first().expect("there is a program");
+        let (program, words) = self.words.split_first().expect("the command has a program");
         assert_eq!(Path::new(program).file_name(), Some("pyproc".as_ref()), "{program}");
         let mut script = String::from("exec env");
         for (name, value) in self.env.iter().filter(|(name, _)| name != "PYPROC_PYTHON") {
@@ -44,17 +44,17 @@ impl Deployed {
         while let Some(word) = words.next() {
             script += &format!(" {}", quoted(word));
             if word == "--listen" {
-                words.next().expect("it takes an address");
+                words.next().expect("the option has a value");
                 script += " 127.0.0.1:0";
             }
         }
-        assert!(script.contains("--listen"), "it would be heard by nobody: {script}");
+        assert!(script.contains("--listen"), "the command has no address: {script}");
 
         let output = here.path().join("output");
         let server = shell::start(&script, here.path(), output);
         let address = until("the gateway to listen", || {
             let said = server.output();
-            assert!(server.try_code().is_none(), "{script}\nhas ended: {said}");
+            assert!(server.try_code().is_none(), "{script}\nended: {said}");
             Some(said.split_once("listening on http://")?.1.split_once('\n')?.0.to_owned())
         });
         for probe in probes {
@@ -65,7 +65,7 @@ impl Deployed {
     }
 }
 
-/// The status of the answer to a request.
+/// The status of the response to a request.
 fn status(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
@@ -75,7 +75,7 @@ fn status(address: &str, path: &str) -> String {
     answer.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
-/// What follows `key` on the lines of a file that begin with it.
+/// The rest of each line that begins with `key`.
 fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| line.trim_start().strip_prefix(key)).map(str::trim)
 }
@@ -91,22 +91,22 @@ fn variables<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String
 #[test]
 fn unit_starts_a_gateway_and_systemd_takes_it() {
     let unit = read("examples/deploy/pyproc.service");
-    let start = values(&unit, "ExecStart=").next().expect("it starts something");
+    let start = values(&unit, "ExecStart=").next().expect("the file has a command");
     let env = values(&unit, "Environment=").filter_map(|pair| pair.split_once('='));
     let deployed = Deployed { words: start.split(' ').map(str::to_owned).collect(), env: variables(env) };
     deployed.serves(&["/live", "/ready"]);
 
-    let directory = TempDir::new().expect("there is room for temporary files");
+    let directory = TempDir::new().expect("the disk has room");
     let copy = directory.path().join("pyproc.service");
     let program = &deployed.words[0];
-    fs::write(&copy, unit.replace(program, env!("CARGO_BIN_EXE_pyproc"))).expect("there is room");
+    fs::write(&copy, unit.replace(program, env!("CARGO_BIN_EXE_pyproc"))).expect("the disk has room");
     let Ok(verified) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&copy).output()
     else {
         eprintln!("there is no systemd-analyze: the unit's keys are not checked");
         return;
     };
     let said = String::from_utf8_lossy(&verified.stderr);
-    // What it says of the units of this machine is not our affair.
+    // It also reports problems of the units of this machine.
     let ours: Vec<_> = said.lines().filter(|line| line.contains("pyproc.service")).collect();
     assert!(ours.is_empty(), "{ours:#?}");
 }
@@ -114,11 +114,11 @@ fn unit_starts_a_gateway_and_systemd_takes_it() {
 #[test]
 fn image_starts_a_gateway_and_has_what_it_copies() {
     let file = read("examples/deploy/Dockerfile");
-    let start = values(&file, "ENTRYPOINT ").next().expect("it starts something");
+    let start = values(&file, "ENTRYPOINT ").next().expect("the file has a command");
     let env = values(&file, "ENV ").filter_map(|pair| pair.split_once('='));
     Deployed { words: words(start), env: variables(env) }.serves(&["/live", "/ready"]);
     let copied = values(&file, "COPY ").filter(|line| !line.starts_with("--from"));
-    for name in copied.flat_map(|line| line.rsplit_once(' ').expect("it is copied somewhere").0.split(' ')) {
+    for name in copied.flat_map(|line| line.rsplit_once(' ').expect("COPY has a target").0.split(' ')) {
         assert!(root().join("examples/deploy").join(name).exists(), "{name}");
     }
 }
@@ -127,8 +127,8 @@ fn image_starts_a_gateway_and_has_what_it_copies() {
 fn pod_starts_a_gateway_that_answers_its_probes_and_has_the_time_to_drain() {
     let manifest = read("examples/deploy/kubernetes.yaml");
     let file = read("examples/deploy/Dockerfile");
-    let entry = values(&file, "ENTRYPOINT ").next().expect("it starts something");
-    let args = values(&manifest, "args: ").next().expect("there are arguments");
+    let entry = values(&file, "ENTRYPOINT ").next().expect("the file has a command");
+    let args = values(&manifest, "args: ").next().expect("the container has arguments");
     let names: Vec<_> = values(&manifest, "- name: PYPROC_").map(|name| format!("PYPROC_{name}")).collect();
     let given = values(&manifest, "value: ").map(|value| value.trim_matches('"'));
     let env = names.iter().map(String::as_str).zip(given);
@@ -139,11 +139,11 @@ fn pod_starts_a_gateway_that_answers_its_probes_and_has_the_time_to_drain() {
 
     let seconds = |key| values(&manifest, key).next().and_then(|value| value.parse::<u64>().ok()).expect(key);
     let config = actix_pyproc::PoolConfig::from_toml_file(root().join("examples/deploy/pool.toml"))
-        .expect("it is one");
+        .expect("it is a number");
     let ends =
         config.drain_timeout + config.stop_grace + std::time::Duration::from_secs(2 + seconds("seconds: "));
     assert!(
         seconds("terminationGracePeriodSeconds: ") > ends.as_secs(),
-        "it is killed while it drains: {ends:?}"
+        "Kubernetes kills it while it drains: {ends:?}"
     );
 }

@@ -1,7 +1,6 @@
-//! What the guide shows is true: its files are written, its commands are run, and they print what
-//! it says.
+//! Checks the guide: writes its files, runs its commands, and compares the output with the page.
 //!
-//! The Rust code of the guide is run by `cargo test --doc`.
+//! `cargo test --doc` runs the Rust code of the guide.
 
 mod deploy;
 mod markdown;
@@ -19,7 +18,7 @@ use support::{read, root};
 
 macro_rules! walks {
     ($($claim:ident: $page:literal;)*) => {
-        /// The pages whose every block is checked.
+        /// The pages of which every block is checked.
         const WALKED: &[&str] = &[$($page),*];
 
         $(#[test]
@@ -62,8 +61,8 @@ fn no_chapter_is_left_out() {
 fn readme_is_true() {
     let walk = Walk::new("README.md");
     std::os::unix::fs::symlink(root().join("examples"), walk.directory().join("examples"))
-        .expect("it can be created");
-    // What begins with cargo is what runs this.
+        .expect("the disk has room");
+    // Commands that begin with cargo run this test.
     walk.walk(|block: &Block| {
         block.language == "sh" && block.text.lines().all(|line| line.starts_with("cargo "))
     });
@@ -73,7 +72,7 @@ fn readme_is_true() {
 fn page_of_the_configuration_is_true() {
     let walk = Walk::new("docs/configuration.md");
     let file = "workers = 4\nmax_queue = 1000\ncall_timeout = \"5s\"\n";
-    std::fs::write(walk.directory().join("pool.toml"), file).expect("there is room for temporary files");
+    std::fs::write(walk.directory().join("pool.toml"), file).expect("the disk has room");
     walk.walk(|_| false);
 }
 

@@ -9,18 +9,18 @@ use crate::support::root;
 pub(crate) struct Block {
     /// The first word after the fence.
     pub(crate) language: String,
-    /// All that stands after the fence.
+    /// Everything after the fence.
     pub(crate) info: String,
     /// The last line of text before the block.
     pub(crate) caption: String,
-    /// What is in it; each line ends with a line break.
+    /// The content; each line ends with a line break.
     pub(crate) text: String,
-    /// Which line of the page the fence is.
+    /// The line number of the fence.
     pub(crate) line: usize,
 }
 
 impl Block {
-    /// The file that the block is, if its caption begins with a name such as `worker.py` between
+    /// The file name of the block, if its caption begins with a name such as `worker.py` in
     /// backticks.
     pub(crate) fn file(&self) -> Option<&str> {
         let name = self.caption.strip_prefix('`')?.split('`').next()?;
@@ -30,13 +30,13 @@ impl Block {
 
 /// The chapters of the guide and its index, as paths from the root.
 pub(crate) fn chapters() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root().join("docs/guide")).expect("the guide is there");
+    let entries = std::fs::read_dir(root().join("docs/guide")).expect("the guide exists");
     let mut names: Vec<_> = entries.map(|entry| entry.expect("it can be read").file_name()).collect();
     names.sort();
     names.into_iter().map(|name| Path::new("docs/guide").join(name)).collect()
 }
 
-/// The code blocks of a page. A fence that is indented would be overlooked, so there must be none.
+/// The code blocks of a page. An indented fence would be overlooked, so it is an error.
 pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut caption = "";

@@ -1,4 +1,4 @@
-//! Does what a page shows, in a directory of its own. The main structure is [`Walk`].
+//! Does what a page shows, in a temporary directory. The main structure is [`Walk`].
 
 use std::fs;
 use std::path::Path;
@@ -14,19 +14,19 @@ use crate::support::blocking::until;
 use crate::support::{CAP, read};
 use crate::transcript::matches;
 
-/// Where pages have the gateway listen. Here it listens on a port that is free.
+/// The address of the gateway on the pages. In tests it listens on a free port.
 const ADDRESS: &str = "127.0.0.1:8000";
 
-/// A page that is being walked through, from the top to the bottom.
+/// A walk through a page from top to bottom.
 pub(crate) struct Walk {
     /// The path of the page, for messages.
     page: String,
-    /// All that was started, with what it has left behind. It ends before its directory goes.
+    /// All commands, with their background processes. They are dropped before the directory.
     runs: Vec<Running>,
     directory: TempDir,
-    /// What the commands write; it is no part of what they see.
+    /// The output of the commands; they do not see it.
     outputs: TempDir,
-    /// Which of them serve, and where the last one does.
+    /// The commands in `runs` that serve, and the address of the last one.
     servers: Vec<usize>,
     address: Option<String>,
     /// The exit code of the last command.
@@ -35,7 +35,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn new(page: &str) -> Self {
-        let directory = || tempfile::tempdir().expect("there is room for temporary files");
+        let directory = || tempfile::tempdir().expect("the disk has room");
         Self {
             page: page.to_owned(),
             runs: Vec::new(),
@@ -52,17 +52,17 @@ impl Walk {
         self.directory.path()
     }
 
-    /// Does what each block of the page shows, but for those that `skip` names; panics if a block
-    /// is not true.
+    /// Does what each block of the page shows, except for blocks that `skip` accepts; panics if a
+    /// block is wrong.
     ///
     /// | language | what is done |
     /// | --- | --- |
-    /// | `python` | written to the file that the caption names; `pyproc check` must take a worker |
+    /// | `python` | written to the file that the caption names; `pyproc check` must accept a worker |
     /// | `sh` | run by bash, which stops at the first command that fails |
-    /// | `console` | the command after each `$ ` is run, and prints what stands below it |
-    /// | `toml` | a configuration of a pool, or `[dependencies]` on this crate; written to a file if the caption names one |
+    /// | `console` | the command after each `$ ` is run, and must print the lines below it |
+    /// | `toml` | checked as a configuration of a pool or as `[dependencies]`; written to a file if the caption names one |
     /// | `rust` | nothing: it is a doctest |
-    /// | `text` | nothing: it cannot be run |
+    /// | `text` | nothing |
     /// | `ini`, `dockerfile`, `yaml` | compared with the file of the repository that the caption names |
     ///
     /// A block of any language whose caption names a file below `examples/` is that file.
@@ -87,17 +87,17 @@ impl Walk {
             ("sh", _) => self.sh(&place, &block.text),
             ("console", _) => self.console(&place, &block.text),
             ("toml", name) => self.toml(&place, name, &block.text),
-            ("rust", _) => assert!(!block.info.contains("ignore"), "{place}: it is not even compiled"),
+            ("rust", _) => assert!(!block.info.contains("ignore"), "{place}: the block is never compiled"),
             ("text", _) => {}
             ("ini" | "dockerfile" | "yaml", Some(name)) if name.starts_with("examples/") => {}
-            (language, _) => panic!("{place}: nothing checks a block of {language:?} here"),
+            (language, _) => panic!("{place}: unknown language {language:?}"),
         }
     }
 
     fn write(&self, name: &str, text: &str) {
         let path = self.directory().join(name);
         fs::create_dir_all(path.parent().expect("it is in the directory")).expect("it can be created");
-        fs::write(path, text).expect("there is room for temporary files");
+        fs::write(path, text).expect("the disk has room");
     }
 
     fn python(&mut self, place: &str, name: &str, text: &str) {
@@ -126,7 +126,7 @@ impl Walk {
 
     fn console(&mut self, place: &str, text: &str) {
         let commands = commands(text);
-        assert!(!commands.is_empty(), "{place}: no line begins with a prompt");
+        assert!(!commands.is_empty(), "{place}: the block has no prompt");
         for (at, (command, expected)) in commands.iter().enumerate() {
             let place = format!("{place}: {command}");
             if command.starts_with("pyproc serve ") {
@@ -144,8 +144,8 @@ impl Walk {
         }
     }
 
-    /// Runs a command that prints what is expected; gives its exit code. One that only looks is run
-    /// again until it sees what is expected: people take longer to type than workers to start.
+    /// Runs a command and compares its output; returns its exit code. A command that only reads is
+    /// repeated until it prints what is expected, because people type slower than workers start.
     fn told(&mut self, place: &str, command: &str, expected: &str) -> i32 {
         let figures = ["pyproc bench ", "pyproc chaos "].iter().any(|begin| command.starts_with(begin));
         let looks = command.starts_with("curl -s http");
@@ -163,13 +163,13 @@ impl Walk {
         }
     }
 
-    /// Starts a gateway, which serves to the end of the page.
+    /// Starts a gateway that serves until the end of the page.
     fn serve(&mut self, place: &str, command: &str, expected: &str) {
         let run = self.start(&format!("exec {command} --listen 127.0.0.1:0"));
         let server = &self.runs[run];
         let address = until(&format!("{place} to print\n{expected}"), || {
             let output = server.output();
-            assert!(server.try_code().is_none(), "{place}: it has ended: {output}");
+            assert!(server.try_code().is_none(), "{place}: it ended: {output}");
             let (_, address) = output.split_once("listening on http://")?;
             let address = address.split_once('\n')?.0.to_owned();
             matches(expected, &output, false).then_some(address)
@@ -178,8 +178,7 @@ impl Walk {
         self.servers.push(run);
     }
 
-    /// Runs a script to its end; gives its exit code and what it printed. What it has left in the
-    /// background goes on.
+    /// Runs a script; returns its exit code and its output. Its background processes keep running.
     fn run(&mut self, script: &str) -> (i32, String) {
         let run = self.start(script);
         (self.runs[run].code(), self.runs[run].output())
@@ -195,7 +194,7 @@ impl Walk {
         self.runs.len() - 1
     }
 
-    /// Ends the gateways as their users do.
+    /// Ends the gateways with SIGINT or SIGTERM, as users do.
     fn end(self) {
         for server in self.servers.iter().map(|&run| &self.runs[run]) {
             server.signal(Signal::TERM);
@@ -204,8 +203,8 @@ impl Walk {
     }
 }
 
-/// The commands of a block, each with what is to be printed. A line that ends with a backslash goes
-/// on.
+/// The commands of a block with their expected output. A backslash at the end of a line continues a
+/// command.
 fn commands(text: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
@@ -221,10 +220,10 @@ fn commands(text: &str) -> Vec<(String, String)> {
     commands
 }
 
-/// Dependencies on this crate are on this version, and on features that it has.
+/// Dependencies on this crate name this version and existing features.
 fn dependencies(place: &str, text: &str) {
     let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).expect("cargo reads it");
-    let features = manifest["features"].as_table().expect("there are features");
+    let features = manifest["features"].as_table().expect("the manifest has features");
     let block: toml::Table = toml::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
     let mut found = 0;
     for dependency in block.values().filter_map(|section| section.get("actix-pyproc")) {
@@ -234,7 +233,7 @@ fn dependencies(place: &str, text: &str) {
         assert!(own == version || own.starts_with(&format!("{version}.")), "{place}: {version} is not {own}");
         let wanted = dependency.get("features").and_then(toml::Value::as_array);
         for feature in wanted.into_iter().flatten().filter_map(toml::Value::as_str) {
-            assert!(features.contains_key(feature), "{place}: there is no feature {feature}");
+            assert!(features.contains_key(feature), "{place}: unknown feature {feature}");
         }
     }
     assert!(found > 0, "{place}: nothing depends on this crate");

@@ -1,4 +1,4 @@
-//! Commands in a directory of their own, none of which outlives the page. The main structure is
+//! Shell commands in a given directory, which end with the test. The main structure is
 //! [`Running`].
 
 use std::fs::{self, File};
@@ -10,15 +10,15 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 
 use crate::support::blocking::until;
 
-/// A command that has begun. It leads a process group, which is killed when this is dropped.
+/// A running command. It leads a process group, which is killed on drop.
 pub(crate) struct Running {
     child: Child,
     output: PathBuf,
 }
 
-/// Starts a script of bash in a directory. What it writes goes to the file `output`.
+/// Starts a bash script in a directory. Its output goes to the file `output`.
 pub(crate) fn start(script: &str, directory: &Path, output: PathBuf) -> Running {
-    let file = File::create(&output).expect("there is room for temporary files");
+    let file = File::create(&output).expect("the disk has room");
     let mut command = Command::new("bash");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYPROC_")) {
         command.env_remove(name);
@@ -28,28 +28,28 @@ pub(crate) fn start(script: &str, directory: &Path, output: PathBuf) -> Running 
     let path = std::iter::once(binaries.to_owned()).chain(std::env::split_paths(&path));
     command
         .args(["-u", "-o", "pipefail", "-c", script])
-        .env("PATH", std::env::join_paths(path).expect("no directory has a colon in its name"))
+        .env("PATH", std::env::join_paths(path).expect("no directory name contains a colon"))
         .current_dir(directory)
         .stdin(Stdio::null())
-        .stdout(file.try_clone().expect("a descriptor is left"))
+        .stdout(file.try_clone().expect("a descriptor is free"))
         .stderr(file)
         .process_group(0);
-    Running { child: command.spawn().expect("there is a bash"), output }
+    Running { child: command.spawn().expect("bash is installed"), output }
 }
 
 impl Running {
-    /// What it has written so far.
+    /// The output so far.
     pub(crate) fn output(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.output).expect("it was created")).into_owned()
     }
 
-    /// Waits for its end; gives its exit code. It is not reaped yet, so that nobody else gets the
-    /// number of its group.
+    /// Waits for its end and returns its exit code. It stays a zombie, so that the number of its
+    /// group is not reused.
     pub(crate) fn code(&self) -> i32 {
         until("a command to end", || self.try_code())
     }
 
-    /// The exit code, or 128 and the number of the signal that ended it; `None` while it runs.
+    /// The exit code, or 128 plus the number of the signal that ended it; `None` while it runs.
     pub(crate) fn try_code(&self) -> Option<i32> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(self.pid()), options).expect("it is our child")?;
@@ -67,9 +67,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It fails when nobody is left in the group, which is what is wanted.
+        // It fails if the group is empty, which is fine.
         let _ = kill_process_group(self.pid(), Signal::KILL);
-        // It can only fail for a child that was reaped, and only this reaps it.
+        // It fails only for a child that was reaped, and no other code reaps it.
         let _ = self.child.wait();
     }
 }

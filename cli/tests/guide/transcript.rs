@@ -1,11 +1,11 @@
-//! Whether what a command printed is what the page says, but for what varies from run to run. The
-//! main item is [`matches`].
+//! Compares the output of a command with the page, except for what varies between runs. The main
+//! item is [`matches`].
 
-/// Whether the lines of `actual` are those of `expected`.
+/// Whether the lines of `actual` match those of `expected`.
 ///
-/// A line `…` or `...` stands for any lines, and a `…` inside of a line for any text. Versions of
-/// Python, directories in tracebacks, ports, and the marks under a traceback's lines, which not
-/// every Python makes, are left out; so are the figures, where `figures` are what is measured.
+/// A line `…` or `...` stands for any lines, and a `…` in a line for any text. Versions of Python,
+/// directories in tracebacks, ports, and the marks under the lines of a traceback, which some
+/// versions of Python omit, are ignored; so are numbers if `figures` is set, for measured values.
 pub(crate) fn matches(expected: &str, actual: &str, figures: bool) -> bool {
     let plain = |text: &str| -> Vec<String> {
         let lines = text.lines().map(str::trim_end).filter(|line| !is_mark(line));
@@ -30,7 +30,7 @@ fn line_matches(expected: &str, actual: &str) -> bool {
     (0..=rest.len()).any(|at| rest.is_char_boundary(at) && line_matches(tail, &rest[at..]))
 }
 
-/// A line of a traceback that points at a part of the line above.
+/// Whether the line only marks a part of the line above, in a traceback.
 fn is_mark(line: &str) -> bool {
     line.contains(['^', '~']) && line.chars().all(|c| " ^~".contains(c))
 }
@@ -44,7 +44,7 @@ fn usual(line: &str) -> String {
     format!("{head}File \"{name}\"{tail}")
 }
 
-/// Puts `with` in place of what follows `marker`, each time it is there.
+/// Replaces what follows each `marker` by `with`.
 fn replace_after(line: &str, marker: &str, part: impl Fn(char) -> bool, with: &str) -> String {
     let mut pieces = line.split(marker);
     let mut out = pieces.next().unwrap_or_default().to_owned();
@@ -57,8 +57,7 @@ fn replace_after(line: &str, marker: &str, part: impl Fn(char) -> bool, with: &s
     out
 }
 
-/// The line with `#` in place of each number, but not of those in names such as p50, and one space
-/// in place of several.
+/// The line with `#` for each number, except in names such as p50, and with single spaces.
 fn without_figures(line: &str) -> String {
     let mut out = String::new();
     for c in line.chars() {
