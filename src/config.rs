@@ -42,73 +42,66 @@ settings! {
     #[non_exhaustive]
     pub struct PoolConfig {
         /// The script that the workers run, or `{ module = "pkg.mod" }`.
-        #[default = "`worker.py`"]
+        #[setting("`worker.py`")]
         pub worker: WorkerSource = WorkerSource::Path("worker.py".into()),
         /// How many processes.
-        #[default = "the number of cores"]
-        #[bounds(min = 1, max = 65_535)]
+        #[setting("the number of cores", minimum = 1, maximum = 65_535)]
         pub workers: usize = std::thread::available_parallelism().map_or(1, usize::from),
         /// The Python interpreter.
-        #[default = "none: that of the active virtual environment, else `python3`"]
+        #[setting("none: that of the active virtual environment, else `python3`")]
         #[set(impl Into<PathBuf> => Some(python.into()))]
         pub python: Option<PathBuf> = None,
         /// Environment variables of the workers, in addition to those of the host; `{slot}` in a
         /// value becomes the slot's number.
-        #[default = "none"]
+        #[setting("none")]
         #[set(nothing)]
         pub env: BTreeMap<String, String> = BTreeMap::new(),
         /// The working directory of the workers.
-        #[default = "none: that of the host"]
+        #[setting("none: that of the host")]
         #[set(impl Into<PathBuf> => Some(cwd.into()))]
         pub cwd: Option<PathBuf> = None,
         /// How a worker is chosen among those that have room.
-        #[default = "`least-loaded`"]
+        #[setting("`least-loaded`")]
         pub select: Select = Select::LeastLoaded,
         /// How many calls may wait for a worker; one more is refused as overloaded.
-        #[default = "4,096"]
-        #[bounds(min = 1)]
+        #[setting("4,096", minimum = 1)]
         pub max_queue: usize = 4096,
         /// How many bytes of arguments and metadata may wait for a worker; a call beyond that is
         /// refused as overloaded unless it is the only one.
-        #[default = "256 MiB"]
+        #[setting("256 MiB")]
         pub max_queue_bytes: usize = 256 << 20,
         /// How many workers one function may occupy with abandoned calls that do not end; 0 for all
         /// but one.
-        #[default = "0"]
+        #[setting("0")]
         pub max_abandoned: usize = 0,
         /// The deadline of calls that bring none; `"none"` for no deadline.
-        #[default = "30 s"]
-        #[bounds(above = 0)]
+        #[setting("30 s", exclusiveMinimum = 0)]
         #[set(impl Into<Option<Duration>> => call_timeout.into())]
         #[serde(with = "duration::optional")]
         pub call_timeout: Option<Duration> = Some(Duration::from_secs(30)),
         /// How much work, by estimate, is put on a busy worker's socket ahead of time.
-        #[default = "1 ms"]
+        #[setting("1 ms")]
         #[serde(with = "duration")]
         pub pipeline_budget: Duration = Duration::from_millis(1),
         /// How many calls one worker may have on its socket, at most 1,024.
-        #[default = "1,024"]
-        #[bounds(min = 1, max = MAX_IN_FLIGHT)]
+        #[setting("1,024", minimum = 1, maximum = MAX_IN_FLIGHT)]
         pub max_in_flight: usize = MAX_IN_FLIGHT,
         /// How many calls of `async def` functions run side by side in one worker.
-        #[default = "100"]
-        #[bounds(min = 1)]
+        #[setting("100", minimum = 1)]
         pub max_concurrent: usize = 100,
         /// How many workers an idempotent call may be tried on.
-        #[default = "3"]
-        #[bounds(min = 1)]
+        #[setting("3", minimum = 1)]
         pub max_attempts: u32 = 3,
         /// How long a cancelled call may take to end before its worker is killed.
-        #[default = "1 s"]
+        #[setting("1 s")]
         #[serde(with = "duration")]
         pub kill_grace: Duration = Duration::from_secs(1),
         /// How long a worker may take to become ready.
-        #[default = "30 s"]
-        #[bounds(above = 0)]
+        #[setting("30 s", exclusiveMinimum = 0)]
         #[serde(with = "duration")]
         pub start_timeout: Duration = Duration::from_secs(30),
         /// How many workers must be ready before the pool counts as started; 0 for all.
-        #[default = "0"]
+        #[setting("0")]
         pub min_ready: usize = 0,
         /// How workers that died are replaced.
         pub restart: RestartConfig = RestartConfig::default(),
@@ -116,30 +109,29 @@ settings! {
         pub recycle: RecycleConfig = RecycleConfig::default(),
         /// How long a worker may take to finish its calls when it is retired or the pool shuts
         /// down.
-        #[default = "10 s"]
+        #[setting("10 s")]
         #[serde(with = "duration")]
         pub drain_timeout: Duration = Duration::from_secs(10),
         /// How long a process may take from SIGTERM to its end before it gets SIGKILL.
-        #[default = "2 s"]
+        #[setting("2 s")]
         #[serde(with = "duration")]
         pub stop_grace: Duration = Duration::from_secs(2),
         /// The longest argument or result, in bytes.
-        #[default = "64 MiB"]
-        #[bounds(min = 1024, max = MAX_FRAME)]
+        #[setting("64 MiB", minimum = 1024, maximum = MAX_FRAME)]
         pub max_frame: usize = 64 << 20,
         /// How long an idle worker spins for its next call before it sleeps: less latency, one core
         /// more.
-        #[default = "0 s"]
+        #[setting("0 s")]
         #[serde(with = "duration")]
         pub busy_poll: Duration = Duration::ZERO,
         /// The lowest level of Python log records that become `tracing` events.
-        #[default = "`info`"]
+        #[setting("`info`")]
         pub log_level: LogLevel = LogLevel::Info,
         /// How many of a worker's last lines on standard error are kept for its exit report.
-        #[default = "20"]
+        #[setting("20")]
         pub stderr_tail_lines: usize = 20,
         /// The thread that the pool's actors live on.
-        #[default = "`current`"]
+        #[setting("`current`")]
         pub thread: ActorThread = ActorThread::Current,
     }
 }
@@ -151,25 +143,21 @@ settings! {
     #[non_exhaustive]
     pub struct RecycleConfig {
         /// After this many calls.
-        #[default = "none: never"]
-        #[bounds(min = 1)]
+        #[setting("none: never", minimum = 1)]
         #[set(u64 => Some(max_calls))]
         pub max_calls: Option<u64> = None,
         /// After this long.
-        #[default = "none: never"]
-        #[bounds(above = 0)]
+        #[setting("none: never", exclusiveMinimum = 0)]
         #[set(Duration => Some(max_lifetime))]
         #[serde(with = "duration::optional")]
         pub max_lifetime: Option<Duration> = None,
         /// Above this much resident memory, in bytes.
-        #[default = "none: never"]
-        #[bounds(min = 1)]
+        #[setting("none: never", minimum = 1)]
         #[set(u64 => Some(max_rss))]
         pub max_rss: Option<u64> = None,
         /// How much the limits differ from worker to worker, so that not all are replaced at once:
         /// 0.1 is ±10 %.
-        #[default = "0.1"]
-        #[bounds(min = 0, below = 1)]
+        #[setting("0.1", minimum = 0, exclusiveMaximum = 1)]
         pub jitter: f64 = 0.1,
     }
 }

@@ -1,11 +1,10 @@
 //! Durations in configuration files: `"30s"`, `"250ms"`, or a number of milliseconds. The main item
 //! is [`parse`].
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Error, Unexpected, Visitor};
-use serde::{Deserializer, Serializer};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serializer};
 
 /// The longest duration of a setting, a hundred years of 365 days: longer than any process runs,
 /// and far from where an [`Instant`](std::time::Instant) overflows.
@@ -56,14 +55,35 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
 /// # Errors
 /// Those of the deserializer, and text that is not a duration.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    deserializer.deserialize_any(DurationVisitor)
+    read(&text(deserializer)?)
+}
+
+fn read<E: Error>(text: &str) -> Result<Duration, E> {
+    let expected = "a duration such as \"250ms\" or \"30s\", or a number of milliseconds";
+    parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &expected))
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "expected a duration such as \"250ms\" or \"30s\", or a number of milliseconds"
+    )]
+    enum Field {
+        Text(String),
+        Millis(f64),
+    }
+    Field::deserialize(deserializer).map(|field| match field {
+        Field::Text(text) => text,
+        Field::Millis(millis) => millis.to_string(),
+    })
 }
 
 /// For optional durations: `"none"` means that there is no limit.
 pub mod optional {
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserializer, Serializer};
 
     /// Writes a duration, or `"none"`.
     ///
@@ -81,47 +101,10 @@ pub mod optional {
     /// # Errors
     /// Those of the deserializer, and text that is not a duration.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Field {
-            None(NoneWord),
-            Some(#[serde(with = "crate::duration")] Duration),
+        match crate::duration::text(deserializer)?.as_str() {
+            "none" => Ok(None),
+            text => crate::duration::read(text).map(Some),
         }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        enum NoneWord {
-            None,
-        }
-        Field::deserialize(deserializer).map(|field| match field {
-            Field::None(NoneWord::None) => None,
-            Field::Some(duration) => Some(duration),
-        })
-    }
-}
-
-struct DurationVisitor;
-
-impl Visitor<'_> for DurationVisitor {
-    type Value = Duration;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration such as \"250ms\" or \"30s\", or a number of milliseconds")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
-        parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-    }
-
-    fn visit_u64<E: Error>(self, millis: u64) -> Result<Duration, E> {
-        parse(&millis.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(millis), &self))
-    }
-
-    fn visit_i64<E: Error>(self, millis: i64) -> Result<Duration, E> {
-        parse(&millis.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Signed(millis), &self))
-    }
-
-    fn visit_f64<E: Error>(self, millis: f64) -> Result<Duration, E> {
-        parse(&millis.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Float(millis), &self))
     }
 }
 

@@ -23,44 +23,40 @@ settings! {
     #[non_exhaustive]
     pub struct RestartConfig {
         /// The delay before the first restart.
-        #[default = "50 ms"]
+        #[setting("50 ms")]
         #[serde(with = "duration")]
         pub initial: Duration = Duration::from_millis(50),
         /// The factor by which the delay grows from one restart to the next.
-        #[default = "2"]
-        #[bounds(min = 1, max = 100)]
+        #[setting("2", minimum = 1, maximum = 100)]
         pub multiplier: f64 = 2.0,
         /// The longest delay.
-        #[default = "30 s"]
+        #[setting("30 s")]
         #[serde(with = "duration")]
         pub max: Duration = Duration::from_secs(30),
         /// How much of a delay is random: 0.2 is ±20 %.
-        #[default = "0.2"]
-        #[bounds(min = 0, below = 1)]
+        #[setting("0.2", minimum = 0, exclusiveMaximum = 1)]
         pub jitter: f64 = 0.2,
         /// After this long in health the next delay is `initial` again.
-        #[default = "10 s"]
+        #[setting("10 s")]
         #[serde(with = "duration")]
         pub reset_after: Duration = Duration::from_secs(10),
         /// How many restarts of one slot are allowed `within` before the slot rests.
-        #[default = "10"]
+        #[setting("10")]
         pub max_restarts: u32 = 10,
         /// The time over which `max_restarts` counts.
-        #[default = "60 s"]
-        #[bounds(above = 0)]
+        #[setting("60 s", exclusiveMinimum = 0)]
         #[serde(with = "duration")]
         pub within: Duration = Duration::from_secs(60),
         /// How long a slot rests before it is tried again.
-        #[default = "10 s"]
+        #[setting("10 s")]
         #[serde(with = "duration")]
         pub cooldown: Duration = Duration::from_secs(10),
         /// How many starts in a row may fail before the slot rests.
-        #[default = "3"]
-        #[bounds(min = 1)]
+        #[setting("3", minimum = 1)]
         pub max_start_failures: u32 = 3,
         /// While no worker serves and the next start is further away than this, calls are refused
         /// as unavailable instead of kept.
-        #[default = "1 s"]
+        #[setting("1 s")]
         #[serde(with = "duration")]
         pub hold: Duration = Duration::from_secs(1),
     }

@@ -1,8 +1,7 @@
-//! Settings that are declared once: the name, type, default, bounds and documentation of each stand
-//! in one place. The main item in this module is the macro [`settings!`].
+//! Settings that are declared once: the type, default, bounds and documentation of each stand in
+//! one place. The main item in this module is the macro [`settings!`].
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,63 +24,9 @@ pub struct Setting {
     pub section: &'static [Setting],
 }
 
-/// A value that is out of bounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutOfBounds {
-    /// The key of the setting, with its section: `restart.max`.
-    pub key: String,
-    /// What its values must be: "from 1 to 100".
-    pub bounds: String,
-}
-
-/// Which numbers a setting accepts; a duration counts as its seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bounds {
-    /// The least.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-    /// A number that all accepted ones are above.
-    pub above: f64,
-    /// A number that all accepted ones are below.
-    pub below: f64,
-}
-
-impl Bounds {
-    /// All numbers.
-    pub const NONE: Self =
-        Self { min: f64::NEG_INFINITY, max: f64::INFINITY, above: f64::NEG_INFINITY, below: f64::INFINITY };
-
-    /// Whether the number is accepted. NaN never is.
-    #[must_use]
-    pub fn accepts(&self, number: f64) -> bool {
-        let above = number > self.above || self.above == f64::NEG_INFINITY;
-        let below = number < self.below || self.below == f64::INFINITY;
-        above && below && (self.min..=self.max).contains(&number)
-    }
-
-    /// The finite bounds, by their keywords in JSON Schema.
-    pub fn keywords(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let keywords = [
-            ("minimum", self.min),
-            ("maximum", self.max),
-            ("exclusiveMinimum", self.above),
-            ("exclusiveMaximum", self.below),
-        ];
-        keywords.into_iter().filter(|(_, bound)| bound.is_finite())
-    }
-
-    /// The bounds in words.
-    fn in_words(&self) -> String {
-        if self.min.is_finite() && self.max.is_finite() {
-            return format!("from {} to {}", grouped(self.min), grouped(self.max));
-        }
-        let bounds =
-            [("at least", self.min), ("above", self.above), ("at most", self.max), ("below", self.below)];
-        let words = bounds.iter().filter(|(_, bound)| bound.is_finite());
-        words.map(|(word, bound)| format!("{word} {}", grouped(*bound))).collect::<Vec<_>>().join(" and ")
-    }
-}
+/// Which numbers a setting accepts, by the keywords of JSON Schema: `minimum`, `maximum`,
+/// `exclusiveMinimum` and `exclusiveMaximum`. A duration counts as its seconds.
+pub type Bounds = &'static [(&'static str, f64)];
 
 /// The type of a setting.
 pub trait Settable: Clone {
@@ -99,17 +44,23 @@ pub trait Settable: Clone {
         None
     }
 
-    /// The first value that is out of bounds; `key` is that of this setting.
+    /// Checks the bounds; `key` is the key of this setting.
     ///
     /// # Errors
-    /// [`OutOfBounds`] if there is one.
-    fn check(&self, key: &str, bounds: &Bounds) -> Result<(), OutOfBounds> {
-        match self.number() {
-            Some(number) if !bounds.accepts(number) => {
-                Err(OutOfBounds { key: key.to_owned(), bounds: bounds.in_words() })
-            }
-            _ => Ok(()),
+    /// The key of the first number that is out of bounds, and the bounds in words.
+    fn check(&self, key: &str, bounds: Bounds) -> Result<(), (String, String)> {
+        let accepts = |number: f64| bounds.iter().all(|(keyword, bound)| rule(keyword).1(&number, bound));
+        if self.number().is_none_or(accepts) {
+            return Ok(());
         }
+        let words = match bounds {
+            [("minimum", least), ("maximum", greatest)] => format!("from {least} to {greatest}"),
+            _ => {
+                let words = bounds.iter().map(|(keyword, bound)| format!("{} {bound}", rule(keyword).0));
+                words.collect::<Vec<_>>().join(" and ")
+            }
+        };
+        Err((key.to_owned(), words))
     }
 
     /// Shortens durations to the longest that the clock can bear, [`duration::LONGEST`].
@@ -121,23 +72,14 @@ pub trait Settable: Clone {
     }
 }
 
-/// A number with commas between thousands.
-fn grouped(number: f64) -> String {
-    let text = number.to_string();
-    let whole = text.split('.').next().map_or(0, str::len);
-    let mut grouped = String::new();
-    for (at, digit) in text.char_indices() {
-        if at > 0 && at < whole && (whole - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-impl fmt::Display for OutOfBounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} must be {}", self.key, self.bounds)
+/// A keyword of bounds in words, and as a comparison. NaN passes none.
+fn rule(keyword: &str) -> (&'static str, fn(&f64, &f64) -> bool) {
+    match keyword {
+        "minimum" => ("at least", f64::ge),
+        "maximum" => ("at most", f64::le),
+        "exclusiveMinimum" => ("above", f64::gt),
+        "exclusiveMaximum" => ("below", f64::lt),
+        _ => unreachable!("{keyword} is not a keyword of bounds"),
     }
 }
 
@@ -150,10 +92,10 @@ pub fn below(key: &str, name: &str) -> String {
     }
 }
 
-macro_rules! integers {
-    ($($type:ty),*) => {
+macro_rules! numbers {
+    ($($type:ty: $schema:literal)*) => {
         $(impl Settable for $type {
-            const SCHEMA: &'static str = r#"{"type": "integer", "minimum": 0}"#;
+            const SCHEMA: &'static str = $schema;
 
             fn number(&self) -> Option<f64> {
                 Some(*self as f64)
@@ -161,14 +103,11 @@ macro_rules! integers {
         })*
     };
 }
-integers!(usize, u32, u64);
-
-impl Settable for f64 {
-    const SCHEMA: &'static str = r#"{"type": "number"}"#;
-
-    fn number(&self) -> Option<f64> {
-        Some(*self)
-    }
+numbers! {
+    usize: r#"{"type": "integer", "minimum": 0}"#
+    u32: r#"{"type": "integer", "minimum": 0}"#
+    u64: r#"{"type": "integer", "minimum": 0}"#
+    f64: r#"{"type": "number"}"#
 }
 
 impl Settable for Duration {
@@ -192,8 +131,8 @@ impl Settable for BTreeMap<String, String> {
     const SCHEMA: &'static str = r#"{"type": "object", "additionalProperties": {"type": "string"}}"#;
 
     fn copy(&mut self, key: &str, from: &Self) {
-        match from.get_key_value(key) {
-            Some((name, value)) => drop(self.insert(name.clone(), value.clone())),
+        match from.get(key) {
+            Some(value) => drop(self.insert(key.to_owned(), value.clone())),
             None => self.clone_from(from),
         }
     }
@@ -213,10 +152,10 @@ impl<T: Settable> Settable for Option<T> {
 
 /// Declares a struct of settings, with its `Default`, its setters, and [`Settable`].
 ///
-/// The attributes of a field, in this order: its documentation; `default`, the default in words;
-/// `bounds`, some of `min`, `max`, `above` and `below`; `set`, the type of the setter's argument
-/// and the value that it becomes, or `nothing` for no setter; and that of serde. After the `=`
-/// comes the default as an expression.
+/// The attributes of a field, in this order: its documentation; `setting`, with the default in
+/// words and the [`Bounds`]; `set`, with the type of the setter's argument and the value that it
+/// becomes, or with `nothing` for no setter; and the attribute of serde. The default follows the
+/// `=`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __settings {
@@ -225,8 +164,7 @@ macro_rules! __settings {
         pub struct $name:ident {
             $(
                 $(#[doc = $doc:literal])+
-                $(#[default = $words:literal])?
-                $(#[bounds($($bound:ident = $number:expr),+)])?
+                $(#[setting($words:literal $(, $bound:ident = $number:expr)*)])?
                 $(#[set($($set:tt)+)])?
                 $(#[serde($($serde:tt)*)])?
                 pub $field:ident: $type:ty = $default:expr,
@@ -254,7 +192,7 @@ macro_rules! __settings {
         }
 
         const _: () = {
-            use $crate::setting::{Bounds, OutOfBounds, Settable, Setting, below};
+            use $crate::setting::{Bounds, Settable, Setting, below};
 
             impl Settable for $name {
                 const SCHEMA: &'static str = r#"{"type": "object", "additionalProperties": false}"#;
@@ -263,18 +201,15 @@ macro_rules! __settings {
                     name: stringify!($field),
                     doc: concat!($($doc),+).trim_ascii_start(),
                     default: concat!($($words)?),
-                    bounds: Bounds {
-                        $($($bound: $number as f64,)+)?
-                        ..Bounds::NONE
-                    },
+                    bounds: &[$($((stringify!($bound), $number as f64)),*)?],
                     schema: <$type as Settable>::SCHEMA,
                     section: <$type as Settable>::SECTION,
                 }),+];
 
-                fn check(&self, key: &str, _: &Bounds) -> Result<(), OutOfBounds> {
+                fn check(&self, key: &str, _: Bounds) -> Result<(), (String, String)> {
                     let mut settings = Self::SECTION.iter();
-                    $(if let Some(setting) = settings.next() {
-                        self.$field.check(&below(key, setting.name), &setting.bounds)?;
+                    $(if let Some(Setting { name, bounds, .. }) = settings.next() {
+                        self.$field.check(&below(key, name), bounds)?;
                     })+
                     Ok(())
                 }
@@ -321,27 +256,20 @@ mod tests {
         pub struct Section {
             /// How much
             /// there is.
-            #[default = "0.5"]
-            #[bounds(min = 0, below = 1)]
+            #[setting("0.5", minimum = 0, exclusiveMaximum = 1)]
             pub share: f64 = 0.5,
             /// How many.
-            #[default = "3"]
-            #[bounds(min = 1, max = 65_535)]
+            #[setting("3", minimum = 1, maximum = 65_535)]
             pub count: usize = 3,
             /// How long.
-            #[default = "none"]
-            #[bounds(above = 0)]
+            #[setting("none", exclusiveMinimum = 0)]
             #[set(Duration => Some(time))]
             pub time: Option<Duration> = None,
             /// Names.
-            #[default = "none"]
+            #[setting("none")]
             #[set(nothing)]
             pub names: BTreeMap<String, String> = BTreeMap::new(),
         }
-    }
-
-    fn problem(section: &Section) -> Option<String> {
-        section.check("top", &Bounds::NONE).err().map(|error| error.to_string())
     }
 
     #[test]
@@ -353,38 +281,18 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_bounds_are_reported_with_their_key_and_bounds() {
+    fn numbers_out_of_bounds_are_reported_with_their_key_and_bounds() {
         let section = Section::default;
         for (section, expected) in [
             (section(), None),
-            (section().share(1.0), Some("top.share must be at least 0 and below 1")),
-            (section().share(f64::NAN), Some("top.share must be at least 0 and below 1")),
-            (section().count(0), Some("top.count must be from 1 to 65,535")),
-            (section().time(Duration::ZERO), Some("top.time must be above 0")),
+            (section().share(1.0), Some(("top.share", "at least 0 and below 1"))),
+            (section().share(f64::NAN), Some(("top.share", "at least 0 and below 1"))),
+            (section().count(0), Some(("top.count", "from 1 to 65535"))),
+            (section().time(Duration::ZERO), Some(("top.time", "above 0"))),
             (section().time(Duration::MAX), None),
         ] {
-            assert_eq!(problem(&section).as_deref(), expected, "{section:?}");
+            let expected = expected.map(|(key, bounds)| (key.to_owned(), bounds.to_owned()));
+            assert_eq!(section.check("top", &[]).err(), expected, "{section:?}");
         }
-    }
-
-    #[test]
-    fn durations_are_clamped_to_the_longest() {
-        let mut section = Section::default().time(Duration::MAX);
-        section.clamp_durations();
-        assert_eq!(section, Section::default().time(duration::LONGEST));
-    }
-
-    #[test]
-    fn a_copy_takes_one_key_and_leaves_the_others() {
-        let mut other = Section::default().count(7);
-        other.names = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())].into();
-        let mut section = Section::default();
-        for key in ["names.b", "share", "colour"] {
-            section.copy(key, &other);
-        }
-        assert_eq!(section, Section { names: [("b".into(), "2".into())].into(), ..Section::default() });
-        section.copy("names", &other);
-        section.copy("count", &other);
-        assert_eq!(section, other);
     }
 }

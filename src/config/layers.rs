@@ -162,3 +162,24 @@ impl fmt::Display for ConfigOrigin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::PoolConfig;
+    use crate::config::layers::ConfigLayers;
+
+    #[test]
+    fn each_value_can_be_read_back() {
+        let config = PoolConfig::default().env("A", "1").python("p").cwd("/").min_ready(1);
+        let mut copy = PoolConfig::new("other.py").workers(77).env("A", "2");
+        for value in ConfigLayers::new(config.clone()).values() {
+            // A field that is not set cannot be written in TOML.
+            if !value.value.is_null() {
+                let text = format!("{} = {}", value.key, value.value);
+                let layers = ConfigLayers::new(copy).toml(&text, None);
+                copy = layers.unwrap_or_else(|error| panic!("{text}: {error}")).config;
+            }
+        }
+        assert_eq!(copy, config);
+    }
+}

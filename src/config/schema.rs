@@ -50,10 +50,10 @@ fn property(setting: &Setting, default: &Value) -> Value {
     if !default.is_null() {
         property["default"] = default.clone();
     }
-    // The bounds of a duration are in seconds, which no value is written in.
+    // The bounds of a duration are in seconds, as no value is written. All others are whole.
     if property.get("type").is_some() {
-        for (keyword, bound) in setting.bounds.keywords() {
-            property[keyword] = if bound.fract() == 0.0 { json!(bound as u64) } else { json!(bound) };
+        for (keyword, bound) in setting.bounds {
+            property[*keyword] = (*bound as u64).into();
         }
     }
     property

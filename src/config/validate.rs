@@ -1,6 +1,6 @@
 //! The check of a [`PoolConfig`] as a whole.
 
-use actix_pyproc_actors::setting::{Bounds, OutOfBounds, Settable as _};
+use actix_pyproc_actors::setting::Settable as _;
 
 use crate::config::{PoolConfig, WorkerSource};
 use crate::error::ConfigError;
@@ -19,10 +19,9 @@ impl PoolConfig {
     /// # Errors
     /// [`ConfigError::Field`] or [`ConfigError::Env`] for the first that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.check("", &Bounds::NONE).map_err(|OutOfBounds { key, bounds }| {
-            let field = Self::fields().iter().find(|field| field.key == key);
-            let field = field.map(|field| field.key.as_str()).expect("its key is a field's");
-            ConfigError::Field { field, problem: format!("must be {bounds}") }
+        self.check("", &[]).map_err(|(key, bounds)| {
+            let field = Self::fields().iter().find(|field| field.key == key).expect("the key is a field's");
+            ConfigError::Field { field: &field.key, problem: format!("must be {bounds}") }
         })?;
         let rules = [
             ("worker", "must not be empty", !self.worker.is_empty()),
