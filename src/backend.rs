@@ -1,10 +1,12 @@
 //! Python processes as the actors' backend: only this module joins actors, processes and protocol.
 //! The main structure is [`PythonBackend`].
 
+pub(crate) mod declared;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod fault_port;
 #[cfg(feature = "fault-injection")]
 mod injection;
+pub(crate) mod kinds;
 mod link;
 mod registry;
 
@@ -22,11 +24,11 @@ use crate::config::{MAX_IN_FLIGHT, PoolConfig, WorkerSource};
 use crate::error::{CallError, Exit, ExitCause, ExitStatus, StartError};
 use crate::process::launch::{LaunchOptions, Launcher};
 use crate::process::table::SLOTS;
-use crate::typed::{Declared, check};
 use crate::wire::frame::COUNTED_LEN;
 use crate::wire::function::FunctionInfo;
 use crate::wire::message::{FaultOrder, WorkerRef};
 
+use declared::Declared;
 #[cfg(feature = "fault-injection")]
 use fault_port::FaultTargets;
 pub use link::PythonLink;
@@ -209,7 +211,7 @@ impl Backend for PythonBackend {
             let (worker, ready) = backend.launcher.launch(slot.0, generation.0, fault).await?;
             let required = backend.required.read().unwrap_or_else(PoisonError::into_inner);
             // An error drops the worker, which kills its process.
-            check::all(&*required, &ready.functions)?;
+            declared::check(&*required, &ready.functions)?;
             drop(required);
             let mut known = write(&backend.registry);
             let functions = known.learn(ready.functions);

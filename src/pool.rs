@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use self::future::call_span;
 pub use self::future::{ReplyFuture, ValueFuture};
 use crate::backend::PythonBackend;
+use crate::backend::declared::Declared;
 use crate::call::Call;
 use crate::config::{ActorThread, PoolConfig};
 use crate::error::StartError;
@@ -32,7 +33,6 @@ use crate::status::PoolStatus;
 #[cfg(feature = "http")]
 use crate::status::journal::GetPanic;
 use crate::status::journal::{GetHistory, Journal};
-use crate::typed::Declared;
 use crate::wire::function::FunctionInfo;
 
 /// The address of a pool: the actor that accepts [`Call`] messages.

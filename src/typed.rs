@@ -3,20 +3,22 @@
 
 mod argument;
 mod call;
-pub(crate) mod check;
-mod kinds;
 mod of_type;
 
 pub use call::TypedCall;
 
-use crate::{Codec, Pool, PoolConfig, StartError};
+use crate::backend::declared::{self, Declared};
+use crate::config::PoolConfig;
+use crate::error::StartError;
+use crate::pool::Pool;
 
 /// The items that the macro's code uses. They are not part of the interface.
 #[doc(hidden)]
 pub mod private {
-    pub use super::argument::{Keywords, plain_name};
-    pub use super::of_type::{ByNothing, ByReference, ByValue, Of, kinds_of};
-    pub use super::{Checked, Declared, Parameter};
+    pub use crate::backend::declared::{Declared, Parameter};
+    pub use crate::typed::Checked;
+    pub use crate::typed::argument::{Keywords, plain_name};
+    pub use crate::typed::of_type::{ByNothing, ByReference, ByValue, Of, kinds_of};
 }
 
 /// A handle of a pool whose workers have the functions that [`functions!`](crate::functions)
@@ -44,34 +46,6 @@ impl Checked {
     }
 }
 
-/// A function as declared in Rust.
-#[doc(hidden)]
-#[derive(Debug, PartialEq)]
-pub struct Declared {
-    /// Its name in Python.
-    pub name: &'static str,
-    /// The arguments that are sent: one as it is, several as an object with their names.
-    pub parameters: Vec<Parameter>,
-    /// The type of the result, as written.
-    pub result: &'static str,
-    /// The kinds of values that this type can be read from.
-    pub result_kinds: kinds::Kinds,
-    /// The codec of the argument.
-    pub codec: Codec,
-}
-
-/// A parameter as declared in Rust.
-#[doc(hidden)]
-#[derive(Debug, PartialEq)]
-pub struct Parameter {
-    /// Its name.
-    pub name: &'static str,
-    /// Its type, as written.
-    pub type_name: &'static str,
-    /// The kinds of values that this type is serialized as.
-    pub kinds: kinds::Kinds,
-}
-
 impl Pool {
     /// Starts a pool and checks that its workers have the functions that
     /// [`functions!`](crate::functions) declared.
@@ -97,7 +71,7 @@ impl Pool {
     /// [`StartError::Signature`] if a function is missing or its signature does not fit.
     pub fn typed<F: Functions>(&self) -> Result<F, StartError> {
         let declared = F::declared();
-        check::all(&declared, &self.functions())?;
+        declared::check(&declared, &self.functions())?;
         self.require(declared);
         Ok(F::of(Checked(self.clone())))
     }

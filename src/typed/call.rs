@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::{AffinityKey, Call, CallError, Pool, Reply};
+use crate::call::{AffinityKey, Call, Reply};
+use crate::error::CallError;
+use crate::pool::Pool;
 
 /// A call whose result is a `T`, from a method that [`functions!`](crate::functions) declared. It
 /// is sent when it is awaited.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
-use super::kinds::Kinds;
+use crate::backend::kinds::Kinds;
 
 /// A type with more layers of options and newtypes contains itself.
 const DEEPEST: u8 = 16;

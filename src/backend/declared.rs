@@ -1,13 +1,41 @@
-//! Checks Rust's declarations against the functions that Python exposes. The main item is [`all`].
+//! Functions as declared in Rust, and whether those that Python exposes fit. The main item is
+//! [`check`].
 
 use super::kinds::Kinds;
-use super::{Declared, Parameter};
 use crate::error::StartError;
 use crate::wire::Codec;
 use crate::wire::function::{Binding, FunctionInfo, ParameterInfo, ParameterKind};
 
+/// A function as declared in Rust.
+#[doc(hidden)]
+#[derive(Debug, PartialEq)]
+pub struct Declared {
+    /// Its name in Python.
+    pub name: &'static str,
+    /// The arguments that are sent: one as it is, several as an object with their names.
+    pub parameters: Vec<Parameter>,
+    /// The type of the result, as written.
+    pub result: &'static str,
+    /// The kinds of values that this type can be read from.
+    pub result_kinds: Kinds,
+    /// The codec of the argument.
+    pub codec: Codec,
+}
+
+/// A parameter as declared in Rust.
+#[doc(hidden)]
+#[derive(Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, as written.
+    pub type_name: &'static str,
+    /// The kinds of values that this type is serialized as.
+    pub kinds: Kinds,
+}
+
 /// Checks that all declared calls fit; the error names those that do not.
-pub(crate) fn all<'a>(
+pub(crate) fn check<'a>(
     declared: impl IntoIterator<Item = &'a Declared>,
     functions: &[FunctionInfo],
 ) -> Result<(), StartError> {
@@ -111,9 +139,8 @@ fn takes(function: &FunctionInfo) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::problem;
-    use crate::typed::kinds::Kinds;
-    use crate::typed::{Declared, Parameter};
+    use super::{Declared, Parameter, problem};
+    use crate::backend::kinds::Kinds;
     use crate::wire::Codec;
     use crate::wire::function::{
         Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo, golden,

@@ -8,18 +8,18 @@ use crate::wire::function::TypeInfo;
 pub struct Kinds(u8);
 
 impl Kinds {
-    pub(super) const NOTHING: Self = Self(0);
-    pub(super) const NONE: Self = Self(1);
-    pub(super) const BOOL: Self = Self(1 << 1);
-    pub(super) const INT: Self = Self(1 << 2);
-    pub(super) const FLOAT: Self = Self(1 << 3);
-    pub(super) const STR: Self = Self(1 << 4);
-    pub(super) const BYTES: Self = Self(1 << 5);
-    pub(super) const LIST: Self = Self(1 << 6);
-    pub(super) const DICT: Self = Self(1 << 7);
-    pub(super) const ANY: Self = Self(u8::MAX);
+    pub(crate) const NOTHING: Self = Self(0);
+    pub(crate) const NONE: Self = Self(1);
+    pub(crate) const BOOL: Self = Self(1 << 1);
+    pub(crate) const INT: Self = Self(1 << 2);
+    pub(crate) const FLOAT: Self = Self(1 << 3);
+    pub(crate) const STR: Self = Self(1 << 4);
+    pub(crate) const BYTES: Self = Self(1 << 5);
+    pub(crate) const LIST: Self = Self(1 << 6);
+    pub(crate) const DICT: Self = Self(1 << 7);
+    pub(crate) const ANY: Self = Self(u8::MAX);
 
-    pub(super) const fn or(self, other: Self) -> Self {
+    pub(crate) const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -37,7 +37,7 @@ impl Kinds {
     }
 
     /// Whether a value of a Rust type of these kinds may be passed to a parameter of type `python`.
-    pub(super) fn fit_parameter(self, python: Self, may_be_none: bool) -> bool {
+    pub(crate) fn fit_parameter(self, python: Self, may_be_none: bool) -> bool {
         // To Python, an int is a float and a bool is an int.
         let taken = python.widened(Self::FLOAT, Self::INT).widened(Self::INT, Self::BOOL);
         let taken = if may_be_none { taken.or(Self::NONE) } else { taken };
@@ -45,14 +45,14 @@ impl Kinds {
     }
 
     /// Whether a result of the type `python` may be read as a Rust type of these kinds.
-    pub(super) fn fit_result(self, python: Self) -> bool {
+    pub(crate) fn fit_result(self, python: Self) -> bool {
         // A float can be read from an integer, and bytes from a string or a list.
         let read = self.widened(Self::FLOAT, Self::INT).widened(Self::BYTES, Self::STR.or(Self::LIST));
         python.flow_into(read)
     }
 
     /// The kinds that JSON sends these as: it has no bytes, but lists of numbers.
-    pub(super) fn in_json(self) -> Self {
+    pub(crate) fn in_json(self) -> Self {
         match self {
             Self::ANY => Self::ANY,
             _ => self.widened(Self::BYTES, Self::LIST).without(Self::BYTES),
@@ -69,7 +69,7 @@ impl Kinds {
     }
 
     /// The kinds of the values of a Python type; all of them if the type does not say.
-    pub(super) fn of_type(type_info: &TypeInfo) -> Self {
+    pub(crate) fn of_type(type_info: &TypeInfo) -> Self {
         match type_info {
             TypeInfo::None => Self::NONE,
             TypeInfo::Bool => Self::BOOL,
