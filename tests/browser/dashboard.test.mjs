@@ -44,7 +44,7 @@ const pid = async (page, slot) => Number(await page.textContent(`#workers tr[dat
 
 async function close(page) {
   assert.deepEqual(page.complaints, []);
-  assert.ok(page.requests.every((url) => url.startsWith(address) || url.startsWith("data:")), "nothing comes from elsewhere");
+  assert.ok(page.requests.every((url) => url.startsWith(address) || url.startsWith("data:")), "the page loads nothing from other servers");
   await page.close();
 }
 
@@ -61,7 +61,7 @@ test("the page fills itself with workers, functions, numbers and charts", { skip
   await close(page);
 });
 
-test("a killed worker and the one that takes its place are seen, and told to who cannot see", { skip: missing }, async () => {
+test("a killed worker and its replacement are shown, and announced to screen readers", { skip: missing }, async () => {
   const page = await open();
   const before = await pid(page, 0);
   assert.ok(before > 0);
@@ -109,7 +109,7 @@ test("buttons need the token, which does not stay in the address", { skip: missi
 });
 
 for (const [width, colorScheme] of [[390, "light"], [390, "dark"], [768, "light"], [1280, "dark"]]) {
-  test(`at ${width} pixels in ${colorScheme} nothing is cut off and text can be read`, { skip: missing }, async () => {
+  test(`at ${width} pixels in ${colorScheme} nothing is cut off and text is readable`, { skip: missing }, async () => {
     const page = await open({ viewport: { width, height: 800 }, colorScheme, reducedMotion: "reduce" });
     await page.waitForSelector("#incidents details", { state: "attached" });
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "no sideways scrolling");
@@ -132,12 +132,12 @@ for (const [width, colorScheme] of [[390, "light"], [390, "dark"], [768, "light"
     });
     for (const [ratio, what] of contrasts) assert.ok(ratio >= 4.5, `${what}: contrast ${ratio.toFixed(2)}`);
     const still = await page.evaluate(() => document.getAnimations().filter((animation) => animation.playState === "running").length);
-    assert.equal(still, 0, "nothing moves where that is not wanted");
+    assert.equal(still, 0, "nothing moves if the user prefers reduced motion");
     await close(page);
   });
 }
 
-test("drain asks first, then the page says that the connection is lost", { skip: missing }, async () => {
+test("drain asks first, then the page shows that the connection is lost", { skip: missing }, async () => {
   const page = await open({}, `#token=${SECRET}`);
   await page.click("#drain");
   await page.keyboard.press("Escape");

@@ -1,4 +1,4 @@
-// What a page of another origin can do to a gateway, and what somebody sees who has no token, in a headless Chromium.
+// What a page of another origin can do to a gateway, and what the live page shows without a token, in a headless Chromium.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ let gateway;
 let browser;
 let proxy;
 let stranger;
-// What the gateway was asked, and how it answered.
+// The requests to the gateway, and its answers.
 let seen = [];
 
 const runs = () => { try { return readFileSync(join(dir, "runs"), "utf8").length; } catch { return 0; } };
@@ -26,7 +26,7 @@ const listen = (server) => new Promise((resolve) => { server.listen(0, "127.0.0.
 async function until(what, holds) {
   const end = Date.now() + CAP;
   while (!holds()) {
-    if (Date.now() > end) throw new Error(`waited in vain for ${what}; seen: ${JSON.stringify(seen)}`);
+    if (Date.now() > end) throw new Error(`timed out waiting for ${what}; seen: ${JSON.stringify(seen)}`);
     await new Promise((resolve) => { setTimeout(resolve, 10); });
   }
 }
@@ -38,11 +38,11 @@ before(async () => {
   writeFileSync(script, `from pyproc_worker import expose\n@expose\ndef count():\n    with open(${JSON.stringify(join(dir, "runs"))}, "a") as file:\n        file.write("x")\n    return "ran"\n`);
   gateway = await serve(script, ["--workers", "1"]);
   const to = new URL(gateway.address);
-  // Between browser and gateway, so that the test knows when a request was answered whose answer no page sees.
+  // Between the browser and the gateway, so that the test also sees answers that no page can read.
   proxy = createServer((incoming, outgoing) => {
     const { method, url, headers } = incoming;
     if (url === "/") {
-      // The page that a name had before it was pointed at the gateway.
+      // The page of a name before that name was pointed at the gateway.
       outgoing.setHeader("Content-Type", "text/html");
       outgoing.end("<title>rebound</title>");
       return;
@@ -100,7 +100,7 @@ for (const [host, site] of [["127.0.0.1", "same-site"], ["localhost", "cross-sit
   }
 }
 
-test("a page of another origin does not get at what is to be read, but its link to the live page works", { skip: missing }, async () => {
+test("a page of another origin cannot read anything, but its link to the live page works", { skip: missing }, async () => {
   const page = await browser.newPage();
   await page.goto(`http://localhost:${port(stranger)}/`);
   for (const path of ["/functions", "/metrics", "/dashboard/events"]) {
@@ -134,7 +134,7 @@ test("a name that was pointed at the gateway gets nothing from it", { skip: miss
   await page.close();
 });
 
-test("the live page of a gateway with a token asks for it, and shows nothing before", { skip: missing }, async () => {
+test("the live page of a gateway with a token asks for it, and shows nothing before that", { skip: missing }, async () => {
   const closed = await serve(`${root}tests/workers/contract.py`, ["--workers", "1"], { PYPROC_TOKEN: SECRET });
   try {
     const page = await browser.newPage();

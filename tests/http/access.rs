@@ -1,4 +1,5 @@
-//! Who may ask a gateway: its host, the origin of the page, the token, and what it tells to whom.
+//! Who may send which request to a gateway: its host, the origin of the page, the token, and what
+//! it shows to whom.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::client::{Answer, Served, exchange, post, send, serve};
 use crate::support::{capped, exists, lines, until, worker};
 
-/// All that is to be read, but for the events, which do not end.
+/// All paths to read, except the events, which do not end.
 const READ: [&str; 9] = [
     "/functions",
     "/live",
@@ -25,8 +26,8 @@ const READ: [&str; 9] = [
 
 const SECRET: &str = "words-of-the-worker";
 
-/// A worker with a function that counts its runs in a file, and one that dies with words and a
-/// stack.
+/// A worker with functions that count their runs in a file, die after writing to standard error,
+/// raise, or sleep.
 fn script(dir: &Path) -> PoolConfig {
     let code = format!(
         "import os, sys\nfrom pyproc_worker import expose\n\
@@ -46,7 +47,7 @@ fn scratch() -> TempDir {
 }
 
 /// In 0.1 a page of another origin could run a function without an argument, because such a request
-/// needs no permission.
+/// needs no preflight.
 #[actix_rt::test]
 async fn a_page_of_another_origin_runs_nothing_and_reads_nothing() {
     let dir = scratch();
@@ -61,8 +62,11 @@ async fn a_page_of_another_origin_runs_nothing_and_reads_nothing() {
     ];
     for page in pages {
         for path in ["/call/count", "/dashboard/control"] {
-            let told = post(served.address, path, page, b"").await.is_problem(403, "origin_not_allowed");
-            assert!(told["detail"].as_str().is_some_and(|text| text.contains("another origin")), "{told}");
+            let problem = post(served.address, path, page, b"").await.is_problem(403, "origin_not_allowed");
+            assert!(
+                problem["detail"].as_str().is_some_and(|text| text.contains("another origin")),
+                "{problem}"
+            );
         }
     }
     for path in READ.iter().chain(&["/dashboard/events"]) {
@@ -75,7 +79,7 @@ async fn a_page_of_another_origin_runs_nothing_and_reads_nothing() {
     assert_eq!(post(served.address, "/call/count", &own[1..], b"").await.status, 200);
     assert_eq!(post(served.address, "/call/count", &[], b"").await.status, 200, "a program is not a page");
     assert_eq!(lines(&dir.path().join("runs")).len(), 3);
-    // A link on another page, which somebody follows.
+    // Somebody follows a link on another page.
     assert_eq!(served.get_with("/dashboard", pages[3]).await.status, 200);
     served.stop().await;
 }
@@ -105,7 +109,7 @@ async fn a_refusal_by_the_head_comes_before_the_body() {
         let request = format!("POST /call/count HTTP/1.1\r\n{head}\r\nContent-Length: 1000000\r\n\r\n[");
         stream.write_all(request.as_bytes()).await.expect("it reads");
         let mut answer = Vec::new();
-        // The rest of the body is not waited for, so the end may be a reset.
+        // The gateway does not read the rest of the body, so the connection may be reset.
         let _ = capped("the answer", stream.read_to_end(&mut answer)).await;
         assert_eq!(Answer::parse(&answer).status, status, "{head}");
     }
@@ -120,8 +124,8 @@ async fn a_host_that_is_not_the_gateways_is_refused_on_every_path() {
     let served = serve(script(dir.path()), |gateway| gateway.allow_host("models.example")).await;
     let evil = [("Host", "rebound.example:8000")];
     for path in READ.iter().chain(&["/dashboard/events"]) {
-        let told = served.get_with(path, &evil).await.is_problem(421, "host_not_allowed");
-        let detail = told["detail"].as_str().unwrap_or_default();
+        let problem = served.get_with(path, &evil).await.is_problem(421, "host_not_allowed");
+        let detail = problem["detail"].as_str().unwrap_or_default();
         assert!(detail.contains("rebound.example:8000") && detail.contains("--allow-host"), "{detail}");
         for host in ["localhost:1", "127.0.0.1", "[::1]:8000", "models.example:8443"] {
             let request = send(served.address, "HEAD", path, &[("Host", host)], b"").await;
@@ -131,7 +135,7 @@ async fn a_host_that_is_not_the_gateways_is_refused_on_every_path() {
     for path in ["/call/count", "/dashboard/control", "/live"] {
         post(served.address, path, &evil, b"").await.is_problem(421, "host_not_allowed");
     }
-    // One of two is enough to be refused.
+    // One wrong host of two is enough for a refusal.
     let two = [("Host", "localhost"), ("Host", "rebound.example")];
     assert_ne!(post(served.address, "/call/count", &two, b"").await.status, 200);
     assert_eq!(lines(&dir.path().join("runs")).len(), 0);
@@ -150,7 +154,7 @@ async fn a_request_of_http_1_0_without_a_host_is_answered() {
 
 async fn finish(mut stream: tokio::net::TcpStream) -> Answer {
     let mut answer = Vec::new();
-    capped("the answer", stream.read_to_end(&mut answer)).await.expect("it is whole");
+    capped("the answer", stream.read_to_end(&mut answer)).await.expect("it is complete");
     Answer::parse(&answer)
 }
 
@@ -184,7 +188,7 @@ async fn with_a_token_only_probes_and_the_empty_page_go_without_it() {
     answer.is_problem(409, "not_serving");
 
     assert_eq!(served.get("/live").await.json(), json!({"live": true}));
-    assert_eq!(served.get("/ready").await.json(), json!({"ready": true}), "a probe needs no more");
+    assert_eq!(served.get("/ready").await.json(), json!({"ready": true}), "a probe learns nothing else");
     assert_eq!(served.get_with("/ready", &reader).await.json()["serving"], 1);
     assert_eq!(served.get("/dashboard").await.status, 200);
     let document = served.get_with("/functions", &reader).await.json();
@@ -194,39 +198,39 @@ async fn with_a_token_only_probes_and_the_empty_page_go_without_it() {
     served.stop().await;
 }
 
-/// All that a gateway tells after a crash and an exception.
-async fn told_after_a_crash(served: &Served) -> String {
-    let mut told = String::new();
+/// Everything that a gateway shows after a crash and an exception.
+async fn shown_after_a_crash(served: &Served) -> String {
+    let mut shown = String::new();
     for function in ["die", "fail"] {
-        told.push_str(&post(served.address, &format!("/call/{function}"), &[], b"").await.text());
+        shown.push_str(&post(served.address, &format!("/call/{function}"), &[], b"").await.text());
     }
     for path in READ {
-        told.push_str(&served.get(path).await.text());
+        shown.push_str(&served.get(path).await.text());
     }
     let mut stream = send(served.address, "GET", "/dashboard/events", &[], b"").await;
     let mut events = String::new();
     capped("the incident", async {
         let mut chunk = vec![0; 1 << 16];
         while !events.contains("exited with status 1") || !events.contains("\"cause\":\"crashed\"") {
-            let read = stream.read(&mut chunk).await.expect("the gateway lives");
+            let read = stream.read(&mut chunk).await.expect("the gateway runs");
             assert!(read > 0, "the events ended");
             events.push_str(&String::from_utf8_lossy(&chunk[..read]));
         }
     })
     .await;
-    told + &events
+    shown + &events
 }
 
-/// In 0.1 the live page had the last words and stacks of workers, whether `--tracebacks` was on or
-/// not.
+/// In 0.1 the live page showed the standard error and the stacks of workers, with or without
+/// `--tracebacks`.
 #[actix_rt::test]
 async fn without_tracebacks_no_answer_and_no_page_has_what_workers_wrote_or_where_they_were() {
     for (tracebacks, expected) in [(false, false), (true, true)] {
         let dir = scratch();
         let served = serve(script(dir.path()), |gateway| gateway.tracebacks(tracebacks)).await;
-        let told = told_after_a_crash(&served).await;
-        assert_eq!(told.contains(SECRET), expected, "{told}");
-        assert_eq!(told.contains("local_name") || told.contains("in fail"), expected, "{told}");
+        let shown = shown_after_a_crash(&served).await;
+        assert_eq!(shown.contains(SECRET), expected, "{shown}");
+        assert_eq!(shown.contains("local_name") || shown.contains("in fail"), expected, "{shown}");
         served.stop().await;
     }
 }
@@ -251,7 +255,7 @@ async fn head_answers_as_get_does_without_a_body_and_other_methods_are_405() {
         let head = exchange(served.address, "HEAD", path, &[], b"").await;
         assert_eq!((head.status, get.status, head.body.len()), (200, 200, 0), "{path}");
         assert_eq!(head.media(), get.media(), "{path}");
-        // Figures change between two requests.
+        // Metrics change between two requests.
         if path != "/metrics" {
             assert_eq!(head.headers["content-length"], get.body.len().to_string(), "{path}");
         }
@@ -282,7 +286,7 @@ async fn a_deadline_of_a_client_is_raised_to_the_floor() {
     served.stop().await;
 }
 
-/// In 0.1 the same key went to two workers, for Rust hashed it as a `str` and the gateway as bytes.
+/// In 0.1 the same key went to two workers, because Rust hashed a `str` and the gateway bytes.
 #[actix_rt::test]
 async fn a_key_leads_to_one_worker_from_rust_and_over_http() {
     let served = serve(worker("contract.py").workers(4), |gateway| gateway).await;
@@ -310,5 +314,5 @@ async fn options_of_a_clone_do_not_change_the_gateway_that_is_mounted() {
     assert_eq!(served.call("predict", json!({"value": 1})).await.status, 200);
     let pid = served.pool.status().await.slots[0].pid.expect("it serves");
     served.stop().await;
-    until("the worker is gone", || !exists(pid)).await;
+    until("the worker has ended", || !exists(pid)).await;
 }

@@ -1,4 +1,4 @@
-//! A gateway in this process, and a client that hides nothing. The main structure is [`Served`].
+//! A gateway in this process, and a client that shows every byte. The main structure is [`Served`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{capped, start};
 
-/// A gateway that listens.
+/// A gateway that is listening.
 pub(crate) struct Served {
     pub(crate) pool: Pool,
     pub(crate) gateway: Gateway,
@@ -81,7 +81,7 @@ pub(crate) async fn post(address: SocketAddr, path: &str, headers: &[(&str, &str
     exchange(address, "POST", path, headers, body).await
 }
 
-/// A request, sent on a connection of its own, whose answer is still to come.
+/// Sends a request on a new connection, and returns the connection to read the answer from.
 pub(crate) async fn send(
     address: SocketAddr,
     method: &str,
@@ -99,7 +99,7 @@ pub(crate) async fn send(
     }
     head.push_str("Connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.expect("the gateway reads");
-    // A gateway that refuses by the head alone need not read the rest.
+    // A gateway that refuses a request by its head does not read the rest.
     let _ = stream.write_all(body).await;
     stream
 }
@@ -114,7 +114,7 @@ pub(crate) async fn exchange(
     capped(path, async {
         let mut stream = send(address, method, path, headers, body).await;
         let mut bytes = Vec::new();
-        // One that was refused by the head may be reset after the answer.
+        // A request that was refused by its head may be reset after the answer.
         let _ = stream.read_to_end(&mut bytes).await;
         Answer::parse(&bytes)
     })
@@ -147,15 +147,15 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// It is this problem.
+    /// Asserts that it is this problem, and returns it.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, kind: &str) -> Value {
-        let told = self.json();
-        assert_eq!((self.status, &told["kind"]), (status, &Value::from(kind)), "{told}");
+        let problem = self.json();
+        assert_eq!((self.status, &problem["kind"]), (status, &Value::from(kind)), "{problem}");
         assert_eq!(self.media(), "application/problem+json");
-        assert_eq!(told["status"], status);
-        assert_eq!(told["type"], format!("urn:pyproc:{kind}"));
-        assert!(told["title"].is_string() && told["detail"].is_string(), "{told}");
-        told
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], format!("urn:pyproc:{kind}"));
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        problem
     }
 }

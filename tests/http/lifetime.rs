@@ -1,4 +1,4 @@
-//! How long a pool lives that a gateway has a handle of.
+//! How long a pool lives when a gateway has a handle of it.
 
 use actix_pyproc::http::Gateway;
 use actix_web::{App, HttpServer};
@@ -24,17 +24,17 @@ async fn a_pool_ends_with_the_server_that_its_gateway_was_mounted_in() {
     let server = server.run();
     let handle = server.handle();
     let server = actix_rt::spawn(server);
-    // A page that looks.
+    // A live page that is open.
     let mut page = send(address, "GET", "/dashboard/events", &[], b"").await;
     let mut chunk = [0; 64];
-    capped("the events", page.read_exact(&mut chunk)).await.expect("they come");
+    capped("the events", page.read_exact(&mut chunk)).await.expect("they arrive");
     let headers = [("Content-Type", "application/json")];
     let answer = post(address, "/call/predict", &headers, json!({"value": 1}).to_string().as_bytes()).await;
     assert_eq!(answer.status, 200, "the routes are a handle of the pool");
 
     handle.stop(false).await;
-    capped("the server", server).await.expect("the task lives").expect("it ends well");
-    until("the workers are gone", || !workers.iter().any(|pid| exists(*pid))).await;
+    capped("the server", server).await.expect("the task runs").expect("it succeeds");
+    until("the workers have ended", || !workers.iter().any(|pid| exists(*pid))).await;
 }
 
 #[actix_rt::test]
@@ -47,5 +47,5 @@ async fn a_pool_ends_with_the_last_clone_of_a_gateway_that_watches_it() {
     drop(gateway);
     assert_eq!(pids(clone.pool()).await, workers, "a clone is a handle");
     drop(clone);
-    until("the workers are gone", || !workers.iter().any(|pid| exists(*pid))).await;
+    until("the workers have ended", || !workers.iter().any(|pid| exists(*pid))).await;
 }

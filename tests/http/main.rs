@@ -1,4 +1,4 @@
-//! The gateway over real sockets, with real Python behind it.
+//! The gateway over real sockets, with real Python workers.
 
 mod access;
 mod bodies;

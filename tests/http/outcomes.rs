@@ -1,4 +1,4 @@
-//! Each way in which a call can end, as its HTTP client sees it.
+//! Each way in which a call can end, as an HTTP client sees it.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn a_reply_has_the_codec_of_the_call_or_is_bytes() {
     let answer =
         post(served.address, "/call/echo", &[("Content-Type", "application/octet-stream")], &bytes).await;
     assert_eq!((answer.status, answer.media()), (200, "application/octet-stream"));
-    assert!(answer.body == bytes, "bytes come back as they went");
+    assert!(answer.body == bytes, "bytes come back unchanged");
 
     let answer = post(served.address, "/call/pid", &[], b"").await;
     assert_eq!(answer.status, 200, "no body is no argument");
@@ -47,14 +47,14 @@ async fn a_reply_has_the_codec_of_the_call_or_is_bytes() {
 #[actix_rt::test]
 async fn an_exception_is_500_and_its_traceback_is_told_only_where_that_is_wanted() {
     let served = contract().await;
-    let told = served.call("raises", json!("no such value")).await.is_problem(500, "exception");
-    assert_eq!(told["exception"], json!({"type": "ValueError", "message": "no such value"}));
-    assert_eq!((&told["may_have_run"], &told["retryable"]), (&json!(true), &json!(false)));
+    let problem = served.call("raises", json!("no such value")).await.is_problem(500, "exception");
+    assert_eq!(problem["exception"], json!({"type": "ValueError", "message": "no such value"}));
+    assert_eq!((&problem["may_have_run"], &problem["retryable"]), (&json!(true), &json!(false)));
     served.stop().await;
 
     let served = serve(worker("contract.py"), |gateway| gateway.tracebacks(true)).await;
-    let told = served.call("raises", json!("no")).await.is_problem(500, "exception");
-    let traceback = told["exception"]["traceback"].as_str().expect("it is told");
+    let problem = served.call("raises", json!("no")).await.is_problem(500, "exception");
+    let traceback = problem["exception"]["traceback"].as_str().expect("it is there");
     assert!(traceback.contains("in raises\n    raise ValueError(message)"), "{traceback}");
     served.stop().await;
 }
@@ -62,14 +62,17 @@ async fn an_exception_is_500_and_its_traceback_is_told_only_where_that_is_wanted
 #[actix_rt::test]
 async fn requests_that_cannot_be_calls_are_refused_and_say_why() {
     let served = serve(worker("contract.py"), |gateway| gateway.body_limit(1000)).await;
-    let told = served.call("predicd", json!(1)).await.is_problem(404, "unknown_function");
-    assert!(told["functions"].as_array().is_some_and(|names| names.contains(&json!("predict"))), "{told}");
+    let problem = served.call("predicd", json!(1)).await.is_problem(404, "unknown_function");
+    assert!(
+        problem["functions"].as_array().is_some_and(|names| names.contains(&json!("predict"))),
+        "{problem}"
+    );
     served.call("a_set", json!(null)).await.is_problem(500, "encode");
 
     let json_type = [("Content-Type", "application/json")];
     post(served.address, "/call/echo", &json_type, b"{").await.is_problem(400, "decode");
-    let told = post(served.address, "/call/echo", &json_type, &[b'1'; 1001]).await;
-    assert_eq!(told.is_problem(413, "payload_too_large")["limit"], 1000);
+    let answer = post(served.address, "/call/echo", &json_type, &[b'1'; 1001]).await;
+    assert_eq!(answer.is_problem(413, "payload_too_large")["limit"], 1000);
     for headers in [&[("Content-Type", "application/x-www-form-urlencoded")][..], &[]] {
         let answer = post(served.address, "/call/echo", headers, b"{}").await;
         answer.is_problem(415, "unsupported_media_type");
@@ -109,7 +112,7 @@ async fn raw(served: &Served, request: &[u8]) -> String {
     let mut stream = tokio::net::TcpStream::connect(served.address).await.expect("it listens");
     stream.write_all(request).await.expect("it reads");
     let mut answer = Vec::new();
-    // The end may be a reset, after the answer.
+    // The connection may be reset after the answer.
     let _ = capped("the answer", stream.read_to_end(&mut answer)).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -156,8 +159,8 @@ async fn beyond_the_queue_is_429_and_says_when_to_come_back() {
     })
     .await;
     let answer = served.call("echo", json!(1)).await;
-    let told = answer.is_problem(429, "overloaded");
-    assert_eq!((&told["may_have_run"], &told["retryable"]), (&json!(false), &json!(true)));
+    let problem = answer.is_problem(429, "overloaded");
+    assert_eq!((&problem["may_have_run"], &problem["retryable"]), (&json!(false), &json!(true)));
     assert!(answer.headers["retry-after"].parse::<u64>().is_ok_and(|seconds| seconds >= 1));
     drop((running, waiting));
     served.stop().await;
@@ -168,8 +171,8 @@ async fn a_worker_that_dies_is_502_and_a_call_that_kills_several_too() {
     let (served, dir) = (serve(worker("contract.py").max_attempts(2), |gateway| gateway).await, scratch());
     let path = dir.path().join("deaths");
     let argument = json!({"path": path, "how": "exit"});
-    let told = served.call("touch_and_die", argument.clone()).await.is_problem(502, "worker_lost");
-    assert_eq!((&told["exit"], &told["stderr"]), (&json!("exited with status 3"), &Value::Null));
+    let problem = served.call("touch_and_die", argument.clone()).await.is_problem(502, "worker_lost");
+    assert_eq!((&problem["exit"], &problem["stderr"]), (&json!("exited with status 3"), &Value::Null));
     let answer = served.call_with("touch_and_die", argument, &[("X-Pyproc-Idempotent", "1")]).await;
     assert_eq!(answer.is_problem(502, "quarantined")["attempts"], 2);
     assert_eq!(lines(&path).len(), 3);
@@ -202,10 +205,10 @@ async fn a_pool_that_cannot_start_workers_is_503_and_not_ready_but_live() {
     })
     .await;
     let answer = served.call("die", json!(1)).await;
-    let told = answer.is_problem(503, "unavailable");
+    let problem = answer.is_problem(503, "unavailable");
     assert!(
-        told["cause"]["traceback"].as_str().is_some_and(|text| text.contains("RuntimeError: broken")),
-        "{told}"
+        problem["cause"]["traceback"].as_str().is_some_and(|text| text.contains("RuntimeError: broken")),
+        "{problem}"
     );
     assert!(answer.headers.contains_key("retry-after"));
     let ready = served.get("/ready").await;
@@ -226,7 +229,7 @@ async fn a_pool_that_shuts_down_is_503_and_closes_its_connections() {
     assert_eq!(
         (answer.status, answer.headers["connection"].as_str()),
         (200, "close"),
-        "what comes is still answered"
+        "calls are still answered"
     );
     served.pool.shutdown().await;
     let answer = served.call("predict", json!({"value": 1})).await;

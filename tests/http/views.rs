@@ -1,4 +1,4 @@
-//! What is to be read of a pool: OpenAPI, figures, the live page and its orders.
+//! What a gateway shows: OpenAPI, metrics, the live page and its control.
 
 use actix_web::{App, test, web};
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ async fn metrics_have_calls_by_outcome_latencies_and_restarts_by_cause() {
     }
     let names: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
     let unique: std::collections::BTreeSet<_> = names.iter().collect();
-    assert_eq!(names.len(), unique.len(), "each name is told once");
+    assert_eq!(names.len(), unique.len(), "each name has one TYPE line");
     served.stop().await;
 }
 
@@ -124,7 +124,7 @@ async fn live_page_brings_all_it_needs_and_allows_nothing_from_elsewhere() {
         let answer = served.get(path).await;
         assert_eq!((answer.status, answer.media()), (200, media));
         assert!(answer.headers["content-security-policy"].starts_with("default-src 'none'"));
-        assert!(!answer.text().contains("https://"), "{path} names another place");
+        assert!(!answer.text().contains("https://"), "{path} names another server");
     }
     served.stop().await;
 }
@@ -133,26 +133,26 @@ async fn live_page_brings_all_it_needs_and_allows_nothing_from_elsewhere() {
 async fn events_tell_at_once_that_a_worker_was_killed_and_that_the_next_one_serves() {
     let served = serve(worker("contract.py"), |gateway| gateway).await;
     let mut stream = send(served.address, "GET", "/dashboard/events", &[], b"").await;
-    let mut told = String::new();
+    let mut sent = String::new();
     let pid = pids(&served.pool).await[0];
-    read_until(&mut stream, &mut told, &["event: about", "event: hello", &format!("\"pid\":{pid},")]).await;
-    told.clear();
+    read_until(&mut stream, &mut sent, &["event: about", "event: hello", &format!("\"pid\":{pid},")]).await;
+    sent.clear();
     signal(pid, "KILL");
-    read_until(&mut stream, &mut told, &["event: incidents", "killed by SIGKILL"]).await;
+    read_until(&mut stream, &mut sent, &["event: incidents", "killed by SIGKILL"]).await;
     capped("the next worker", async { while pids(&served.pool).await.is_empty() {} }).await;
     let next = pids(&served.pool).await[0];
-    read_until(&mut stream, &mut told, &[&format!("\"pid\":{next},")]).await;
-    read_until(&mut stream, &mut told, &["event: point"]).await;
+    read_until(&mut stream, &mut sent, &[&format!("\"pid\":{next},")]).await;
+    read_until(&mut stream, &mut sent, &["event: point"]).await;
     served.stop().await;
 }
 
-async fn read_until(stream: &mut tokio::net::TcpStream, told: &mut String, wanted: &[&str]) {
+async fn read_until(stream: &mut tokio::net::TcpStream, sent: &mut String, wanted: &[&str]) {
     capped(wanted[0], async {
         let mut chunk = vec![0; 1 << 16];
-        while !wanted.iter().all(|text| told.contains(text)) {
-            let read = stream.read(&mut chunk).await.expect("the gateway lives");
+        while !wanted.iter().all(|text| sent.contains(text)) {
+            let read = stream.read(&mut chunk).await.expect("the gateway runs");
             assert!(read > 0, "the events ended");
-            told.push_str(&String::from_utf8_lossy(&chunk[..read]));
+            sent.push_str(&String::from_utf8_lossy(&chunk[..read]));
         }
     })
     .await;

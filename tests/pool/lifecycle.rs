@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_pyproc::{ActorThread, Call, CallError, Pool, PoolConfig, WorkerEvent};
+use actix_pyproc::{ActorThread, AdmissionState, Call, CallError, Pool, PoolConfig, WorkerEvent};
 use serde_json::{Value, json};
 
 use crate::support::{Events, capped, exists, lines, pids, signal, slots, start, until, worker};
@@ -78,6 +78,17 @@ async fn a_pool_is_called_from_other_arbiters_and_through_its_address_and_recipi
         arbiter.join().expect("the arbiter ends");
     }
     pool.shutdown().await;
+}
+
+#[actix_rt::test]
+async fn the_status_after_the_shutdown_has_no_rows_and_keeps_its_counters() {
+    let pool = start(contract()).await;
+    let _: Value = pool.call("predict", &json!({"value": 1})).await.expect("a reply");
+    pool.shutdown().await;
+    let status = pool.status().await;
+    assert_eq!((status.slots.len(), status.serving), (0, 0));
+    assert_eq!(status.admission, AdmissionState::ShuttingDown);
+    assert_eq!((status.calls.ok, status.starts), (1, 1));
 }
 
 #[test]

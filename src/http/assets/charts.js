@@ -5,7 +5,7 @@ import { count, duration, tick } from "./numbers.js";
 const WINDOW = 5 * 60 * 1000;
 let history = [];
 
-/// Draws all charts anew.
+/// Draws all charts.
 export function drawAll(points) {
   history = points;
   CHARTS.forEach(draw);
@@ -27,12 +27,12 @@ function shape(tag, attributes, text) {
   return made;
 }
 
-/// From values to heights, and the values that have a line of their own.
+/// Maps values to heights, and returns the values that get a grid line.
 function scale(chart, points, box) {
   const values = points.flatMap((point) => chart.lines.map(([key]) => point[key])).filter((value) => value != null);
   const height = box.bottom - box.top;
   if (chart.log) {
-    // Whole decades, at least two: the median and the slowest are both to be seen.
+    // Whole decades, at least two, so that both the median and the slowest calls can be seen.
     const low = Math.max(0, Math.floor(Math.log10(Math.max(1, Math.min(...values, 1e9)))));
     const from = values.length ? low : 2;
     const to = Math.max(from + 2, Math.ceil(Math.log10(Math.max(1, ...values))));
@@ -46,7 +46,7 @@ function scale(chart, points, box) {
   return { y: (value) => box.bottom - (value / max) * height, marks: [0, max / 2, max] };
 }
 
-/// The least round number that is not below `goal`.
+/// The smallest round number that is at least `goal`.
 function roundUp(goal) {
   const power = 10 ** Math.floor(Math.log10(goal));
   return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((value) => value >= goal);
@@ -88,14 +88,14 @@ function* axes(chart, box, width, height, y, marks) {
   }
 }
 
-/// A second without a value is a gap.
+/// The path of a line; a second without a value is a gap.
 function line(points, key, x, y) {
   let path = "";
   let pen = false;
   for (const point of points) {
     if (point[key] == null) { pen = false; continue; }
     path += `${pen ? "L" : "M"}${x(point.t).toFixed(1)} ${y(point[key]).toFixed(1)}`;
-    // A lone second would be no line at all.
+    // A single second would not be visible.
     if (!pen) path += "h0.01";
     pen = true;
   }
@@ -110,19 +110,19 @@ function area(points, key, x, y, bottom) {
 function cursor(chart, points, x, box) {
   const nearest = points.reduce((a, b) => (Math.abs(x(a.t) - chart.pointer) < Math.abs(x(b.t) - chart.pointer) ? a : b));
   const at = x(nearest.t);
-  const said = chart.lines.map(([key]) => `${NAMES[key]} ${nearest[key] == null ? "–" : chart.format(nearest[key])}`).join("   ");
+  const label = chart.lines.map(([key]) => `${NAMES[key]} ${nearest[key] == null ? "–" : chart.format(nearest[key])}`).join("   ");
   const right = at > (box.left + box.right) / 2;
   return [
     shape("line", { class: "cursor", x1: at, x2: at, y1: box.top, y2: box.bottom }),
-    shape("text", { class: "said", x: right ? at - 6 : at + 6, y: box.top + 8, "text-anchor": right ? "end" : "start" }, said),
+    shape("text", { class: "label", x: right ? at - 6 : at + 6, y: box.top + 8, "text-anchor": right ? "end" : "start" }, label),
   ];
 }
 
 function describe(svg, chart, points) {
   const last = points.at(-1);
   if (!last) return;
-  const said = chart.lines.map(([key]) => `${NAMES[key]} ${last[key] == null ? "none" : chart.format(last[key])}`).join(", ");
-  svg.setAttribute("aria-label", `${chart.title}, now: ${said}`);
+  const label = chart.lines.map(([key]) => `${NAMES[key]} ${last[key] == null ? "none" : chart.format(last[key])}`).join(", ");
+  svg.setAttribute("aria-label", `${chart.title}, now: ${label}`);
 }
 
 for (const chart of CHARTS) {

@@ -1,12 +1,12 @@
-// The live page. It shows what the events say, and keeps nothing but the last five minutes and the token.
+// The live page. It shows the events of the gateway, and keeps only the last five minutes and the token.
 
 import { drawAll } from "./charts.js";
 import { bytes, count, duration, micros, uptime } from "./numbers.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { about: {}, status: null, points: [], cpu: new Map(), token: sessionStorage.getItem("token"), mayOrder: true };
+const state = { about: {}, status: null, points: [], cpu: new Map(), token: sessionStorage.getItem("token"), mayControl: true };
 
-// ---- Elements. Text goes in as text, never as markup: what it says comes from workers.
+// ---- Elements. Text is never inserted as markup, because it comes from workers.
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -31,7 +31,7 @@ function tile(id, value, unit, alarm) {
   node.classList.toggle("alarm", Boolean(alarm));
 }
 
-// ---- Rows are kept from one status to the next, so that focus and selection stay where they are.
+// ---- Rows stay from one status to the next, so that focus and selection do not move.
 
 function row(body, key, columns) {
   let found = body.querySelector(`[data-key="${CSS.escape(key)}"]`);
@@ -70,7 +70,7 @@ function showWorkers(status) {
       count(slot.in_flight), count(slot.calls), count(slot.restarts), slot.last_exit ?? "–"];
     values.forEach((value, index) => set(cells[index + 2], String(value)));
     cells[10].classList.toggle("none", !slot.last_exit);
-    orderButton(cells[11], slot);
+    restartButton(cells[11], slot);
   }
   const generation = status.slots.map((slot) => slot.pid).join();
   if (showWorkers.seen !== undefined && showWorkers.seen !== generation) {
@@ -83,12 +83,12 @@ function showWorkers(status) {
 
 function flash(node) {
   node.classList.remove("fresh");
-  // Reading it makes the animation begin anew.
+  // Reading it restarts the animation.
   void node.offsetWidth;
   node.classList.add("fresh");
 }
 
-/// The share of a core since the last status, at least half a second ago.
+/// The share of a core that a worker has used since a status at least half a second ago.
 function load(slot, at) {
   if (slot.pid == null || slot.cpu_ms == null) { state.cpu.delete(slot.slot); return "–"; }
   const last = state.cpu.get(slot.slot);
@@ -130,11 +130,11 @@ function showIncidents(incidents) {
     const at = new Date(incident.at_unix_ms);
     const lost = [];
     if (incident.lost_calls) lost.push(`${incident.lost_calls} running ${incident.lost_calls === 1 ? "call" : "calls"} lost`);
-    if (incident.requeued) lost.push(`${incident.requeued} waiting ${incident.requeued === 1 ? "call" : "calls"} moved on`);
+    if (incident.requeued) lost.push(`${incident.requeued} waiting ${incident.requeued === 1 ? "call" : "calls"} requeued`);
     const body = element("div", { class: "body" });
     if (incident.stacks) body.append(element("h3", {}, "Where it was"), element("pre", { tabindex: "0", "aria-label": "Stacks" }, incident.stacks.trimEnd()));
     if (incident.stderr.length) body.append(element("h3", {}, "Last lines of standard error"), element("pre", { tabindex: "0", "aria-label": "Standard error" }, incident.stderr.join("\n")));
-    const nothing = state.about.tracebacks ? "It wrote nothing to standard error." : "What it wrote to standard error is not shown without --tracebacks.";
+    const nothing = state.about.tracebacks ? "It wrote nothing to standard error." : "Its standard error is not shown without --tracebacks.";
     if (!body.children.length) body.append(element("p", { class: "lost" }, nothing));
     const pid = incident.pid == null ? "" : `, process ${incident.pid}`;
     return element("li", {}, element("details", { "data-key": key, open: open.has(key) ? "" : false },
@@ -147,7 +147,7 @@ function showIncidents(incidents) {
   }));
 }
 
-// ---- The whole.
+// ---- The page as a whole.
 
 function showStatus(status) {
   const before = state.status;
@@ -161,11 +161,11 @@ function showStatus(status) {
   tile("t-restarts", count(status.restarts));
   showWorkers(status);
   showFunctions(status.functions);
-  if (before) tellNews(before, status);
+  if (before) announce(before, status);
 }
 
-/// For who cannot see it: only what is news, not every number.
-function tellNews(before, now) {
+/// Announces changes, but not every number, to screen readers.
+function announce(before, now) {
   const news = [];
   for (const slot of now.slots) {
     const old = before.slots.find((other) => other.slot === slot.slot);
@@ -187,8 +187,8 @@ function showPoint() {
   drawAll(state.points);
 }
 
-// ---- The token comes in the fragment of the address, which is never sent, or from the form. Some gateways ask for it before they
-// tell anything, others for orders only; a token can be good for the one and not for the other.
+// ---- The token comes from the fragment of the address, which is never sent, or from the form. Some gateways require it to show
+// anything, others only for control; a token can be valid for one and not for the other.
 
 const fromAddress = new URLSearchParams(location.hash.slice(1)).get("token");
 if (fromAddress) {
@@ -198,23 +198,23 @@ if (fromAddress) {
 
 function keepToken(token) {
   state.token = token;
-  state.mayOrder = true;
+  state.mayControl = true;
   if (token) sessionStorage.setItem("token", token);
   else sessionStorage.removeItem("token");
 }
 
-function ordersWork() {
-  return Boolean(state.about.control && state.token && state.mayOrder);
+function controlWorks() {
+  return Boolean(state.about.control && state.token && state.mayControl);
 }
 
-function showOrders() {
-  $("orders").hidden = !ordersWork();
-  $("unlock").hidden = !(state.about.control && !ordersWork());
+function showControl() {
+  $("orders").hidden = !controlWorks();
+  $("unlock").hidden = !(state.about.control && !controlWorks());
   set($("token-label"), "Control token");
   if (state.status) showWorkers(state.status);
 }
 
-/// The gateway tells nothing without its token.
+/// The gateway shows nothing without its token.
 function askForToken() {
   keepToken(null);
   $("orders").hidden = true;
@@ -224,29 +224,29 @@ function askForToken() {
   set($("ready-text"), "Token needed");
 }
 
-function orderButton(cell, slot) {
-  const wanted = ordersWork();
+function restartButton(cell, slot) {
+  const wanted = controlWorks();
   if (wanted && !cell.firstChild) {
     const button = element("button", { type: "button", "aria-label": `Restart slot ${slot.slot}` }, "Restart");
-    button.addEventListener("click", () => order(button, { action: "replace", slot: slot.slot }, `Slot ${slot.slot} is being replaced`));
+    button.addEventListener("click", () => control(button, { action: "replace", slot: slot.slot }, `Slot ${slot.slot} is being replaced`));
     cell.append(button);
   } else if (!wanted) cell.replaceChildren();
 }
 
-async function order(button, what, done) {
+async function control(button, action, done) {
   button.disabled = true;
   try {
     const response = await fetch("dashboard/control", {
       method: "POST",
       headers: { "Content-Type": "application/json", ...authorization() },
-      body: JSON.stringify(what),
+      body: JSON.stringify(action),
     });
     if (response.ok) return toast(done);
     const problem = await response.json();
     if (response.status === 401) {
-      if (state.about.token) state.mayOrder = false;
+      if (state.about.token) state.mayControl = false;
       else keepToken(null);
-      showOrders();
+      showControl();
     }
     toast(`${problem.title}: ${problem.detail}`, true);
   } catch (error) {
@@ -269,16 +269,16 @@ $("unlock").addEventListener("submit", (event) => {
   event.preventDefault();
   keepToken($("token").value.trim());
   $("token").value = "";
-  showOrders();
+  showControl();
   listen();
 });
-$("reload").addEventListener("click", (event) => order(event.currentTarget, { action: "reload" }, "All workers read the new code"));
+$("reload").addEventListener("click", (event) => control(event.currentTarget, { action: "reload" }, "All workers run the new code"));
 $("drain").addEventListener("click", () => $("confirm").showModal());
 $("confirm").addEventListener("close", () => {
-  if ($("confirm").returnValue === "drain") order($("drain"), { action: "drain" }, "Draining");
+  if ($("confirm").returnValue === "drain") control($("drain"), { action: "drain" }, "Draining");
 });
 
-// ---- Events. An EventSource cannot send a token.
+// ---- Events. EventSource cannot send a token, so they are read with fetch.
 
 const HANDLERS = {
   about(about) {
@@ -287,7 +287,7 @@ const HANDLERS = {
     set($("about"), `Python ${about.python}`);
     set($("version"), `pyproc ${about.version}`);
     document.title = `${about.worker} · pyproc`;
-    showOrders();
+    showControl();
   },
   hello({ points, status, incidents }) {
     state.points = points;
@@ -309,7 +309,7 @@ function authorization() {
   return state.token ? { Authorization: `Bearer ${state.token}` } : {};
 }
 
-function hear(block) {
+function dispatch(block) {
   const fields = Object.fromEntries(block.split("\n").map((line) => {
     const colon = line.indexOf(": ");
     return [line.slice(0, colon), line.slice(colon + 2)];
@@ -317,7 +317,7 @@ function hear(block) {
   HANDLERS[fields.event]?.(JSON.parse(fields.data));
 }
 
-/// Reads the events until they end. Throws if there are none.
+/// Reads events until they end. Throws if the gateway sends none.
 async function follow(signal) {
   const response = await fetch("dashboard/events", { headers: { Accept: "text/event-stream", ...authorization() }, cache: "no-store", signal });
   if (response.status === 401) return "unauthorized";
@@ -328,7 +328,7 @@ async function follow(signal) {
     if (done) return "ended";
     const blocks = (text + value).split("\n\n");
     text = blocks.pop();
-    blocks.forEach(hear);
+    blocks.forEach(dispatch);
   }
 }
 

@@ -1,4 +1,4 @@
-// Numbers, for people.
+// Numbers as people read them.
 
 export const count = (n) => n.toLocaleString("en", { maximumFractionDigits: n < 10 ? 1 : 0 });
 
