@@ -45,8 +45,8 @@ bench-gateway:
 flame TARGET FILTER="":
     cargo bench --bench '{{TARGET}}' -- --profile-time 10 {{ if FILTER == "" { "" } else { quote(FILTER) } }}
 
-# Write every allocation of 50,000 calls to dhat-heap.json, for
-# https://nnethercote.github.io/dh_view/dh_view.html.
+# To view the file: https://nnethercote.github.io/dh_view/dh_view.html.
+# Write every allocation of 50,000 calls to dhat-heap.json.
 heap:
     PYPROC_BENCH_HEAP=1 cargo bench --bench heap
 

@@ -1,4 +1,4 @@
-//! `pyproc call`: how a call ends.
+//! `pyproc call`: the outcomes of a call. The main item is [`crate::harness::pyproc`].
 
 use std::fs;
 
@@ -18,27 +18,27 @@ fn module_is_called_in_place_of_a_file() {
     module(&["name"]).exits(0).prints("[\"__main__\",\"package\"]\n");
     let ended = Pyproc::new().args(&["call", "name", "null", "-m", "package.module"]).cwd(worker("")).run();
     ended.exits(0).prints("[\"__main__\",\"package\"]\n");
-    module(&["nothing", "1"]).exits(6).tells_once(&["there are name"]);
+    module(&["nothing", "1"]).exits(6).reports_once(&["there are name"]);
 }
 
 #[test]
 fn exception_is_exit_code_1_with_type_message_and_traceback() {
     let ended = pyproc("call", "raises.py", &["order", "\"tea\""]).run().exits(1);
-    ended.tells_once(&[
+    ended.reports_once(&[
         "KeyError: 'tea'",
         "The above exception was the direct cause",
         "raises.py\", line 13, in order",
         "error: the function raised __main__.OutOfStock: no tea left",
     ]);
     let ended = pyproc("call", "raises.py", &["leave"]).run().exits(1);
-    ended.tells_once(&["error: the function raised SystemExit: 3"]);
+    ended.reports_once(&["error: the function raised SystemExit: 3"]);
 }
 
 #[test]
 fn worker_that_dies_in_a_call_is_exit_code_3_with_its_last_words() {
     for args in [&["killed"][..], &["killed", "--log", "off"]] {
         let ended = pyproc("call", "dies.py", args).run().exits(3);
-        ended.tells_once(&[
+        ended.reports_once(&[
             "the last words",
             "error: the worker was lost while the call ran: killed by SIGKILL",
         ]);
@@ -46,42 +46,42 @@ fn worker_that_dies_in_a_call_is_exit_code_3_with_its_last_words() {
     pyproc("call", "dies.py", &["exits"])
         .run()
         .exits(3)
-        .tells_once(&["error: the worker was lost while the call ran: exited with status 7"]);
+        .reports_once(&["error: the worker was lost while the call ran: exited with status 7"]);
 }
 
 #[test]
 fn deadline_is_exit_code_4_whether_the_function_can_be_interrupted_or_not() {
     for (fixture, function) in [("functions.py", "rest"), ("never_ends.py", "stuck")] {
         let ended = pyproc("call", fixture, &[function, "3600", "--timeout", "300"]).run().exits(4);
-        ended.tells_once(&["error: the deadline passed while the call ran"]);
+        ended.reports_once(&["error: the deadline passed while the call ran"]);
     }
 }
 
 #[test]
 fn unknown_function_is_exit_code_6_with_the_names_there_are() {
     let ended = pyproc("call", "cannot_be_encoded.py", &["nope"]).run().exits(6);
-    ended.tells_once(&["no function \"nope\"; there are a_set, not_a_number, fine"]);
+    ended.reports_once(&["no function \"nope\"; there are a_set, not_a_number, fine"]);
 }
 
 #[test]
 fn value_that_cannot_be_encoded_is_exit_code_6_and_named() {
     let ended = pyproc("call", "cannot_be_encoded.py", &["a_set"]).run().exits(6);
-    ended.tells_once(&["error: encode the result: result is of type set"]);
+    ended.reports_once(&["error: encode the result: result is of type set"]);
     let ended = pyproc("call", "cannot_be_encoded.py", &["not_a_number"]).run().exits(6);
-    ended.tells_once(&["error: encode the result: result is nan"]);
+    ended.reports_once(&["error: encode the result: result is nan"]);
 }
 
 #[test]
 fn value_above_max_frame_is_exit_code_6() {
     let long = format!("{:?}", "x".repeat(5000));
     let ended = pyproc("call", "functions.py", &["identity", &long]).env("PYPROC_MAX_FRAME", "4096").run();
-    ended.exits(6).tells_once(&["error: the argument is above the limit of 4096 bytes"]);
+    ended.exits(6).reports_once(&["error: the argument is above the limit of 4096 bytes"]);
 }
 
 #[test]
 fn prints_of_100_mb_at_the_start_and_in_a_call_change_nothing() {
     let shown = pyproc("call", "prints_100_mb.py", &["answer"]).run().exits(0).prints("42\n");
-    assert!(shown.stderr.len() > 200_000_000, "all of it is there: {}", shown.stderr.len());
+    assert!(shown.stderr.len() > 200_000_000, "the output is complete: {}", shown.stderr.len());
     let hidden =
         pyproc("call", "prints_100_mb.py", &["answer", "--log", "warn"]).run().exits(0).prints("42\n");
     assert_eq!(hidden.stderr, "");
@@ -89,23 +89,23 @@ fn prints_of_100_mb_at_the_start_and_in_a_call_change_nothing() {
 
 #[test]
 fn what_the_worker_prints_is_on_standard_error_as_its_level_is() {
-    let said = |args: &[&str]| {
+    let stderr = |args: &[&str]| {
         let ended = pyproc("call", "functions.py", &["say", "\"hello\""]).args(args).run();
         ended.exits(0).prints("null\n").stderr
     };
-    assert_eq!(said(&[]), "hello\nhello\n");
-    assert_eq!(said(&["--log", "warn"]), "hello\n");
-    assert_eq!(said(&["--log", "error"]), "");
-    let told = said(&["--log", "info", "--workers", "2"]);
-    assert!(told.contains("info: worker started slot=1") && told.contains("] hello\n"), "{told}");
+    assert_eq!(stderr(&[]), "hello\nhello\n");
+    assert_eq!(stderr(&["--log", "warn"]), "hello\n");
+    assert_eq!(stderr(&["--log", "error"]), "");
+    let text = stderr(&["--log", "info", "--workers", "2"]);
+    assert!(text.contains("info: worker started slot=1") && text.contains("] hello\n"), "{text}");
 }
 
 #[test]
 fn flags_count_before_variables_and_those_before_the_file() {
-    let directory = tempfile::tempdir().expect("there is a temporary directory");
+    let directory = tempfile::tempdir().expect("a temporary directory can be created");
     let config = directory.path().join("pool.toml");
     fs::write(&config, "worker = \"other.py\"\n[env]\nA = \"file\"\nB = \"file\"\n")
-        .expect("the directory is ours");
+        .expect("the directory is writable");
     let call = |name: &str, args: &[&str]| {
         let name = format!("{name:?}");
         pyproc("call", "functions.py", &["environment", &name, "--config"]).arg(&config).args(args)

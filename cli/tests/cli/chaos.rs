@@ -1,4 +1,4 @@
-//! `pyproc chaos`: every call gets its answer, and nothing is left.
+//! `pyproc chaos`: every call gets an answer, and nothing leaks. The main item is [`storm`].
 
 use serde_json::{Value, json};
 
@@ -11,14 +11,14 @@ fn chaos(args: &[&str]) -> Ended {
 fn report(ended: &Ended) -> Value {
     let text = String::from_utf8_lossy(&ended.stdout);
     assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(&text).expect("it is one JSON object")
+    serde_json::from_str(&text).expect("the output is one JSON object")
 }
 
 fn sum(map: &Value) -> u64 {
-    map.as_object().expect("it is an object").values().filter_map(Value::as_u64).sum()
+    map.as_object().expect("the value is an object").values().filter_map(Value::as_u64).sum()
 }
 
-/// A storm of more than 20 faults and 3 restarts; on a busy machine it takes longer.
+/// A run with more than 20 faults and 3 restarts, which takes longer on a busy machine.
 fn storm() -> (Ended, Value) {
     let fixed = [
         "predict",
@@ -61,7 +61,7 @@ fn a_storm_of_faults_leaves_no_call_unanswered_and_nothing_behind() {
         assert!(report[key].as_f64().is_some_and(|number| number > 0.0), "{key} in {report}");
     }
     assert_eq!(report["calls"], json!(report["ok"].as_u64().expect("a number") + sum(&report["errors"])));
-    let faults: Vec<_> = report["faults"].as_object().expect("it is an object").keys().collect();
+    let faults: Vec<_> = report["faults"].as_object().expect("the value is an object").keys().collect();
     assert_eq!(
         faults,
         ["close", "exit", "exit_mid_reply", "garbage", "kill", "pause", "stop", "wrong_reply"]
@@ -81,7 +81,7 @@ fn an_error_that_no_fault_brings_about_is_told_and_ends_with_6() {
     let path = std::env::temp_dir().join(format!("pyproc-chaos-{}", std::process::id()));
     let argument = json!({"path": path, "name": "a"}).to_string();
     let ended = chaos(&["fails_after_the_first", &argument, "--seconds=0.2", "--json"]).exits(6);
-    std::fs::remove_file(&path).expect("the worker has made it");
+    std::fs::remove_file(&path).expect("the worker created the file");
     assert!(report(&ended)["errors"]["exception"].as_u64() > Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("calls ended with exception, which no fault causes"), "{}", ended.stderr);
 }

@@ -1,4 +1,4 @@
-//! `pyproc check`: what a worker exposes, and why it does not start.
+//! `pyproc check`: the functions of a worker, and why a worker does not start.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::harness::{Pyproc, pyproc, worker};
 #[test]
 fn functions_are_listed_with_signature_and_first_doc_line() {
     let ended = pyproc("check", "functions.py", &[]).run().exits(0);
-    let stdout = String::from_utf8(ended.stdout).expect("it is text");
+    let stdout = String::from_utf8(ended.stdout).expect("the output is UTF-8");
     let lines: Vec<&str> = stdout.lines().collect();
     assert_eq!(lines[0], "predict(req: dict) -> dict                Doubles the value.");
     assert_eq!(lines[1], "async later(seconds: float = 0.0) -> str  Returns after a delay.");
@@ -23,7 +23,7 @@ fn json_is_one_object_on_one_line() {
     let function = json!({"name": "name", "signature": "()", "doc": null, "kind": "sync"});
     let expected = json!({"python": python_version(), "functions": [function]});
     assert_eq!(ended.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
-    assert_eq!(serde_json::from_slice::<Value>(&ended.stdout).expect("it is JSON"), expected);
+    assert_eq!(serde_json::from_slice::<Value>(&ended.stdout).expect("the output is JSON"), expected);
 }
 
 #[test]
@@ -47,11 +47,11 @@ fn worker_that_does_not_start_is_exit_code_5_and_its_reason_is_told_once_and_soo
         ("is_nowhere.py", &["error: failed to find the worker script", "is_nowhere.py"]),
     ];
     for (fixture, expected) in rows {
-        // What was not shown as it came is told at the end.
+        // What the console hides is printed at the end.
         for args in [&[][..], &["--log", "off"]] {
-            // Far below the time-out of a start.
+            // Far below the start timeout.
             let begun = Instant::now();
-            pyproc("check", fixture, args).run().exits(5).tells_once(expected);
+            pyproc("check", fixture, args).run().exits(5).reports_once(expected);
             assert!(begun.elapsed() < Duration::from_secs(10), "{fixture} took {:?}", begun.elapsed());
         }
     }
@@ -59,14 +59,14 @@ fn worker_that_does_not_start_is_exit_code_5_and_its_reason_is_told_once_and_soo
 
 #[test]
 fn worker_that_hangs_at_start_is_told_with_where_it_hangs() {
-    // On a busy machine a short limit may end before the worker comes to where it hangs.
+    // On a busy machine a short limit may pass before the worker reaches the place where it hangs.
     let (ended, limit) = [("700", "700ms"), ("4000", "4s"), ("20000", "20s")]
         .into_iter()
         .map(|(limit, text)| (pyproc("check", "hangs_at_start.py", &["--start-timeout", limit]).run(), text))
         .find(|(ended, _)| ended.stderr.contains("loading"))
-        .expect("the worker comes to where it hangs");
+        .expect("the worker reaches the place where it hangs");
     let ended = ended.exits(5);
-    ended.tells_once(&[
+    ended.reports_once(&[
         "loading",
         "in load_the_model",
         &format!("error: failed to start the worker: it was not ready within {limit}"),
@@ -81,12 +81,12 @@ fn interpreter_that_is_none_is_exit_code_5() {
         ("is-nowhere", "error: failed to find a Python interpreter: no is-nowhere in PATH"),
         ("/bin/true", "error: failed to use \"/bin/true\" as a Python interpreter"),
     ] {
-        pyproc("check", "functions.py", &["--python", python]).run().exits(5).tells_once(&[expected]);
+        pyproc("check", "functions.py", &["--python", python]).run().exits(5).reports_once(&[expected]);
         pyproc("call", "functions.py", &["where"])
             .env("PYPROC_PYTHON", python)
             .run()
             .exits(5)
-            .tells_once(&[expected]);
+            .reports_once(&[expected]);
     }
 }
 
@@ -120,5 +120,5 @@ fn python_version() -> String {
     let code = "import platform; print(platform.python_version())";
     let output = std::process::Command::new("python3").args(["-c", code]).output();
     let output = output.expect("the tests need a Python").stdout;
-    String::from_utf8(output).expect("a version is text").trim().to_owned()
+    String::from_utf8(output).expect("a version is UTF-8").trim().to_owned()
 }

@@ -1,9 +1,8 @@
-//! What goes to the terminal: nothing that a worker says can steer it or pass for a message of
-//! `pyproc`.
+//! Worker output on the terminal: it cannot control the terminal or pass for a message of `pyproc`.
 
 use crate::harness::{Ended, pyproc};
 
-/// Characters of a worker that a terminal would act on.
+/// Worker output that a terminal would interpret.
 fn acts(text: &str) -> impl Iterator<Item = char> + '_ {
     text.chars().filter(|&c| (c.is_control() && c != '\n') || matches!(c, '\u{202e}' | '\u{2066}'))
 }
@@ -18,7 +17,7 @@ fn is_plain(ended: &Ended) {
 
 #[test]
 fn control_characters_of_a_worker_are_escaped_wherever_its_text_comes_out() {
-    // As a row of escapes.
+    // All escaped.
     let nasty = r"\x1b]0;title\x07 \x9b2J \u{202e}back\u{2066} \rover";
     for log in ["info", "off"] {
         let ended = pyproc("call", "speaks_in_tongues.py", &["speak", "--log", log]).run().exits(1);
@@ -44,7 +43,7 @@ fn control_characters_of_a_worker_are_escaped_wherever_its_text_comes_out() {
 
 #[test]
 fn line_break_in_the_text_of_a_worker_begins_no_line_of_the_log() {
-    // With two workers each line that one printed says so.
+    // With two workers, every line of a worker starts with its slot.
     let args = ["speak", "--workers", "2", "--log", "info"];
     let ended = pyproc("call", "speaks_in_tongues.py", &args).run().exits(1);
     let forged = ended.stderr.lines().filter(|line| line.starts_with("error: forged")).count();

@@ -41,8 +41,8 @@ impl Gateway {
         Self::start(&fixture("contract.py"), args)
     }
 
-    fn says(&mut self, text: &str) -> String {
-        self.running.says(text)
+    fn reports(&mut self, text: &str) -> String {
+        self.running.reports(text)
     }
 
     async fn call(&self, function: &str, argument: serde_json::Value) -> Answer {
@@ -120,7 +120,7 @@ async fn a_call_that_runs_at_sigint_is_answered_and_readiness_is_gone_before() {
         send(gateway.address, "POST", "/call/touch_and_sleep", &headers, argument.as_bytes()).await;
     until("the call runs", || busy.exists()).await;
     gateway.running.signal(Signal::INT);
-    gateway.says("a second signal stops at once");
+    gateway.reports("a second signal stops at once");
     assert_eq!(exchange(gateway.address, "GET", "/ready", &[], b"").await.status, 503);
     let mut answer = String::new();
     capped("the answer", running.read_to_string(&mut answer)).await.expect("the response is complete");
@@ -138,7 +138,7 @@ async fn a_second_signal_stops_at_once() {
         send(gateway.address, "POST", "/call/touch_and_sleep", &headers, argument.as_bytes()).await;
     until("the call runs", || busy.exists()).await;
     gateway.running.signal(Signal::TERM);
-    gateway.says("a second signal stops at once");
+    gateway.reports("a second signal stops at once");
     gateway.running.signal(Signal::TERM);
     gateway.ends(143);
 }
@@ -151,17 +151,17 @@ async fn code_that_changes_is_read_anew_and_code_that_does_not_start_is_not_used
     let code = "from helper import VERSION\nfrom pyproc_worker import expose\n@expose\ndef version():\n    return VERSION\n";
     fs::write(&script, code).expect("the disk has room");
     let mut gateway = Gateway::start(&script, &["--reload"]);
-    gateway.says("watching");
+    gateway.reports("watching");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(1));
 
     // The length changes too, because Python caches compiled code by time and length.
     fs::write(&helper, "VERSION = 22\n").expect("the disk has room");
-    gateway.says("reloaded");
+    gateway.reports("reloaded");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(22));
 
     fs::write(&helper, "raise RuntimeError('it is broken')\n").expect("the disk has room");
-    gateway.says("the old workers keep serving");
-    gateway.says("it is broken");
+    gateway.reports("the old workers keep serving");
+    gateway.reports("it is broken");
     assert_eq!(gateway.call("version", json!(null)).await.json(), json!(22));
 
     fs::write(&helper, "VERSION = 'mended'\n").expect("the disk has room");
@@ -206,9 +206,9 @@ async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
     }
     ask("/dashboard/control", "Bearer readers-secret").await.is_problem(401, "unauthorized");
     ask("/dashboard/control", "Bearer operators-secret").await.is_problem(400, "bad_order");
-    gateway.says("live page with controls");
+    gateway.reports("live page with controls");
     gateway.running.signal(Signal::TERM);
-    gateway.says("waiting up to");
+    gateway.reports("waiting up to");
     let said = gateway.ends(0).stderr;
     assert!(!said.contains("-secret"), "{said}");
 }
@@ -217,7 +217,7 @@ async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
 async fn a_token_that_nobody_gave_is_made_and_printed_once() {
     let dir = TempDir::new().expect("the disk has room");
     let mut gateway = Gateway::start_with(&telltale(dir.path()), &["--token"], &[]);
-    let said = gateway.says("token for Authorization: Bearer: ");
+    let said = gateway.reports("token for Authorization: Bearer: ");
     let token =
         said.lines().find_map(|line| line.split_once("Bearer: ")).expect("the token is printed").1.to_owned();
     post(gateway.address, "/call/what_i_know", &[], b"").await.is_problem(401, "unauthorized");

@@ -1,4 +1,4 @@
-//! Runs the binary and sees to it that it leaves nothing behind. The main structure is [`Pyproc`].
+//! Runs the binary, and checks that it leaves no process behind. The main structure is [`Pyproc`].
 
 use std::fs;
 use std::io::{Read, Write as _};
@@ -14,44 +14,44 @@ use crate::support;
 pub(crate) use crate::support::blocking::until;
 pub(crate) use crate::support::fixture as worker;
 
-/// Which runs this process has made: the mark of the next one.
+/// The number of runs so far, which marks the next one.
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// A command line that is to be run.
+/// A command line.
 pub(crate) struct Pyproc {
     command: Command,
     stdin: Vec<u8>,
     mark: String,
 }
 
-/// A run that has begun.
+/// A running command.
 pub(crate) struct Running {
     child: Process,
     stdout: Stream,
     stderr: Stream,
     mark: String,
-    /// Lets standard error be read, if it is not read from the start.
+    /// Starts the reader of standard error when it is dropped.
     reads_stderr: Option<mpsc::Sender<()>>,
 }
 
-/// A process that does not outlive a test that fails.
+/// A process that does not outlive a failed test.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended, as it should.
+        // The process may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// What comes from the run, while it comes.
+/// The output of a run so far.
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
 }
 
-/// A run that has ended.
+/// A command that has exited.
 #[derive(Debug)]
 pub(crate) struct Ended {
     /// The exit code; `None` if a signal ended it.
@@ -73,7 +73,7 @@ impl Pyproc {
         {
             command.env_remove(name);
         }
-        // Workers, and what they start, inherit it.
+        // Workers and their children inherit the mark.
         command.env("TEST_RUN", &mark);
         Self { command, stdin: Vec::new(), mark }
     }
@@ -126,12 +126,12 @@ impl Pyproc {
     fn start_reading(mut self, may_read: Option<mpsc::Receiver<()>>) -> Running {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the binary was built");
-        let mut stdin = child.stdin.take().expect("it is piped");
-        // One that does not read its standard input has gone, or will go, without it.
+        let mut stdin = child.stdin.take().expect("the stream is piped");
+        // A command that does not read its standard input may have closed it.
         let _ = stdin.write_all(&self.stdin);
         drop(stdin);
-        let stdout = Stream::read(child.stdout.take().expect("it is piped"), None);
-        let stderr = Stream::read(child.stderr.take().expect("it is piped"), may_read);
+        let stdout = Stream::read(child.stdout.take().expect("the stream is piped"), None);
+        let stderr = Stream::read(child.stderr.take().expect("the stream is piped"), may_read);
         Running { child: Process(child), stdout, stderr, mark: self.mark, reads_stderr: None }
     }
 }
@@ -141,7 +141,7 @@ impl Stream {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&bytes);
         let reader = thread::spawn(move || {
-            // A sender that is gone lets it read.
+            // Dropping the sender starts the reader.
             may_read.map(|may_read| may_read.recv());
             let mut chunk = vec![0; 1 << 16];
             while let Ok(read @ 1..) = from.read(&mut chunk) {
@@ -162,29 +162,33 @@ impl Stream {
 }
 
 impl Running {
-    /// Waits until this is on standard error.
-    pub(crate) fn says(&mut self, text: &str) -> String {
+    /// Waits until standard error contains `text`.
+    pub(crate) fn reports(&mut self, text: &str) -> String {
         has_written(&mut self.child.0, &self.stderr, text)
     }
 
-    /// Waits until a line with this is on standard output.
+    /// Waits until standard output contains `text`.
     pub(crate) fn prints(&mut self, text: &str) -> String {
         has_written(&mut self.child.0, &self.stdout, text)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw).expect("it is a process id");
-        kill_process(pid, signal).expect("it runs");
+        let pid = i32::try_from(self.child.0.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("the child has a process id");
+        kill_process(pid, signal).expect("the command runs");
     }
 
-    /// Reads the standard error of a run that was started without that.
+    /// Starts to read the standard error of a run that [`Pyproc::start_unread`] started.
     pub(crate) fn read_stderr(&mut self) {
         self.reads_stderr = None;
     }
 
-    /// Waits for the end of the run, and of all that it started.
+    /// Waits until the command and everything that it started have exited.
     pub(crate) fn end(mut self) -> Ended {
-        let status = until("the command to end", || self.child.0.try_wait().expect("it is our child"));
+        let status =
+            until("the command to end", || self.child.0.try_wait().expect("the command is our child"));
         self.read_stderr();
         until("what it started to end", || marked(&self.mark).is_empty().then_some(()));
         let stderr = String::from_utf8_lossy(&self.stderr.all()).into_owned();
@@ -195,12 +199,12 @@ impl Running {
 #[track_caller]
 fn has_written(child: &mut Child, stream: &Stream, text: &str) -> String {
     until(&format!("it to write {text:?}"), || {
-        let said = String::from_utf8_lossy(&stream.so_far()).into_owned();
+        let output = String::from_utf8_lossy(&stream.so_far()).into_owned();
         assert!(
-            said.contains(text) || child.try_wait().is_ok_and(|ended| ended.is_none()),
-            "it has ended and said: {said}"
+            output.contains(text) || child.try_wait().is_ok_and(|ended| ended.is_none()),
+            "the command exited and wrote: {output}"
         );
-        said.contains(text).then_some(said)
+        output.contains(text).then_some(output)
     })
 }
 
@@ -211,16 +215,16 @@ impl Ended {
         self
     }
 
-    /// What is on standard output, as text.
+    /// Checks standard output.
     #[track_caller]
     pub(crate) fn prints(self, expected: &str) -> Self {
         assert_eq!(String::from_utf8_lossy(&self.stdout), expected, "{}", self.stderr);
         self
     }
 
-    /// Standard error has each of these once, and nothing is on standard output.
+    /// Checks that standard error contains each text once, and that standard output is empty.
     #[track_caller]
-    pub(crate) fn tells_once(self, expected: &[&str]) -> Self {
+    pub(crate) fn reports_once(self, expected: &[&str]) -> Self {
         for text in expected {
             assert_eq!(self.stderr.matches(text).count(), 1, "{text:?} in: {}", self.stderr);
         }
@@ -228,13 +232,13 @@ impl Ended {
     }
 }
 
-/// The processes of a run that live. A zombie that waits for init has no environment.
+/// The running processes of a run. A zombie that waits for init has no environment.
 fn marked(mark: &str) -> Vec<PathBuf> {
     let entry = format!("TEST_RUN={mark}");
     let of_run = |path: &PathBuf| {
         let environ = fs::read(path.join("environ")).unwrap_or_default();
         environ.split(|&byte| byte == 0).any(|variable| variable == entry.as_bytes())
     };
-    let processes = fs::read_dir("/proc").expect("it is always there");
+    let processes = fs::read_dir("/proc").expect("/proc is mounted");
     processes.flatten().map(|process| process.path()).filter(of_run).collect()
 }

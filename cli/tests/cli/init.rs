@@ -25,7 +25,7 @@ fn directory() -> tempfile::TempDir {
 /// The target directory of this build, so that dependencies are not built again.
 fn target_directory() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_pyproc"));
-    binary.ancestors().nth(2).expect("it is in target/debug").to_owned()
+    binary.ancestors().nth(2).expect("the binary is in target/debug").to_owned()
 }
 
 #[test]
@@ -73,7 +73,8 @@ fn project_inside_a_workspace_is_none_of_its_members() {
     let parent = directory();
     fs::write(parent.path().join("Cargo.toml"), "[workspace]\nmembers = []\n").expect("the disk has room");
     stdout(pyproc(parent.path(), &["init", "demo", "--name", "other"]));
-    let manifest = fs::read_to_string(parent.path().join("demo/Cargo.toml")).expect("it was written");
+    let manifest =
+        fs::read_to_string(parent.path().join("demo/Cargo.toml")).expect("the manifest was written");
     assert!(manifest.contains("\n[workspace]\n") && manifest.contains("name = \"other\""), "{manifest}");
 }
 

@@ -1,4 +1,5 @@
-//! The command line as its users meet it: the built binary, on real Python.
+//! Tests of the command line: the built binary with a real Python. The main structure is
+//! [`harness::Pyproc`].
 
 mod call;
 mod chaos;

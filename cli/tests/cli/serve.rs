@@ -1,5 +1,5 @@
-//! `pyproc serve`: a standard error that nobody reads, and code that changes in ways that editors,
-//! checkouts and mounts have.
+//! `pyproc serve`: a standard error that nobody reads, and changes of the code as by editors,
+//! checkouts and mounts. The main structure is [`Address`].
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,13 +13,13 @@ use tempfile::TempDir;
 
 use crate::harness::{Pyproc, Running, until, worker};
 
-/// How long an answer may take.
+/// The limit for an answer.
 const CAP: Duration = Duration::from_secs(60);
 
-/// Where a gateway listens.
+/// The address of a gateway.
 struct Address(String);
 
-/// A command line with any free port.
+/// A command line of a gateway on a free port.
 fn serve(script: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Pyproc {
     Pyproc::new().arg("serve").arg(script).args(&["--listen", "127.0.0.1:0", "--workers", "1"]).args(args)
 }
@@ -32,14 +32,14 @@ fn listening(running: &mut Running) -> Address {
 impl Address {
     /// The status line and the body of the answer.
     fn ask(&self, method: &str, path: &str, body: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(&self.0).expect("it listens");
-        stream.set_read_timeout(Some(CAP)).expect("it is not 0");
+        let mut stream = TcpStream::connect(&self.0).expect("the gateway listens");
+        stream.set_read_timeout(Some(CAP)).expect("the timeout is not 0");
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.0);
         let rest = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(format!("{head}{rest}").as_bytes()).expect("it reads");
+        stream.write_all(format!("{head}{rest}").as_bytes()).expect("the gateway reads");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("it is HTTP");
+        stream.read_to_string(&mut answer).expect("the gateway answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("the answer is HTTP");
         (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
     }
 
@@ -47,10 +47,12 @@ impl Address {
         self.ask("POST", &format!("/call/{function}"), "null").1
     }
 
-    /// Waits until the function gives this.
+    /// Waits until the function returns `expected`.
     #[track_caller]
     fn gives(&self, function: &str, expected: &str) {
-        until(&format!("{function} to give {expected}"), || (self.call(function) == expected).then_some(()));
+        until(&format!("{function} to return {expected}"), || {
+            (self.call(function) == expected).then_some(())
+        });
     }
 }
 
@@ -58,7 +60,7 @@ impl Address {
 fn standard_error_that_nobody_reads_stops_neither_calls_nor_the_end() {
     let mut running = serve(worker("prints_without_end.py"), &[]).start_unread();
     let address = listening(&mut running);
-    // Far more than the pipe and the queue hold is printed meanwhile.
+    // Meanwhile the worker prints far more than the pipe and the queue can hold.
     for _ in 0..50 {
         assert_eq!(address.ask("GET", "/live", "").0, "HTTP/1.1 200 OK");
         assert_eq!(address.call("answer"), "42");
@@ -72,12 +74,12 @@ fn output_that_is_dropped_is_counted_when_standard_error_is_read_again() {
     let mut running = serve(worker("functions.py"), &["--log", "info"]).start_unread();
     let address = listening(&mut running);
     let text = format!("{:?}", "z".repeat(7000));
-    // Ten megabytes: the queue is full after a while, and no call waits for it.
+    // Ten megabytes fill the queue, and no call waits for it.
     for _ in 0..700 {
         assert_eq!(address.ask("POST", "/call/say", &text).1, "null");
     }
     running.read_stderr();
-    running.says(" lines of output were dropped");
+    running.reports(" lines of output were dropped");
     running.signal(Signal::TERM);
     let ended = running.end().exits(0);
     assert!(ended.stderr.contains("SIGTERM: waiting up to"), "{}", ended.stderr.len());
@@ -95,46 +97,46 @@ fn code(version: impl std::fmt::Display) -> String {
 }
 
 fn write(path: impl AsRef<Path>, text: &str) {
-    fs::write(path, text).expect("the directory is ours");
+    fs::write(path, text).expect("the directory is writable");
 }
 
 fn end(mut running: Running, expected: &[&str]) {
     for text in expected {
-        running.says(text);
+        running.reports(text);
     }
     running.signal(Signal::TERM);
     running.end().exits(0);
 }
 
-/// A gateway that reloads, at version 1.
+/// A gateway with `--reload` that serves version 1.
 fn reloading(script: &Path, args: &[&str]) -> (Running, Address) {
     let mut running = serve(script, &[&["--reload"], args].concat()).start();
     let address = listening(&mut running);
-    running.says("watching Python files in");
+    running.reports("watching Python files in");
     assert_eq!(address.call("version"), "1");
     (running, address)
 }
 
 #[test]
 fn reload_goes_on_when_the_directory_is_replaced() {
-    let root = TempDir::new().expect("there is room");
+    let root = TempDir::new().expect("the directory is writable");
     let at = |name: &str| root.path().join(name);
-    fs::create_dir(at("app")).expect("there is room");
+    fs::create_dir(at("app")).expect("the directory is writable");
     write(at("app/worker.py"), &code(1));
     let (running, address) = reloading(&at("app/worker.py"), &[]);
     for (directory, version) in [("new", "22"), ("newer", "333")] {
-        fs::create_dir(at(directory)).expect("there is room");
+        fs::create_dir(at(directory)).expect("the directory is writable");
         write(at(directory).join("worker.py"), &code(version));
-        fs::rename(at("app"), at(&format!("before {directory}"))).expect("it is there");
-        fs::rename(at(directory), at("app")).expect("it is there");
+        fs::rename(at("app"), at(&format!("before {directory}"))).expect("the directory exists");
+        fs::rename(at(directory), at("app")).expect("the directory exists");
         address.gives("version", version);
-        // The new directory is watched as the old one was.
+        // The new directory is watched like the old one.
         let edited = format!("{version}{version}");
         write(at("app/worker.py"), &code(&edited));
         address.gives("version", &edited);
     }
-    fs::remove_dir_all(at("app")).expect("it is there");
-    fs::create_dir(at("app")).expect("there is room");
+    fs::remove_dir_all(at("app")).expect("the directory exists");
+    fs::create_dir(at("app")).expect("the directory is writable");
     write(at("app/worker.py"), &code("'made again'"));
     address.gives("version", "\"made again\"");
     end(running, &["reloaded"]);
@@ -142,17 +144,17 @@ fn reload_goes_on_when_the_directory_is_replaced() {
 
 #[test]
 fn reload_sees_a_package_that_is_moved_into_place() {
-    let root = TempDir::new().expect("there is room");
+    let root = TempDir::new().expect("the directory is writable");
     let at = |name: &str| root.path().join(name);
-    fs::create_dir_all(at("app/package")).expect("there is room");
+    fs::create_dir_all(at("app/package")).expect("the directory is writable");
     let worker = "import package\nfrom pyproc_worker import expose\n@expose\ndef version():\n    return package.VERSION\n";
     write(at("app/worker.py"), worker);
     write(at("app/package/__init__.py"), "VERSION = 1\n");
     let (running, address) = reloading(&at("app/worker.py"), &[]);
-    fs::create_dir(at("new")).expect("there is room");
+    fs::create_dir(at("new")).expect("the directory is writable");
     write(at("new/__init__.py"), "VERSION = 22\n");
-    fs::rename(at("app/package"), at("old")).expect("it is there");
-    fs::rename(at("new"), at("app/package")).expect("it is there");
+    fs::rename(at("app/package"), at("old")).expect("the directory exists");
+    fs::rename(at("new"), at("app/package")).expect("the directory exists");
     address.gives("version", "22");
     write(at("app/package/__init__.py"), "VERSION = 333\n");
     address.gives("version", "333");
@@ -161,12 +163,12 @@ fn reload_sees_a_package_that_is_moved_into_place() {
 
 #[test]
 fn reload_sees_the_target_of_a_script_that_is_a_link() {
-    let root = TempDir::new().expect("there is room");
+    let root = TempDir::new().expect("the directory is writable");
     let at = |name: &str| root.path().join(name);
-    fs::create_dir(at("app")).expect("there is room");
-    fs::create_dir(at("releases")).expect("there is room");
+    fs::create_dir(at("app")).expect("the directory is writable");
+    fs::create_dir(at("releases")).expect("the directory is writable");
     write(at("releases/worker.py"), &code(1));
-    symlink("../releases/worker.py", at("app/worker.py")).expect("there is room");
+    symlink("../releases/worker.py", at("app/worker.py")).expect("the directory is writable");
     let (running, address) = reloading(&at("app/worker.py"), &[]);
     write(at("releases/worker.py"), &code(22));
     address.gives("version", "22");
@@ -175,18 +177,18 @@ fn reload_sees_the_target_of_a_script_that_is_a_link() {
 
 #[test]
 fn reload_sees_a_config_map_that_is_swapped() {
-    let root = TempDir::new().expect("there is room");
+    let root = TempDir::new().expect("the directory is writable");
     let at = |name: &str| root.path().join(name);
     for (directory, version) in [("..1", "1"), ("..2", "22"), ("..3", "333")] {
-        fs::create_dir(at(directory)).expect("there is room");
+        fs::create_dir(at(directory)).expect("the directory is writable");
         write(at(directory).join("worker.py"), &code(version));
     }
-    symlink("..1", at("..data")).expect("there is room");
-    symlink("..data/worker.py", at("worker.py")).expect("there is room");
+    symlink("..1", at("..data")).expect("the directory is writable");
+    symlink("..data/worker.py", at("worker.py")).expect("the directory is writable");
     let (running, address) = reloading(&at("worker.py"), &[]);
     for (directory, version) in [("..2", "22"), ("..3", "333")] {
-        symlink(directory, at("..data_tmp")).expect("there is room");
-        fs::rename(at("..data_tmp"), at("..data")).expect("it is there");
+        symlink(directory, at("..data_tmp")).expect("the directory is writable");
+        fs::rename(at("..data_tmp"), at("..data")).expect("the directory exists");
         address.gives("version", version);
     }
     end(running, &[]);
@@ -194,13 +196,13 @@ fn reload_sees_a_config_map_that_is_swapped() {
 
 #[test]
 fn change_supersedes_a_reload_that_hangs() {
-    let root = TempDir::new().expect("there is room");
+    let root = TempDir::new().expect("the directory is writable");
     let script = root.path().join("worker.py");
     write(&script, &code(1));
-    // Whoever waits for the start to fail waits in vain.
+    // The start does not time out during the test.
     let (mut running, address) = reloading(&script, &["--start-timeout", "3600000"]);
     write(&script, "print('this hangs', flush=True)\nwhile True:\n    pass\n");
-    running.says("this hangs");
+    running.reports("this hangs");
     assert_eq!(address.call("version"), "1");
     write(&script, &code(22));
     address.gives("version", "22");

@@ -1,4 +1,4 @@
-//! Where the settings of a command come from, and what it shows of them.
+//! The sources of settings, and what commands print of them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,11 +9,11 @@ use tempfile::TempDir;
 
 use crate::harness::{Pyproc, pyproc};
 
-/// A file with this configuration.
+/// A configuration file with this text.
 fn file(text: &str) -> (TempDir, std::path::PathBuf) {
-    let directory = TempDir::new().expect("there is a temporary directory");
+    let directory = TempDir::new().expect("a temporary directory can be created");
     let path = directory.path().join("pool.toml");
-    fs::write(&path, text).expect("the directory is ours");
+    fs::write(&path, text).expect("the directory is writable");
     (directory, path)
 }
 
@@ -46,10 +46,10 @@ fn tokens_of_the_gateway_are_neither_shown_nor_unknown_variables() {
 
 #[test]
 fn path_that_is_not_utf8_is_told_escaped_or_works_and_never_panics() {
-    let directory = TempDir::new().expect("there is a temporary directory");
+    let directory = TempDir::new().expect("a temporary directory can be created");
     let script = directory.path().join(OsStr::from_bytes(b"w\xff\x1b.py"));
     let missing = directory.path().join(OsStr::from_bytes(b"missing\xff\x1b.py"));
-    fs::copy(crate::harness::worker("functions.py"), &script).expect("the directory is ours");
+    fs::copy(crate::harness::worker("functions.py"), &script).expect("the directory is writable");
     for (command, args, codes) in [
         ("check", &[][..], &[0, 5][..]),
         ("call", &["identity", "1"], &[0, 5]),
@@ -86,5 +86,5 @@ fn variable_that_is_not_utf8_is_a_path_or_an_error() {
         assert_eq!(values[key], expected);
     }
     let problem = "error: invalid configuration: read PYPROC_MAX_QUEUE: it is not UTF-8";
-    with("PYPROC_MAX_QUEUE").exits(2).tells_once(&[problem]);
+    with("PYPROC_MAX_QUEUE").exits(2).reports_once(&[problem]);
 }

@@ -1,4 +1,4 @@
-"""Runs a command in a terminal of its own until it has drawn a text, ends it, and tells how it has left the terminal.
+"""Run a command in a new terminal until it draws a text, stop it, and print the state of the terminal.
 
 terminal.py TEXT END COMMAND...: END is a key, or SIGTERM.
 """
@@ -19,14 +19,14 @@ LIMIT = time.monotonic() + 60
 
 
 def read(master):
-    """What is drawn next; nothing if the command draws nothing for a while."""
+    """Return what the command draws next; nothing if it draws nothing for a while."""
     assert time.monotonic() < LIMIT, drawn
     ready, _, _ = select.select([master], [], [], 0.05)
     return os.read(master, 1 << 16) if ready else b""
 
 
 text, end, command = sys.argv[1].encode(), sys.argv[2], sys.argv[3:]
-# This end of the slave stays open, so that the terminal does not go with the command.
+# The slave stays open here, so that the terminal outlives the command.
 master, slave = pty.openpty()
 fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
 before = termios.tcgetattr(slave)
@@ -48,7 +48,7 @@ print(json.dumps({
     "code": process.returncode,
     "was_raw": raw,
     "is_as_before": termios.tcgetattr(slave) == before,
-    # The screen of before is back, and the cursor is seen.
+    # The previous screen is back, and the cursor is visible.
     "left": drawn.rfind(b"\x1b[?1049l") > drawn.rfind(b"\x1b[?1049h") >= 0,
     "cursor": drawn.rfind(b"\x1b[?25h") > drawn.rfind(b"\x1b[?25l"),
 }))

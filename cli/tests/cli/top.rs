@@ -68,7 +68,7 @@ fn no_gateway_there_is_exit_code_6_and_says_so() {
     let url = "http://127.0.0.1:1";
     for args in [&["--once"][..], &["--json"], &[]] {
         let ended = Pyproc::new().arg("top").args(args).arg(url).run().exits(6);
-        ended.tells_once(&[
+        ended.reports_once(&[
             &format!("error: no gateway at {url}: "),
             "Connection refused",
             "`pyproc serve WORKER`",
@@ -77,7 +77,7 @@ fn no_gateway_there_is_exit_code_6_and_says_so() {
     let (gateway, url) = serve(&[]);
     top(&["--once", &format!("{url}/elsewhere")])
         .exits(6)
-        .tells_once(&["not a gateway with a live page (HTTP 404)"]);
+        .reports_once(&["not a gateway with a live page (HTTP 404)"]);
     end(gateway);
 }
 

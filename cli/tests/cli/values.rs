@@ -1,4 +1,4 @@
-//! `pyproc call`: arguments in, results out, in every codec.
+//! `pyproc call`: arguments and results in every codec.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::harness::{Ended, pyproc};
 const NO_TEXT: &[u8] = b"\xff\x00\n";
 
 fn directory() -> TempDir {
-    tempfile::tempdir().expect("there is a temporary directory")
+    tempfile::tempdir().expect("a temporary directory can be created")
 }
 
 fn identity(json: &str, args: &[&str]) -> Ended {
@@ -27,8 +27,8 @@ fn json_comes_back_as_it_went_to_the_last_digit() {
 fn argument_is_read_from_standard_input_and_is_null_if_there_is_none() {
     let read = |json: &[u8]| pyproc("call", "functions.py", &["identity", "-"]).stdin(json).run();
     read(b"[1,\n2]").exits(0).prints("[1,2]\n");
-    read(b"").exits(2).tells_once(&["the argument is not JSON"]);
-    read(b"\xff").exits(2).tells_once(&["failed to read standard input"]);
+    read(b"").exits(2).reports_once(&["the argument is not JSON"]);
+    read(b"\xff").exits(2).reports_once(&["failed to read standard input"]);
     pyproc("call", "functions.py", &["identity"]).run().exits(0).prints("null\n");
 }
 
@@ -39,18 +39,18 @@ fn messagepack_comes_back_as_json() {
     identity("18446744073709551615", &["--codec", "msgpack"]).exits(0).prints("18446744073709551615\n");
     identity("18446744073709551616", &["--codec", "msgpack"])
         .exits(2)
-        .tells_once(&["does not fit the 64 bits"]);
+        .reports_once(&["does not fit the 64 bits"]);
 }
 
 #[test]
 fn raw_bytes_go_from_file_to_file() {
     let directory = directory();
     let [input, output] = ["in", "out"].map(|name| directory.path().join(name));
-    fs::write(&input, b"\xff\x00\n").expect("the directory is ours");
-    fs::write(&output, "longer than the result").expect("the directory is ours");
+    fs::write(&input, b"\xff\x00\n").expect("the directory is writable");
+    fs::write(&output, "longer than the result").expect("the directory is writable");
     let call = pyproc("call", "functions.py", &["reverse", "--bytes"]).arg(&input).arg("--out").arg(&output);
     call.run().exits(0).prints("");
-    assert_eq!(fs::read(&output).expect("it was written"), b"\n\x00\xff");
+    assert_eq!(fs::read(&output).expect("the file was written"), b"\n\x00\xff");
 }
 
 #[test]
@@ -67,21 +67,21 @@ fn raw_bytes_go_from_standard_input_to_standard_output_as_they_are() {
 fn result_that_is_no_bytes_goes_to_the_file_as_it_is_encoded() {
     let directory = directory();
     let path = directory.path().join("out");
-    let out = ["--out", path.to_str().expect("it is UTF-8")];
+    let out = ["--out", path.to_str().expect("the path is UTF-8")];
     identity("[1]", &out).exits(0).prints("");
-    assert_eq!(fs::read(&path).expect("it was written"), b"[1]");
+    assert_eq!(fs::read(&path).expect("the file was written"), b"[1]");
     identity("[1]", &[out[0], out[1], "--codec", "msgpack"]).exits(0).prints("");
-    assert_eq!(fs::read(&path).expect("it was written"), [0x91, 1]);
+    assert_eq!(fs::read(&path).expect("the file was written"), [0x91, 1]);
 }
 
 #[test]
 fn file_is_left_as_it_was_if_there_is_no_result() {
     let directory = directory();
     let [new, old] = ["new", "old"].map(|name| directory.path().join(name));
-    fs::write(&old, "before").expect("the directory is ours");
+    fs::write(&old, "before").expect("the directory is writable");
     for path in [&new, &old] {
         pyproc("call", "functions.py", &["nope", "--out"]).arg(path).run().exits(6);
     }
     assert!(!new.exists());
-    assert_eq!(fs::read(&old).expect("it is there"), b"before");
+    assert_eq!(fs::read(&old).expect("the file exists"), b"before");
 }

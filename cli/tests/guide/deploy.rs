@@ -67,11 +67,11 @@ impl Deployed {
 
 /// The status of the response to a request.
 fn status(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    let mut stream = TcpStream::connect(address).expect("the gateway listens");
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("it reads");
+    stream.write_all(request.as_bytes()).expect("the gateway reads");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it answers");
+    stream.read_to_string(&mut answer).expect("the gateway answers");
     answer.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
@@ -102,7 +102,7 @@ fn unit_starts_a_gateway_and_systemd_takes_it() {
     fs::write(&copy, unit.replace(program, env!("CARGO_BIN_EXE_pyproc"))).expect("the disk has room");
     let Ok(verified) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&copy).output()
     else {
-        eprintln!("there is no systemd-analyze: the unit's keys are not checked");
+        eprintln!("systemd-analyze is not installed: the unit's keys are not checked");
         return;
     };
     let said = String::from_utf8_lossy(&verified.stderr);

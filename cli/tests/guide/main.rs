@@ -78,8 +78,8 @@ fn page_of_the_configuration_is_true() {
 
 #[test]
 fn dependencies_on_the_page_of_faults_are_true() {
-    // Its Rust is parts of programs, and its command runs for longer than a test should;
-    // `fault-inject.md` has both as a whole.
+    // Its Rust code is only fragments, and its command runs too long for a test; `fault-inject.md`
+    // has complete versions of both.
     Walk::new("docs/fault-injection.md")
         .walk(|block: &Block| ["rust", "console"].contains(&&*block.language));
 }

@@ -28,7 +28,7 @@ impl Block {
     }
 }
 
-/// The chapters of the guide and its index, as paths from the root.
+/// The chapters of the guide and its index, as paths relative to the root.
 pub(crate) fn chapters() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join("docs/guide")).expect("the guide exists");
     let mut names: Vec<_> = entries.map(|entry| entry.expect("it can be read").file_name()).collect();

@@ -47,7 +47,7 @@ impl Walk {
         }
     }
 
-    /// Where the commands run.
+    /// The directory in which the commands run.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -55,7 +55,7 @@ impl Walk {
     /// Does what each block of the page shows, except for blocks that `skip` accepts; panics if a
     /// block is wrong.
     ///
-    /// | language | what is done |
+    /// | language | action |
     /// | --- | --- |
     /// | `python` | written to the file that the caption names; `pyproc check` must accept a worker |
     /// | `sh` | run by bash, which stops at the first command that fails |
@@ -82,7 +82,7 @@ impl Walk {
         match (block.language.as_str(), block.file()) {
             ("python", Some(name)) => self.python(&place, name, &block.text),
             ("python", None) => {
-                panic!("{place}: the line before the block must begin with the name of the file")
+                panic!("{place}: the line before the block must start with the name of the file")
             }
             ("sh", _) => self.sh(&place, &block.text),
             ("console", _) => self.console(&place, &block.text),
@@ -133,12 +133,12 @@ impl Walk {
                 self.serve(&place, command, expected);
                 continue;
             }
-            self.code = self.told(&place, command, expected);
-            let asked = commands.get(at + 1).is_some_and(|(next, _)| next.contains("$?"));
-            let fails = asked || expected.lines().any(|line| line.starts_with("error: "));
+            self.code = self.check_output(&place, command, expected);
+            let shows_code = commands.get(at + 1).is_some_and(|(next, _)| next.contains("$?"));
+            let may_fail = shows_code || expected.lines().any(|line| line.starts_with("error: "));
             assert!(
-                self.code == 0 || fails,
-                "{place}: it fails with {}, and the page does not say so",
+                self.code == 0 || may_fail,
+                "{place}: it fails with {}, and the page does not show this",
                 self.code
             );
         }
@@ -146,9 +146,9 @@ impl Walk {
 
     /// Runs a command and compares its output; returns its exit code. A command that only reads is
     /// repeated until it prints what is expected, because people type slower than workers start.
-    fn told(&mut self, place: &str, command: &str, expected: &str) -> i32 {
+    fn check_output(&mut self, place: &str, command: &str, expected: &str) -> i32 {
         let figures = ["pyproc bench ", "pyproc chaos "].iter().any(|begin| command.starts_with(begin));
-        let looks = command.starts_with("curl -s http");
+        let only_reads = command.starts_with("curl -s http");
         let begun = Instant::now();
         loop {
             let (code, output) = self.run(&format!("(exit {})\n{command}", self.code));
@@ -156,8 +156,8 @@ impl Walk {
                 return code;
             }
             assert!(
-                looks && begun.elapsed() < CAP,
-                "{place}\nis to print\n{expected}and prints, with exit code {code},\n{output}"
+                only_reads && begun.elapsed() < CAP,
+                "{place}\nmust print\n{expected}but prints, with exit code {code},\n{output}"
             );
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -212,7 +212,7 @@ fn commands(text: &str) -> Vec<(String, String)> {
             commands.push((command.to_owned(), String::new()));
             continue;
         }
-        let (command, expected) = commands.last_mut().expect("a block of commands begins with `$ `");
+        let (command, expected) = commands.last_mut().expect("a block of commands starts with `$ `");
         let into = if command.ends_with('\\') { command } else { expected };
         into.push_str(line);
         into.push('\n');
@@ -228,7 +228,8 @@ fn dependencies(place: &str, text: &str) {
     let mut found = 0;
     for dependency in block.values().filter_map(|section| section.get("actix-pyproc")) {
         found += 1;
-        let version = dependency.get("version").unwrap_or(dependency).as_str().expect("it has a version");
+        let version =
+            dependency.get("version").unwrap_or(dependency).as_str().expect("the dependency has a version");
         let own = env!("CARGO_PKG_VERSION");
         assert!(own == version || own.starts_with(&format!("{version}.")), "{place}: {version} is not {own}");
         let wanted = dependency.get("features").and_then(toml::Value::as_array);

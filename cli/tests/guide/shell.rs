@@ -23,7 +23,7 @@ pub(crate) fn start(script: &str, directory: &Path, output: PathBuf) -> Running 
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYPROC_")) {
         command.env_remove(name);
     }
-    let binaries = Path::new(env!("CARGO_BIN_EXE_pyproc")).parent().expect("it is in a directory");
+    let binaries = Path::new(env!("CARGO_BIN_EXE_pyproc")).parent().expect("the binary is in a directory");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::iter::once(binaries.to_owned()).chain(std::env::split_paths(&path));
     command
@@ -40,7 +40,7 @@ pub(crate) fn start(script: &str, directory: &Path, output: PathBuf) -> Running 
 impl Running {
     /// The output so far.
     pub(crate) fn output(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.output).expect("it was created")).into_owned()
+        String::from_utf8_lossy(&fs::read(&self.output).expect("the file was created")).into_owned()
     }
 
     /// Waits for its end and returns its exit code. It stays a zombie, so that the number of its
@@ -52,12 +52,12 @@ impl Running {
     /// The exit code, or 128 plus the number of the signal that ended it; `None` while it runs.
     pub(crate) fn try_code(&self) -> Option<i32> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = waitid(WaitId::Pid(self.pid()), options).expect("it is our child")?;
+        let status = waitid(WaitId::Pid(self.pid()), options).expect("the command is our child")?;
         Some(status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or_default()))
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("it is not reaped");
+        kill_process(self.pid(), signal).expect("the command is not reaped");
     }
 
     fn pid(&self) -> Pid {
