@@ -20,20 +20,6 @@ ERROR = 33
 PONG = 34
 FAULT = 63
 
-KINDS = {
-    "hello": HELLO,
-    "welcome": WELCOME,
-    "ready": READY,
-    "failed": FAILED,
-    "call": CALL,
-    "drain": DRAIN,
-    "ping": PING,
-    "reply": REPLY,
-    "error": ERROR,
-    "pong": PONG,
-    "fault": FAULT,
-}
-
 CODEC_NONE = 0
 CODEC_JSON = 1
 CODEC_MSGPACK = 2

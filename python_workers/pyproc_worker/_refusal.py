@@ -24,10 +24,10 @@ def explain(codec, result, error):
     except BaseException:
         found = None
     if isinstance(error, RecursionError) or "recursion limit" in str(error) or "Circular" in str(error):
-        return "the result (%s) is nested too deeply or contains itself: it cannot be %s" % (kind, name)
+        return "the result (%s) is nested too deeply or contains itself, so it cannot be encoded as %s" % (kind, name)
     if found is not None:
-        return "%s cannot be %s: %s" % (found, name, _text(error))
-    return "the result (%s) cannot be %s: %s" % (kind, name, _text(error))
+        return "%s cannot be encoded as %s: %s" % (found, name, _text(error))
+    return "the result (%s) cannot be encoded as %s: %s" % (kind, name, _text(error))
 
 
 def _find(codec, result):

@@ -259,19 +259,19 @@ mod tests {
             Binding::ByNameOrPosition,
             &[("a", PLAIN, true, ""), ("b", PLAIN, true, ""), ("c", PLAIN, false, "")],
         );
-        let told = |declared: &Declared, function: &FunctionInfo| {
+        let found = |declared: &Declared, function: &FunctionInfo| {
             problem(declared, std::slice::from_ref(function)).expect("it does not fit")
         };
         assert_eq!(
-            told(&sends_ab, &two),
+            found(&sends_ab, &two),
             "f: Rust sends (a: i64, c: bool), Python takes (a, b, c=3): `b` is missing"
         );
         assert_eq!(
-            told(&rust(&[]), &python("() -> str", Binding::Nothing, &[])),
+            found(&rust(&[]), &python("() -> str", Binding::Nothing, &[])),
             "f: Rust reads i64, Python returns str"
         );
         let other = FunctionInfo { name: "g".into(), ..two };
-        assert_eq!(told(&rust(&[]), &other), "f: Rust sends (), Python has no such function; it has g");
+        assert_eq!(found(&rust(&[]), &other), "f: Rust sends (), Python has no such function; it has g");
     }
 
     #[test]

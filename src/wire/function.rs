@@ -107,7 +107,7 @@ impl ParameterKind {
     }
 }
 
-/// The type that an annotation states.
+/// The type that an annotation states, as far as JSON and MessagePack have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -139,7 +139,7 @@ pub enum TypeInfo {
     Union(Vec<TypeInfo>),
     /// One of these values.
     Literal(Vec<Value>),
-    /// A class that has no form in JSON or MessagePack of its own, by its name.
+    /// Any other class, by its name.
     Class(String),
 }
 
