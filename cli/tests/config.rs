@@ -1,5 +1,4 @@
-//! The configuration as its users meet it: layers, `pyproc config`, the schema and the
-//! documentation.
+//! The configuration as users see it: layers, `pyproc config`, the schema and the documentation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("it is text")
 }
 
-/// A file with these lines, which is gone with the directory.
+/// A file with these lines, which is removed with the directory.
 fn file(lines: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("there is room for temporary files");
     let path = directory.path().join("pool.toml");
@@ -83,7 +82,7 @@ fn printed_toml_reads_back_as_the_same_configuration() {
     fs::write(&again, &printed).expect("it can be written");
     let read = |path: &Path| PoolConfig::from_toml_file(path).expect("it is a configuration");
     assert_eq!(read(&again), read(&path), "{printed}");
-    // One line per value, and each says where it is from.
+    // Each value has one line, which says where it comes from.
     let of_default =
         ["max_queue = 4096", "# python is not set", "initial = \"50ms\"", "max_concurrent = 100"];
     for line in of_default {
@@ -135,9 +134,9 @@ fn unknown_keys_and_variables_are_refused_and_the_nearest_known_one_is_told() {
     let (_directory, path) = file(&["worker_count = 4"]);
     let text = path.to_str().expect("it is text");
     let output = pyproc(&["config", "--config", text], &[]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("pool.toml:1: unknown key `worker_count`; did you mean `workers`?"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("pool.toml:1: unknown key `worker_count`; did you mean `workers`?"), "{stderr}");
 }
 
 #[test]
@@ -154,7 +153,7 @@ fn variables_that_others_set_are_left_alone() {
         ("PYPROC_GATEWAY_SERVICE_PORT_HTTP", "80"),
         ("NOT_PYPROC_WORKERS", "x"),
     ];
-    let layers = ConfigLayers::new(PoolConfig::default()).vars(vars(&others)).expect("none is for us");
+    let layers = ConfigLayers::new(PoolConfig::default()).vars(vars(&others)).expect("all are skipped");
     assert_eq!(layers.config(), &PoolConfig::default());
 }
 
@@ -173,7 +172,7 @@ fn what_cannot_be_used_is_refused_by_pyproc_config_too() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("workers must be from 1"), "{output:?}");
     let (_directory, path) = file(&["workers = \"four\""]);
-    let error = PoolConfig::from_toml_file(&path).expect_err("it is no number");
+    let error = PoolConfig::from_toml_file(&path).expect_err("it is not a number");
     assert!(matches!(&error, ConfigError::Toml { path: Some(_), .. }), "{error}");
     assert!(error.to_string().contains("pool.toml") && error.to_string().contains("line 1"), "{error}");
 }
@@ -216,7 +215,7 @@ fn counterparts_of_pyproc_are_fields_and_none_of_its_keys_is_missing() {
         keys.push(cells[1]);
         let here = cells[2];
         assert!(here == "none" || fields.iter().any(|field| field.key == here), "{row}");
-        assert!(here != "none" || !cells[3].is_empty(), "it says why there is none: {row}");
+        assert!(here != "none" || !cells[3].is_empty(), "the row says why there is no counterpart: {row}");
     }
     for key in [
         "pool.workers",
@@ -245,13 +244,13 @@ fn counterparts_of_pyproc_are_fields_and_none_of_its_keys_is_missing() {
     }
 }
 
-/// Compares a file with what it should be; with `UPDATE_DOCS` in the environment, makes it so.
+/// Compares a file with its expected content; with `UPDATE_DOCS` in the environment, writes it.
 #[track_caller]
 fn is_current(path: &Path, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(path, expected).expect("it can be written");
     }
     let text = fs::read_to_string(path).unwrap_or_default();
-    let hint = "UPDATE_DOCS=1 cargo test --test config writes it anew";
+    let hint = "UPDATE_DOCS=1 cargo test -p pyproc-cli --test config writes it";
     assert!(text == expected, "{} is not current: {hint}", path.display());
 }

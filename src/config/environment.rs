@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn variable_that_does_not_fit_is_named() {
-        let error = with_vars(&[("PYPROC_WORKERS", "many")]).expect_err("it is no number");
+        let error = with_vars(&[("PYPROC_WORKERS", "many")]).expect_err("it is not a number");
         assert!(matches!(&error, ConfigError::Variable { name, .. } if name == "PYPROC_WORKERS"), "{error}");
     }
 

@@ -208,15 +208,16 @@ mod tests {
     #[test]
     fn unknown_field_in_toml_is_refused_and_the_message_names_it() {
         let error =
-            PoolConfig::from_toml_str("worker = \"w.py\"\nworkerz = 3").expect_err("there is no such field");
+            PoolConfig::from_toml_str("worker = \"w.py\"\nworkerz = 3").expect_err("the field is unknown");
         assert!(error.to_string().contains("workerz"), "{error}");
-        let error = PoolConfig::from_toml_str("[restart]\nmax = \"soon\"").expect_err("it is no duration");
+        let error = PoolConfig::from_toml_str("[restart]\nmax = \"soon\"").expect_err("it is not a duration");
         assert!(error.to_string().contains("duration"), "{error}");
     }
 
     #[test]
     fn missing_file_is_named() {
-        let error = PoolConfig::from_toml_file("/nonexistent/pool.toml").expect_err("there is no such file");
+        let error =
+            PoolConfig::from_toml_file("/nonexistent/pool.toml").expect_err("the file does not exist");
         assert!(error.to_string().contains("/nonexistent/pool.toml"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! `pyproc config`: the configuration that counts, and where each value comes from.
+//! `pyproc config`: the effective configuration, with where each value comes from.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         let layers = args.pool.layers(args.worker.as_deref(), PoolConfig::default())?;
         let values = layers.values();
-        // What is printed is what a pool would be started with.
+        // Values that no pool starts with are an error here too.
         layers.finish()?;
         if args.json { json(&values) } else { toml(&values) }
     };
@@ -55,17 +55,17 @@ fn json(values: &[ConfigValue]) -> String {
     format!("{}\n", Value::Object(object))
 }
 
-/// Lines that read back as the same configuration. What has no value is a comment.
+/// TOML that reads back as the same configuration. A field that is not set is a comment.
 fn toml(values: &[ConfigValue]) -> String {
     let mut text = String::new();
-    // A key after a section would belong to it.
+    // A key below a section header belongs to the section, so the other keys come first.
     let (top, below): (Vec<_>, Vec<_>) = values.iter().partition(|value| !value.key.contains('.'));
     let mut current = None;
     for ConfigValue { key, value, origin, .. } in top.into_iter().chain(below) {
         let name = match key.split_once('.') {
             Some((section, name)) => {
                 if current.replace(section) != Some(section) {
-                    writeln!(text, "\n[{section}]").expect("a string takes everything");
+                    writeln!(text, "\n[{section}]").expect("writing to a string cannot fail");
                 }
                 name
             }
@@ -75,7 +75,8 @@ fn toml(values: &[ConfigValue]) -> String {
             Value::Null => format!("# {name} is not set"),
             _ => format!("{} = {}", toml_key(name), toml_value(value)),
         };
-        writeln!(text, "{line:COMMENTS_AT$} # {}", escape::line(origin)).expect("a string takes everything");
+        writeln!(text, "{line:COMMENTS_AT$} # {}", escape::line(origin))
+            .expect("writing to a string cannot fail");
     }
     text
 }
@@ -92,12 +93,12 @@ fn toml_value(value: &Value) -> String {
                 entries.iter().map(|(key, value)| format!("{} = {}", toml_key(key), toml_value(value)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
-        // JSON writes strings as TOML does, but for the controls that JSON leaves as they are.
+        // JSON writes strings as TOML does, except for control characters that only TOML escapes.
         _ => {
             let mut text = String::new();
             for c in value.to_string().chars() {
                 if escape::is_control(c) {
-                    write!(text, "\\u{:04X}", u32::from(c)).expect("a string takes everything");
+                    write!(text, "\\u{:04X}", u32::from(c)).expect("writing to a string cannot fail");
                 } else {
                     text.push(c);
                 }
