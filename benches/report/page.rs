@@ -22,7 +22,7 @@ const COMMANDS: &str = "
 | `cargo bench` | runs all benches, in less than 20 minutes |
 | `PYPROC_BENCH_QUICK=1 cargo bench` | runs all benches roughly, in less than 3 minutes |
 | `cargo bench --bench pool_concurrent -- '1 workers/16 B'` | runs a part of one bench; `pool_call`, `pool_concurrent`, `scaling`, `rpc_comparison`, `actors`, `framing` and `launch` use criterion |
-| `cargo bench --bench floor` | measures the figures at the top of this page, each beside its floor |
+| `cargo bench --bench floor` | measures the figures at the top of this page, each with its floor |
 | `cargo bench --bench mixed` | measures short calls among long ones |
 | `cargo bench --bench budget` | counts the allocations of a call, and fails if they exceed `benches/budget.toml` |
 | `just bench-report` | runs all benches, then writes this page and its plots |
@@ -37,7 +37,7 @@ const COMMANDS: &str = "
   this worker can be faster. See `benches/support/floor.rs`.
 - **In turn** means: floor, pool, pool, floor, and so on, 0.6 s each, after one warm-up turn of each.
   The table shows the medians of 9 rounds. The ratio is the median of the 9 ratios, so it can differ
-  from the ratio of the two medians beside it.
+  from the ratio of the two medians.
 - **One caller** has several modes. If client and worker share a core, a call takes two context
   switches. If they run on two idle virtual cores, it takes two wake-ups of an idle core, which take
   the hypervisor several times as long. So the page shows three values: with cores chosen by the
@@ -207,7 +207,7 @@ const TARGETS: [Target; 12] = [
 ];
 
 fn figures(out: &mut String, report: &Report) {
-    out.push_str("\n## The figures, beside their floors\n\n| figure | floor, or one | pool, or many | target | value | |\n| --- | --- | --- | --- | --- | --- |\n");
+    out.push_str("\n## The figures and their floors\n\n| figure | floor, or one | pool, or many | target | value | |\n| --- | --- | --- | --- | --- | --- |\n");
     for target in &TARGETS {
         let side = |side: &str| {
             let value = report.figure(target.row, side);

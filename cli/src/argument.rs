@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn json_goes_as_it_was_written_and_what_is_none_is_wrong_usage() {
-        let json = Argument::json("18446744073709551616", Codec::Json).expect("it is JSON");
+        let json = Argument::json("18446744073709551616", Codec::Json).expect("the text is JSON");
         let call = json.into_call("f").expect("JSON is sent as it is");
         assert_eq!(&call.payload()[..], b"18446744073709551616");
         for (text, codec) in [

@@ -187,7 +187,7 @@ fn schema_is_current_and_has_each_field_with_its_doc() {
         let pointer = format!("/properties/{}", field.key.replace('.', "/properties/"));
         let property = schema.pointer(&pointer).expect(&field.key);
         let description = property["description"].as_str().expect(&field.key);
-        assert!(description.starts_with(&field.doc), "{description}");
+        assert!(description.starts_with(field.doc), "{description}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `pyproc bench`: calls per second, and the latency of a call.
+//! `pyproc bench`: calls per second, and the latency of a call. The main item is [`run`].
 
 mod bar;
 

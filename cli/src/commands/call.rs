@@ -1,4 +1,4 @@
-//! `pyproc call`: one call of one function.
+//! `pyproc call`: one call of one function. The main item is [`run`].
 
 mod output;
 

@@ -1,4 +1,5 @@
 //! `pyproc chaos`: the load of `bench` under injected faults, and a check of the pool's guarantees.
+//! The main items are [`run`] and [`Report`].
 
 mod leaks;
 mod watch;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use actix_pyproc::{FunctionInfo, FunctionKind};
 use serde::Serialize;
 
-use crate::console::{note, stdout};
+use crate::console::{self, note, stdout};
 use crate::escape;
 use crate::failure::Failure;
 use crate::options::PoolOptions;
@@ -64,9 +64,7 @@ fn print_json(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
             kind: *kind,
         })
         .collect();
-    let mut out = serde_json::to_vec(&Report { python, functions })?;
-    out.push(b'\n');
-    stdout().write_all(&out)
+    console::print_json(&Report { python, functions })
 }
 
 fn print_lines(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! `pyproc completions`: scripts that let a shell complete command lines of `pyproc`.
+//! `pyproc completions`: scripts that let a shell complete command lines of `pyproc`. The main item
+//! is [`run`].
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! `pyproc init`: creates a project that builds and runs.
+//! `pyproc init`: creates a project that builds and runs. The main item is [`run`].
 
 use std::ffi::OsStr;
 use std::fs;

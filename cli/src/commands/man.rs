@@ -1,4 +1,4 @@
-//! `pyproc man`: the manual pages.
+//! `pyproc man`: the manual pages. The main item is [`run`].
 
 use std::fs;
 use std::io::Write as _;

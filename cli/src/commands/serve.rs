@@ -1,4 +1,4 @@
-//! `pyproc serve`: an HTTP gateway to a pool.
+//! `pyproc serve`: an HTTP gateway to a pool. The main item is [`run`].
 
 mod gateway;
 mod reload;

@@ -236,41 +236,41 @@ mod tests {
 
     #[actix_rt::test]
     async fn directory_is_a_change_only_if_there_is_code_in_it() {
-        let root = TempDir::new().expect("there is room");
+        let root = TempDir::new().expect("the directory is writable");
         let at = |name: &str| root.path().join(name);
-        fs::write(at("worker.py"), "").expect("there is room");
-        let mut files = Files::watch(&PoolConfig::new(at("worker.py")), &[]).expect("it is there");
+        fs::write(at("worker.py"), "").expect("the directory is writable");
+        let mut files = Files::watch(&PoolConfig::new(at("worker.py")), &[]).expect("the path exists");
         assert_eq!(files.directories(), 1);
         // A worker creates one when it starts: that must not cause another reload.
-        fs::create_dir(at("cache")).expect("there is room");
+        fs::create_dir(at("cache")).expect("the directory is writable");
         event(&mut files).await;
         assert!(!files.settle());
         assert_eq!(files.directories(), 2);
-        fs::write(at("cache/data.txt"), "").expect("there is room");
-        fs::write(at("cache/module.py"), "").expect("there is room");
+        fs::write(at("cache/data.txt"), "").expect("the directory is writable");
+        fs::write(at("cache/module.py"), "").expect("the directory is writable");
         event(&mut files).await;
         assert!(files.settle() && !files.settle());
         // What was written before the directory was watched causes no event.
-        fs::create_dir(at("package")).expect("there is room");
-        fs::write(at("package/module.py"), "").expect("there is room");
+        fs::create_dir(at("package")).expect("the directory is writable");
+        fs::write(at("package/module.py"), "").expect("the directory is writable");
         event(&mut files).await;
         assert!(files.settle());
-        fs::remove_dir_all(at("package")).expect("it is there");
+        fs::remove_dir_all(at("package")).expect("the path exists");
         event(&mut files).await;
         assert!(files.settle());
     }
 
     #[actix_rt::test]
     async fn script_that_is_gone_is_read_when_it_is_back() {
-        let root = TempDir::new().expect("there is room");
+        let root = TempDir::new().expect("the directory is writable");
         let at = |name: &str| root.path().join(name);
-        fs::create_dir(at("app")).expect("there is room");
-        fs::write(at("app/worker.py"), "").expect("there is room");
-        let mut files = Files::watch(&PoolConfig::new(at("app/worker.py")), &[]).expect("it is there");
+        fs::create_dir(at("app")).expect("the directory is writable");
+        fs::write(at("app/worker.py"), "").expect("the directory is writable");
+        let mut files = Files::watch(&PoolConfig::new(at("app/worker.py")), &[]).expect("the path exists");
         assert!(!files.have_moved());
-        fs::rename(at("app"), at("gone")).expect("it is there");
+        fs::rename(at("app"), at("gone")).expect("the path exists");
         assert!(files.have_moved() && !files.settle());
-        fs::rename(at("gone"), at("app")).expect("it is there");
+        fs::rename(at("gone"), at("app")).expect("the path exists");
         assert!(files.have_moved() && files.settle());
         assert!(!files.have_moved());
     }

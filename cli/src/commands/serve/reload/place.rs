@@ -61,39 +61,39 @@ mod tests {
 
     #[test]
     fn another_directory_at_a_path_is_another_place_and_a_file_that_was_saved_is_not() {
-        let dir = TempDir::new().expect("there is room");
+        let dir = TempDir::new().expect("the directory is writable");
         let [app, new] = ["app", "new"].map(|name| dir.path().join(name));
         assert_eq!(Place::of(&app), Place(None));
-        fs::create_dir(&app).expect("there is room");
-        fs::create_dir(&new).expect("there is room");
+        fs::create_dir(&app).expect("the directory is writable");
+        fs::create_dir(&new).expect("the directory is writable");
         let script = app.join("worker.py");
-        fs::write(&script, "").expect("there is room");
+        fs::write(&script, "").expect("the directory is writable");
         let (directory, file) = (Place::of(&app), Place::of_file(&script));
         let saved = dir.path().join("saved");
-        fs::write(&saved, "1").expect("there is room");
-        fs::rename(&saved, &script).expect("it is there");
+        fs::write(&saved, "1").expect("the directory is writable");
+        fs::rename(&saved, &script).expect("the path exists");
         assert_eq!((Place::of(&app), Place::of_file(&script)), (directory, file));
         let directory = Place::of(&app);
-        fs::rename(&app, dir.path().join("old")).expect("it is there");
-        fs::rename(&new, &app).expect("it is there");
+        fs::rename(&app, dir.path().join("old")).expect("the path exists");
+        fs::rename(&new, &app).expect("the path exists");
         assert_ne!(Place::of(&app), directory);
     }
 
     #[test]
     fn each_link_on_the_way_to_a_script_has_its_directory() {
-        let dir = TempDir::new().expect("there is room");
+        let dir = TempDir::new().expect("the directory is writable");
         let at = |name: &str| dir.path().join(name);
         for name in ["app", "links", "real"] {
-            fs::create_dir(at(name)).expect("there is room");
+            fs::create_dir(at(name)).expect("the directory is writable");
         }
-        fs::write(at("real/worker.py"), "").expect("there is room");
-        symlink(at("real/worker.py"), at("links/current.py")).expect("there is room");
-        symlink("../links/current.py", at("app/worker.py")).expect("there is room");
+        fs::write(at("real/worker.py"), "").expect("the directory is writable");
+        symlink(at("real/worker.py"), at("links/current.py")).expect("the directory is writable");
+        symlink("../links/current.py", at("app/worker.py")).expect("the directory is writable");
         let found = directories_on_the_way(&at("app/worker.py"));
-        let found: Vec<_> = found.iter().map(|path| path.canonicalize().expect("it is there")).collect();
-        let root = dir.path().canonicalize().expect("it is there");
+        let found: Vec<_> = found.iter().map(|path| path.canonicalize().expect("the path exists")).collect();
+        let root = dir.path().canonicalize().expect("the path exists");
         assert_eq!(found, ["app", "links", "real"].map(|name| root.join(name)));
-        symlink("loop.py", at("app/loop.py")).expect("there is room");
+        symlink("loop.py", at("app/loop.py")).expect("the directory is writable");
         assert!(directories_on_the_way(&at("app/loop.py")).len() > 1, "it ends");
     }
 }
