@@ -82,7 +82,7 @@ fn a_killed_worker_of_two_costs_the_call_that_ran_and_serves_again_within_150_ms
 async fn lateness(pool: &Pool, function: &'static str, argument: Value) -> Duration {
     let deadline = Duration::from_millis(50);
     let mut least = Duration::MAX;
-    for _ in 0..10 {
+    for _ in 0..MOST_ROUNDS {
         let call = Call::json(function, &argument).expect("it is JSON").timeout(deadline);
         let begun = Instant::now();
         let error = capped("a call", pool.request(call)).await.expect_err("its deadline passes");

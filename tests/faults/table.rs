@@ -1,6 +1,7 @@
 //! The table of faults: each row is one fault, with the outcome of a call that it hits. Faults of
 //! code have a worker file in `tests/workers`; injected faults have their own table.
 
+use std::path::Path;
 use std::time::Duration;
 
 use actix_pyproc::{
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::leaks::alone;
 use crate::support::processes::members;
-use crate::support::{Events, capped, fixture, lines, pids, spawn, start, until};
+use crate::support::{Events, capped, fixture, json_call, lines, overdue, pids, spawn, start, until};
 
 fn worker(name: &str) -> PoolConfig {
     let mut config = PoolConfig::new(fixture(name)).workers(2).kill_grace(Duration::from_millis(200));
@@ -122,20 +123,15 @@ async fn is_whole_to_the_end(pool: Pool) {
     until("nothing is left of the workers", || members(&groups).is_empty()).await;
 }
 
-fn call_fault(
-    pool: &Pool,
-    row: &Row,
-    log: &std::path::Path,
-    idempotent: bool,
-) -> actix_rt::task::JoinHandle<Result<Value, CallError>> {
-    let mut call = Call::json("fault", &log).expect("a path is JSON");
+async fn call_fault(pool: &Pool, row: &Row, log: &Path, idempotent: bool) -> Result<Value, CallError> {
+    let call = || {
+        let call = Call::json("fault", &log).expect("a path is JSON");
+        if idempotent { call.idempotent() } else { call }
+    };
     if row.plain == Outcome::DeadlineExceeded {
-        call = call.timeout(Duration::from_millis(100));
+        return Err(overdue(pool, call).await);
     }
-    if idempotent {
-        call = call.idempotent();
-    }
-    spawn(pool, call)
+    capped(row.fault, pool.request(call())).await?.json()
 }
 
 async fn is_as_the_table_says(row: &Row) {
@@ -144,8 +140,7 @@ async fn is_as_the_table_says(row: &Row) {
     let (idempotent, runs) = row.idempotent;
     for (name, expected, expected_runs) in [("plain", row.plain, 1), ("idempotent", idempotent, runs)] {
         let log = dir.path().join(name);
-        let call = call_fault(&pool, row, &log, name == "idempotent");
-        let result = capped(row.fault, call).await.expect("the task did not panic");
+        let result = call_fault(&pool, row, &log, name == "idempotent").await;
         assert_eq!(outcome(&result), expected, "{name} call of {} ({:?})", row.fault, row.phase);
         assert_eq!(lines(&log).len(), expected_runs, "{name} call of {}", row.fault);
         is_whole(&pool).await;
@@ -205,13 +200,11 @@ fn injected(kind: FaultKind) -> Injected {
     }
 }
 
-async fn meets(
-    pool: &Pool,
-    row: &Injected,
-    log: &std::path::Path,
-    idempotent: bool,
-) -> Result<Value, CallError> {
-    let mut call = Call::json("work", &json!({"log": log, "seconds": 0.15})).expect("it is JSON");
+async fn meets(pool: &Pool, row: &Injected, log: &Path, idempotent: bool) -> Result<Value, CallError> {
+    // A call that the fault hits while it runs lasts until then.
+    let go = log.with_extension("go");
+    let go = if row.when == When::During { Some(&*go) } else { None };
+    let mut call = json_call("work", json!({"log": log, "seconds": 0.15, "go": go}));
     if idempotent {
         call = call.idempotent();
     }
@@ -230,6 +223,7 @@ async fn meets(
     if row.when == When::During {
         until("the call runs", || !lines(log).is_empty()).await;
         strike(row.kind).await;
+        std::fs::write(log.with_extension("go"), "").expect("the disk has room");
     }
     capped("the call", call).await.expect("the task did not panic")
 }
@@ -292,22 +286,18 @@ fn a_slow_start_is_slow_and_a_start_failure_is_told_and_tried_again() {
 #[test]
 fn a_worker_that_reads_nothing_or_is_not_understood_any_more_is_replaced() {
     alone(async {
-        let deadline = Duration::from_millis(100);
-        let late = |pool: Pool, function| async move {
-            let call = Call::json(function, &2).expect("a number is JSON").timeout(deadline);
-            capped("a call", pool.request(call)).await.expect_err("the worker does not reply")
-        };
         let deaf = start(worker("injected.py").workers(1)).await;
         let mut events = Events::of(&deaf).await;
         deaf.inject(FaultKind::SlowReader(Duration::from_secs(600))).await.expect("a worker serves");
-        let error = late(deaf.clone(), "double").await;
+        let call = json_call("double", json!(2)).timeout(Duration::from_millis(100));
+        let error = capped("a call", deaf.request(call)).await.expect_err("the worker does not reply");
         assert!(matches!(error, CallError::DeadlineExceeded { started: false }), "{error:?}");
         events.started().await;
         is_whole_to_the_end(deaf).await;
 
         let broken = start(worker("breaks_the_stream.py").workers(1)).await;
         let mut events = Events::of(&broken).await;
-        let error = late(broken.clone(), "fault").await;
+        let error = overdue(&broken, || json_call("fault", json!(2))).await;
         assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
         events.started().await;
         is_whole_to_the_end(broken).await;

@@ -279,11 +279,14 @@ async fn durations_beyond_the_clock_are_for_ever() {
 #[actix_rt::test]
 async fn the_queue_is_bounded_in_bytes() {
     let pool = start(worker("contract.py").max_queue_bytes(1 << 20)).await;
-    let blocked = spawn(&pool, json_call("touch_and_sleep", json!({"path": "/dev/null", "seconds": 0.5})));
+    let dir = TempDir::new().expect("the disk has room");
+    let go = dir.path().join("go");
+    let blocked = spawn(&pool, json_call("touch_and_wait", json!({"path": "/dev/null", "go": go})));
     let sent = |bytes: usize| spawn_bytes(&pool, bytes);
     let waits = [sent(600_000), sent(400_000)];
     let refused = ended(sent(200_000)).await.expect_err("it does not fit");
     assert!(matches!(refused, CallError::Overloaded { .. }), "{refused:?}");
+    std::fs::write(go, "").expect("the disk has room");
     for call in waits {
         ended(call).await.expect("it fits");
     }

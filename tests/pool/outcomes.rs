@@ -1,14 +1,16 @@
 //! The outcome contract on real Python, row by row: what the caller gets, and whether the function
 //! ran.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, CallError, ExitStatus, Pool, PoolConfig};
+use actix_rt::task::JoinHandle;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Events, capped, ended, exists, json_call, lines, pids, signal, spawn, start, until, worker,
+    Events, capped, ended, exists, json_call, lines, overdue, pids, signal, spawn, start, until, worker,
 };
 
 fn contract() -> PoolConfig {
@@ -21,6 +23,26 @@ fn scratch() -> TempDir {
 
 async fn call(pool: &Pool, function: &'static str, argument: Value) -> Result<Value, CallError> {
     capped(function, pool.call(function, &argument)).await
+}
+
+/// A call that occupies a worker until [`Blocker::release`].
+struct Blocker {
+    call: JoinHandle<Result<Value, CallError>>,
+    go: PathBuf,
+}
+
+impl Blocker {
+    async fn start(pool: &Pool, dir: &TempDir) -> Self {
+        let (busy, go) = (dir.path().join("busy"), dir.path().join("go"));
+        let call = spawn(pool, json_call("touch_and_wait", json!({"path": busy, "go": go})));
+        until("the first call runs", || busy.exists()).await;
+        Self { call, go }
+    }
+
+    async fn release(self) {
+        std::fs::write(self.go, "").expect("the disk has room");
+        assert!(ended(self.call).await.is_ok());
+    }
 }
 
 #[actix_rt::test]
@@ -82,11 +104,15 @@ async fn values_and_sizes_that_cannot_be_are_refused_and_the_worker_lives_on() {
 #[actix_rt::test]
 async fn beyond_the_queue_calls_are_overloaded_and_did_not_run() {
     let (pool, dir) = (start(contract().max_queue(2)).await, scratch());
-    let (busy, ran) = (dir.path().join("busy"), dir.path().join("ran"));
-    let first = spawn(&pool, json_call("touch_and_sleep", json!({"path": busy, "seconds": 0.3})));
-    until("the first call runs", || busy.exists()).await;
+    let ran = dir.path().join("ran");
+    let first = Blocker::start(&pool, &dir).await;
     let calls: Vec<_> =
         (0..5).map(|n| spawn(&pool, json_call("ran", json!({"path": ran, "name": n.to_string()})))).collect();
+    capped("calls are rejected", async {
+        while pool.status().await.calls.errors.values().sum::<u64>() < 3 {}
+    })
+    .await;
+    first.release().await;
     let mut overloaded = 0;
     for call in calls {
         match ended(call).await {
@@ -99,7 +125,6 @@ async fn beyond_the_queue_calls_are_overloaded_and_did_not_run() {
         }
     }
     assert_eq!((overloaded, lines(&ran).len()), (3, 2));
-    assert!(ended(first).await.is_ok());
     pool.shutdown().await;
 }
 
@@ -108,9 +133,7 @@ async fn at_its_deadline_a_call_that_runs_is_answered_and_interrupted() {
     let (pool, dir) = (start(contract()).await, scratch());
     let (path, before) = (dir.path().join("how"), pids(&pool).await);
     let began = Instant::now();
-    let call =
-        json_call("cleans_up", json!({"path": path, "seconds": 60})).timeout(Duration::from_millis(100));
-    let error = ended(spawn(&pool, call)).await.expect_err("its deadline passes");
+    let error = overdue(&pool, || json_call("cleans_up", json!({"path": path, "seconds": 60}))).await;
     assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
     assert!(began.elapsed() >= Duration::from_millis(100));
     until("the function was ended", || lines(&path).len() == 2).await;
@@ -122,13 +145,12 @@ async fn at_its_deadline_a_call_that_runs_is_answered_and_interrupted() {
 #[actix_rt::test]
 async fn at_its_deadline_a_call_that_waits_is_answered_and_never_runs() {
     let (pool, dir) = (start(contract()).await, scratch());
-    let (busy, ran) = (dir.path().join("busy"), dir.path().join("ran"));
-    let first = spawn(&pool, json_call("touch_and_sleep", json!({"path": busy, "seconds": 0.4})));
-    until("the first call runs", || busy.exists()).await;
+    let ran = dir.path().join("ran");
+    let first = Blocker::start(&pool, &dir).await;
     let call = json_call("ran", json!({"path": ran, "name": "late"})).timeout(Duration::from_millis(50));
     let error = ended(spawn(&pool, call)).await.expect_err("its deadline passes");
     assert!(matches!(error, CallError::DeadlineExceeded { started: false }), "{error:?}");
-    assert!(ended(first).await.is_ok());
+    first.release().await;
     assert!(pool.call::<Value>("predict", &json!({"value": 1})).await.is_ok());
     assert!(lines(&ran).is_empty());
     pool.shutdown().await;
@@ -150,13 +172,13 @@ async fn a_dropped_future_interrupts_its_call_and_frees_the_worker() {
 #[actix_rt::test]
 async fn a_dropped_future_takes_its_call_out_of_the_queue() {
     let (pool, dir) = (start(contract()).await, scratch());
-    let (busy, ran) = (dir.path().join("busy"), dir.path().join("ran"));
-    let first = spawn(&pool, json_call("touch_and_sleep", json!({"path": busy, "seconds": 0.3})));
-    until("the first call runs", || busy.exists()).await;
+    let ran = dir.path().join("ran");
+    let first = Blocker::start(&pool, &dir).await;
     let second = spawn(&pool, json_call("ran", json!({"path": ran, "name": "dropped"})));
     capped("the second call waits", async { while pool.status().await.queued != 1 {} }).await;
     second.abort();
-    assert!(ended(first).await.is_ok());
+    capped("the second call is dropped", async { while pool.status().await.queued != 0 {} }).await;
+    first.release().await;
     assert!(call(&pool, "ran", json!({"path": ran, "name": "after"})).await.is_ok());
     assert_eq!(lines(&ran), ["after"]);
     pool.shutdown().await;
@@ -167,8 +189,7 @@ async fn an_async_call_past_its_deadline_is_cancelled_and_its_neighbours_go_on()
     let (pool, dir) = (start(worker("on_a_loop.py")).await, scratch());
     let (late, other) = (dir.path().join("late"), dir.path().join("other"));
     let neighbour = spawn(&pool, json_call("naps", json!({"path": other, "seconds": 0.4})));
-    let call = json_call("naps", json!({"path": late, "seconds": 60})).timeout(Duration::from_millis(100));
-    let error = ended(spawn(&pool, call)).await.expect_err("its deadline passes");
+    let error = overdue(&pool, || json_call("naps", json!({"path": late, "seconds": 60}))).await;
     assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
     until("the task was cancelled", || lines(&late).len() == 2).await;
     assert_eq!(ended(neighbour).await.expect("it continues"), json!("awake"));
@@ -188,9 +209,12 @@ async fn what_does_not_end_is_killed_with_its_stacks_and_what_waited_behind_it_g
         for n in 0..20 {
             assert!(call(&pool, "ran", json!({"path": path, "name": n.to_string()})).await.is_ok());
         }
-        let stuck = spawn(&pool, json_call(function, argument).timeout(Duration::from_millis(100)));
+        let stuck = {
+            let pool = pool.clone();
+            actix_rt::spawn(async move { overdue(&pool, || json_call(function, argument.clone())).await })
+        };
         let neighbour = spawn(&pool, json_call("ran", json!({"path": path, "name": "neighbour"})));
-        let error = ended(stuck).await.expect_err("its deadline passes");
+        let error = ended(stuck).await;
         assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
         let exit = events
             .next("the end of the worker", |event| match event {
@@ -240,10 +264,13 @@ async fn a_worker_that_somebody_else_terminates_loses_the_call_that_runs_and_wha
     assert!(matches!(&error, CallError::WorkerLost { started: true, .. }), "{error:?}");
     assert_eq!(ended(waiting).await.expect("it had not started"), json!("waiting"));
 
-    let call = json_call("touch_and_sleep", json!({"path": again, "seconds": 0.3})).idempotent();
+    let go = dir.path().join("go");
+    let call = json_call("touch_and_wait", json!({"path": again, "go": go})).idempotent();
     let running = spawn(&pool, call);
     until("it runs", || lines(&again).len() == 1).await;
-    signal(lines(&again)[0].parse().expect("a pid"), "TERM");
+    signal(lines(&again)[0].parse().expect("a PID"), "TERM");
+    until("it runs again", || lines(&again).len() == 2).await;
+    std::fs::write(go, "").expect("the disk has room");
     assert!(ended(running).await.is_ok(), "the second attempt succeeds");
     pool.shutdown().await;
 }
@@ -287,13 +314,15 @@ async fn an_idempotent_call_is_tried_again_and_quarantined_when_it_has_killed_it
     assert_eq!(lines(&path).len(), 3);
     assert!(pool.call::<Value>("predict", &json!({"value": 1})).await.is_ok(), "the pool survives");
 
-    let slept = dir.path().join("slept");
-    let call = json_call("touch_and_sleep", json!({"path": slept, "seconds": 0.3})).idempotent();
+    let (again, go) = (dir.path().join("again"), dir.path().join("go"));
+    let call = json_call("touch_and_wait", json!({"path": again, "go": go})).idempotent();
     let running = spawn(&pool, call);
-    until("it runs", || lines(&slept).len() == 1).await;
-    signal(lines(&slept)[0].parse().expect("a pid"), "KILL");
+    until("it runs", || lines(&again).len() == 1).await;
+    signal(lines(&again)[0].parse().expect("a PID"), "KILL");
+    until("it runs again", || lines(&again).len() == 2).await;
+    std::fs::write(go, "").expect("the disk has room");
     assert!(ended(running).await.is_ok(), "the second attempt succeeds");
-    assert_eq!(lines(&slept).len(), 2);
+    assert_eq!(lines(&again).len(), 2);
     pool.shutdown().await;
 }
 

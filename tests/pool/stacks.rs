@@ -8,7 +8,7 @@ use actix_pyproc::{Call, CallError, WorkerEvent};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use crate::support::{Events, capped, start, until, worker};
+use crate::support::{Events, capped, overdue, start, until, worker};
 
 /// The warnings of the pool, as text.
 #[derive(Clone, Default)]
@@ -48,8 +48,7 @@ async fn stacks_of_a_stuck_worker_are_in_the_event_the_log_and_the_errors_of_its
         actix_rt::spawn(async move { pool.request(call).await })
     };
     until("the neighbour waits", || begun.exists()).await;
-    let call = Call::json("stuck", &()).expect("null is JSON").timeout(Duration::from_millis(100));
-    let error = capped("the stuck call", pool.request(call)).await.expect_err("its deadline passes");
+    let error = overdue(&pool, || Call::json("stuck", &()).expect("null is JSON")).await;
     assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
 
     let exited = |event: &WorkerEvent| match event {

@@ -7,7 +7,7 @@ use actix_pyproc_actors::backend::{KillReason, Link as _, LinkEvent, Phase};
 
 use crate::driver::{Driver, worker};
 use crate::host::{Host, report, role};
-use crate::support::processes::{gone, is_alive, own_memory, signal};
+use crate::support::processes::{gone, is_alive, lives, own_memory, signal};
 
 const KILLED: ExitStatus = ExitStatus::Signal { number: 9, core_dumped: false };
 
@@ -76,7 +76,9 @@ async fn replies_that_were_in_the_socket_come_before_the_loss() {
     // The host reads nothing while the worker replies and dies.
     driver.send(&Call::raw_json("leave", "3"));
     std::future::poll_fn(|cx| driver.link.poll_flush(cx)).await;
-    std::thread::sleep(Duration::from_millis(200));
+    while lives(driver.link.pid()) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     for id in ids {
         assert_eq!(driver.done().await.0, id);
     }

@@ -7,8 +7,8 @@ use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
 
 use crate::driver::{Driver, worker};
 use crate::host::{Host, report, role};
-use crate::support::capped;
 use crate::support::processes::{gone, is_alive, signal};
+use crate::support::{capped, overdue};
 
 /// A process that another process reaps, and that is killed at the end of a test.
 struct Bystander(u32);
@@ -92,9 +92,8 @@ async fn pool_replaces_a_worker_that_does_not_die_of_sigkill_and_shuts_down_with
         let pid = pool.status().await.slots[0].pid.expect("it serves");
         held.push((pid, Bystander(tracer)));
         if stuck {
-            let call = Call::raw_json("stick", "null").timeout(Duration::from_millis(100));
-            let late = pool.send(call).await.expect("the pool lives").map(drop);
-            assert!(matches!(late, Err(CallError::DeadlineExceeded { started: true })), "{late:?}");
+            let error = overdue(&pool, || Call::raw_json("stick", "null")).await;
+            assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
             capped("the replacement", pool.call::<Vec<u64>>("signals", &()))
                 .await
                 .expect("another worker serves");

@@ -10,8 +10,8 @@ use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
 
 use crate::driver::{Driver, start_error, worker};
 use crate::host::{passes_by_way_of, role};
-use crate::support::capped;
 use crate::support::processes::{gone, is_alive};
+use crate::support::{capped, overdue};
 
 /// Blocks all signals, ignores some, and executes the program in its arguments.
 const NO_SIGNALS: &str = "import os, signal, sys
@@ -35,9 +35,8 @@ async fn workers_of_a_host_that_blocks_and_ignores_signals_have_them_all() {
 
     let pool = Pool::start(worker("basic.py").workers(1)).await.expect("the pool starts");
     let pid = pool.status().await.slots[0].pid;
-    let call = Call::raw_json("sleep", "60").timeout(Duration::from_millis(200));
-    let error = capped("the deadline", pool.send(call)).await.expect("the pool lives").map(drop);
-    assert!(matches!(error, Err(CallError::DeadlineExceeded { started: true })), "{error:?}");
+    let error = overdue(&pool, || Call::raw_json("sleep", "60")).await;
+    assert!(matches!(error, CallError::DeadlineExceeded { started: true }), "{error:?}");
     assert_eq!(pool.call::<i32>("echo", &7).await.expect("it serves"), 7);
     assert_eq!(pool.status().await.slots[0].pid, pid, "the call was interrupted without killing its worker");
     pool.shutdown().await;

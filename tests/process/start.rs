@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_pyproc::backend::PythonBackend;
 use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, FunctionKind, PoolConfig, StartError};
@@ -93,9 +93,8 @@ async fn script_whose_import_fails_says_which() {
 
 #[actix_rt::test]
 async fn worker_that_exits_before_it_is_ready_is_told_at_once_with_its_last_words() {
-    let begun = Instant::now();
-    let error = start_error(worker("exits_at_once.py").start_timeout(Duration::from_secs(15))).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "not at the time-out: {:?}", begun.elapsed());
+    // Waiting for the time-out would take longer than a test may wait.
+    let error = start_error(worker("exits_at_once.py").start_timeout(2 * CAP)).await;
     let StartError::Exited { exit } = &error else { panic!("{error:?}") };
     assert_eq!((exit.status, &exit.cause), (ExitStatus::Code(4), &ExitCause::Crashed));
     assert_eq!(error.stderr_tail(), ["no licence"]);

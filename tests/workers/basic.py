@@ -55,6 +55,13 @@ def sleep(seconds):
 
 
 @expose
+def wait_for(path):
+    """Waits until a file exists."""
+    while not os.path.exists(path):
+        time.sleep(0.001)
+
+
+@expose
 def spin(seconds):
     """Runs in C, where Python handles no signal."""
     size = 1 << 16
@@ -129,6 +136,18 @@ def trace():
 async def wait(seconds):
     await asyncio.sleep(seconds)
     return "waited"
+
+
+present = 0
+
+
+@expose
+async def meet(count):
+    """Returns when this many calls of it have started."""
+    global present
+    present += 1
+    while present < count:
+        await asyncio.sleep(0.001)
 
 
 if __name__ == "__main__":

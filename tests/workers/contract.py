@@ -69,6 +69,16 @@ def touch_and_sleep(path, seconds):
 
 
 @expose
+def touch_and_wait(path, go):
+    """Appends a line to a file when it starts, then waits until another file exists."""
+    with open(path, "a") as file:
+        file.write("%d\n" % os.getpid())
+    while not os.path.exists(go):
+        time.sleep(0.001)
+    return os.getpid()
+
+
+@expose
 def touch_and_die(path, how):
     """Appends a line to a file for each attempt, then ends its process."""
     with open(path, "a") as file:

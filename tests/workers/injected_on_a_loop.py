@@ -12,8 +12,10 @@ async def double(value):
 
 
 @expose
-async def work(log, seconds):
-    """Logs its start to a file, and works for a while."""
+async def work(log, seconds, go=None):
+    """Logs its start to a file, and works for a while, and until a file exists if one is given."""
     os.write(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"ran\n")
     await asyncio.sleep(seconds)
+    while go and not os.path.exists(go):
+        await asyncio.sleep(0.001)
     return "right"
