@@ -271,7 +271,7 @@ fn a_slow_start_is_slow_and_a_start_failure_is_told_and_tried_again() {
             _ => None,
         };
         let details = events.next("a start that fails", failed).await;
-        assert!(details.contains("a fault was injected"), "{details}");
+        assert!(details.contains("an injected fault made this start fail"), "{details}");
         let started = |event: &WorkerEvent| match event {
             WorkerEvent::Started { after, .. } => Some(*after),
             _ => None,
