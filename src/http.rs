@@ -11,7 +11,7 @@
 //! | `GET /dashboard` | a live page |
 //!
 //! `HEAD` answers as `GET` does, without a body. `docs/gateway.md` describes the headers, the
-//! status codes, and who may ask what.
+//! status codes, and who may send which request.
 
 mod admission;
 mod body;

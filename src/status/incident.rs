@@ -67,11 +67,11 @@ pub enum EndCause {
     Protocol,
     /// It did not become ready.
     StartFailed,
-    /// It had answered as many calls as it may.
+    /// It reached `max_calls`.
     MaxCalls,
-    /// It was as old as it may be.
+    /// It reached `max_lifetime`.
     MaxLifetime,
-    /// It held more memory than it may.
+    /// It exceeded `max_rss`.
     MaxRss,
 }
 

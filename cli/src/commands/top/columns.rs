@@ -89,7 +89,7 @@ pub(super) const INCIDENTS: &[Column<Incident>] = &[
     number("pid", 7, 70, |_, incident| some(incident.pid, |pid| pid.to_string())),
     words("cause", 13, 0, |_, incident| incident.cause.to_string().replace('_', " ")),
     number("lost", 5, 70, |_, incident| count(incident.lost_calls as u64)),
-    number("moved", 5, 90, |_, incident| count(incident.requeued as u64)),
+    number("requeued", 8, 90, |_, incident| count(incident.requeued as u64)),
     words("what happened", 0, 0, |_, incident| incident.what.clone()),
 ];
 
