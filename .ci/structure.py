@@ -15,9 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # layer and from those before it.
 LAYERS = {
     "actors/src": [
-        ["id", "duration", "setting"],
-        ["restart", "backend", "job"],
-        ["panic", "alarm"],
+        ["id", "reason", "duration", "setting"],
+        ["call", "restart"],
+        ["backend", "waker", "alarm"],
+        ["job", "panic"],
         ["worker"],
         ["router"],
         ["supervisor"],
@@ -45,7 +46,7 @@ LAYERS = {
     ],
 }
 # What a core may import besides std: types without behaviour that has effects.
-PURE = {"std", "core", "id", "restart", "serde", "thiserror"}
+PURE = {"std", "core", "id", "call", "reason", "restart", "serde", "thiserror"}
 
 
 def code_of(path):

@@ -9,14 +9,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use actix::{Addr, Message};
-use actix_pyproc_actors::router::Admission;
-use actix_pyproc_actors::router::core::Limits;
 use actix_pyproc_actors::router::select::Select;
+use actix_pyproc_actors::router::{Admission, Limits};
 use actix_pyproc_actors::supervisor::{AwaitReady, Settings};
 use actix_pyproc_actors::testing::{limits, settings};
 use actix_pyproc_actors::{
-    Backend, CallId, Class, ClassId, Desks, Generation, KillReason, Link, LinkEvent, Outcome, Panic, Phase,
-    Request, Router, SlotId, Supervisor, Unsent,
+    Backend, CallId, Function, FunctionId, Generation, KillReason, Link, LinkEvent, NewWorkers, Outcome,
+    Panic, Phase, Routable, Router, SlotId, Supervisor, Unsent,
 };
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use futures::future::LocalBoxFuture;
@@ -40,7 +39,7 @@ impl Message for Ask {
     type Result = Result<u64, Failed>;
 }
 
-impl Request for Ask {
+impl Routable for Ask {
     fn timeout(&self) -> Option<Duration> {
         Some(Duration::from_secs(30))
     }
@@ -80,8 +79,8 @@ impl Backend for Instantly {
     type StartError = ();
     type Link = Answers;
 
-    fn classify(&self, _: &Ask) -> Result<Class, Failed> {
-        Ok(Class { id: ClassId(0), overlapping: false })
+    fn resolve(&self, _: &Ask) -> Result<Function, Failed> {
+        Ok(Function { id: FunctionId(0), overlapping: false })
     }
 
     fn launch(&self, _: SlotId, _: Generation) -> LocalBoxFuture<'static, Result<Answers, ()>> {
@@ -118,7 +117,7 @@ impl Link<Instantly> for Answers {
         CallId::MAX_INDEX
     }
 
-    fn send(&mut self, id: CallId, _: &Ask, _: Option<Instant>) -> Result<(), Unsent<Failed>> {
+    fn send(&mut self, id: CallId, _: FunctionId, _: &Ask, _: Option<Instant>) -> Result<(), Unsent<Failed>> {
         self.staged.push_back(id);
         Ok(())
     }
@@ -221,10 +220,10 @@ fn actors(criterion: &mut Criterion) {
 async fn start(select: Select, workers: u32) -> (Addr<Router<Instantly>>, Addr<Supervisor<Instantly>>) {
     let backend = Rc::new(Instantly);
     let limits = Limits { select, ..limits() };
-    let desks = Desks::default();
-    let router = Router::start(Rc::clone(&backend), desks.clone(), limits, None);
+    let new_workers = NewWorkers::default();
+    let router = Router::start(Rc::clone(&backend), new_workers.clone(), limits, None);
     let settings: Settings = settings(workers);
-    let supervisor = Supervisor::start_with(backend, router.clone(), desks, settings);
+    let supervisor = Supervisor::start_with(backend, router.clone(), new_workers, settings);
     let ready = supervisor.send(AwaitReady::new(None)).await;
     assert!(matches!(ready, Ok(Ok(()))), "all workers start at once");
     (router, supervisor)

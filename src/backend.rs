@@ -14,9 +14,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use actix_pyproc_actors::backend::{Backend, Class, Outcome, Panic};
+use actix_pyproc_actors::backend::{Backend, Outcome, Panic};
+use actix_pyproc_actors::call::Function;
 use actix_pyproc_actors::id::{CallId, Generation, SlotId};
-use bytes::BytesMut;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use crate::call::{Call, Reply};
@@ -91,9 +91,9 @@ impl PythonBackend {
         self.known().catalog()
     }
 
-    /// The names of all functions that were ever called or exposed, indexed by class.
-    pub(crate) fn class_names(&self) -> Vec<String> {
-        self.known().class_names()
+    /// The names of all functions that were ever called or exposed, by their numbers.
+    pub(crate) fn function_names(&self) -> Vec<String> {
+        self.known().function_names()
     }
 
     /// Requires these functions of workers that start from now on.
@@ -126,25 +126,15 @@ impl PythonBackend {
         self.registry.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn class(&self, call: &Call) -> Result<Class, CallError> {
-        let class = self.known().class(call.function());
-        match class {
-            Some(Ok(class)) => Ok(class),
+    fn function(&self, call: &Call) -> Result<Function, CallError> {
+        let function = self.known().function(call.function());
+        match function {
+            Some(Ok(function)) => Ok(function),
             Some(Err(Unknown(known))) => {
                 Err(CallError::UnknownFunction { function: call.function().into(), known })
             }
-            None => Ok(Class { id: write(&self.registry).intern(call.function()), overlapping: false }),
+            None => Ok(Function { id: write(&self.registry).intern(call.function()), overlapping: false }),
         }
-    }
-
-    /// The length of a call's payload, including the metadata block.
-    fn payload_len(call: &Call) -> Result<usize, CallError> {
-        if !call.has_metadata() {
-            return Ok(call.payload().len());
-        }
-        let mut block = BytesMut::new();
-        call.put_metadata(&mut block)?;
-        Ok(block.len() + call.payload().len())
     }
 }
 
@@ -190,14 +180,13 @@ impl Backend for PythonBackend {
     type StartError = StartError;
     type Link = PythonLink;
 
-    fn classify(&self, call: &Call) -> Result<Class, CallError> {
-        let (size, limit) = (Self::payload_len(call)?, self.config().max_frame);
+    fn resolve(&self, call: &Call) -> Result<Function, CallError> {
+        let size = call.metadata_block()?.len() + call.payload().len();
+        let limit = self.config().max_frame;
         if size > limit {
             return Err(CallError::PayloadTooLarge { size: Some(size), limit, ran: false });
         }
-        let class = self.class(call)?;
-        call.set_class(class.id);
-        Ok(class)
+        self.function(call)
     }
 
     fn launch(

@@ -4,11 +4,9 @@ mod affinity;
 mod reply;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use actix_pyproc_actors::backend::Request;
-use actix_pyproc_actors::id::ClassId;
+use actix_pyproc_actors::backend::Routable;
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
@@ -35,7 +33,7 @@ pub use reply::Reply;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Call {
     function: Cow<'static, str>,
     payload: Bytes,
@@ -44,13 +42,15 @@ pub struct Call {
     metadata: Option<Box<Metadata>>,
     codec: Codec,
     idempotent: bool,
-    /// Which class the pool that judged the call put it in, so that the name is looked up once.
-    class: AtomicU32,
 }
 
-type Metadata = Vec<(Cow<'static, str>, Cow<'static, str>)>;
-
-const NO_CLASS: u32 = u32::MAX;
+/// Strings that go with a call, and their block as it goes over the wire.
+#[derive(Clone, Debug)]
+struct Metadata {
+    entries: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The message of the error if the entries are too long for a block.
+    block: Result<Bytes, Box<str>>,
+}
 
 impl Call {
     /// Creates a call with a JSON argument. Values that JSON cannot express, such as NaN, become
@@ -93,16 +93,7 @@ impl Call {
     }
 
     fn new(function: Cow<'static, str>, codec: Codec, payload: Bytes) -> Self {
-        Self {
-            function,
-            payload,
-            timeout: None,
-            affinity: None,
-            metadata: None,
-            codec,
-            idempotent: false,
-            class: AtomicU32::new(NO_CLASS),
-        }
+        Self { function, payload, timeout: None, affinity: None, metadata: None, codec, idempotent: false }
     }
 
     /// Sets the deadline: the call ends with [`CallError::DeadlineExceeded`] this long after the
@@ -137,9 +128,13 @@ impl Call {
         value: impl Into<Cow<'static, str>>,
     ) -> Self {
         let key = key.into();
-        let entries = self.metadata.get_or_insert_default();
+        let mut entries = self.metadata.take().map_or_else(Vec::new, |metadata| metadata.entries);
         entries.retain(|(other, _)| *other != key);
         entries.push((key, value.into()));
+        let mut block = BytesMut::new();
+        let written = put_metadata(entries.iter().map(|(key, value)| (&**key, &**value)), &mut block);
+        let block = written.map(|()| block.freeze()).map_err(|error| error.to_string().into());
+        self.metadata = Some(Box::new(Metadata { entries, block }));
         self
     }
 
@@ -170,8 +165,8 @@ impl Call {
     /// The value of a metadata key.
     #[must_use]
     pub fn metadata_value(&self, key: &str) -> Option<&str> {
-        let entries = self.metadata.as_ref()?;
-        entries.iter().find(|(other, _)| other == key).map(|(_, value)| &**value)
+        let metadata = self.metadata.as_ref()?;
+        metadata.entries.iter().find(|(other, _)| other == key).map(|(_, value)| &**value)
     }
 
     /// Whether the pool may retry the call if a worker dies while it runs.
@@ -185,35 +180,12 @@ impl Call {
         self.codec as u8 | if self.metadata.is_some() { METADATA_BIT } else { 0 }
     }
 
-    /// Appends the metadata block, if there is one.
-    pub(crate) fn put_metadata(&self, out: &mut BytesMut) -> Result<(), CallError> {
-        let Some(entries) = &self.metadata else {
-            return Ok(());
-        };
-        put_metadata(entries.iter().map(|(key, value)| (&**key, &**value)), out).map_err(unencodable)
-    }
-
-    pub(crate) fn has_metadata(&self) -> bool {
-        self.metadata.is_some()
-    }
-
-    pub(crate) fn class(&self) -> Option<ClassId> {
-        Some(self.class.load(Ordering::Relaxed)).filter(|class| *class != NO_CLASS).map(ClassId)
-    }
-
-    pub(crate) fn set_class(&self, class: ClassId) {
-        self.class.store(class.0, Ordering::Relaxed);
-    }
-}
-
-impl Clone for Call {
-    fn clone(&self) -> Self {
-        Self {
-            function: self.function.clone(),
-            payload: self.payload.clone(),
-            metadata: self.metadata.clone(),
-            class: AtomicU32::new(self.class.load(Ordering::Relaxed)),
-            ..*self
+    /// The metadata block, which is empty if there are no metadata.
+    pub(crate) fn metadata_block(&self) -> Result<&[u8], CallError> {
+        match self.metadata.as_ref().map(|metadata| &metadata.block) {
+            None => Ok(&[]),
+            Some(Ok(block)) => Ok(block),
+            Some(Err(message)) => Err(CallError::Encode { message: message.clone(), ran: false }),
         }
     }
 }
@@ -222,7 +194,7 @@ impl actix::Message for Call {
     type Result = Result<Reply, CallError>;
 }
 
-impl Request for Call {
+impl Routable for Call {
     fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
@@ -232,7 +204,7 @@ impl Request for Call {
     }
 
     fn size(&self) -> usize {
-        let metadata = self.metadata.iter().flat_map(|entries| entries.iter());
+        let metadata = self.metadata.iter().flat_map(|metadata| metadata.entries.iter());
         self.payload.len() + metadata.map(|(key, value)| key.len() + value.len()).sum::<usize>()
     }
 
@@ -250,9 +222,7 @@ mod tests {
     use std::collections::HashMap;
     use std::time::Duration;
 
-    use actix_pyproc_actors::backend::Request;
-    use actix_pyproc_actors::id::ClassId;
-    use bytes::BytesMut;
+    use actix_pyproc_actors::backend::Routable;
 
     use super::Call;
     use crate::error::CallError;
@@ -261,14 +231,14 @@ mod tests {
     fn what_the_builder_sets_is_what_the_actors_read() {
         let call = Call::bytes("f", &b"x"[..]);
         assert_eq!(
-            (Request::timeout(&call), Request::idempotent(&call), Request::affinity(&call)),
+            (Routable::timeout(&call), Routable::idempotent(&call), Routable::affinity(&call)),
             (None, false, None)
         );
         let call = call.timeout(Duration::from_secs(1)).idempotent().affinity(7);
-        assert_eq!(Request::timeout(&call), Some(Duration::from_secs(1)));
-        assert!(Request::idempotent(&call) && call.is_idempotent());
-        assert_eq!(Request::affinity(&call), Request::affinity(&Call::bytes("g", &b""[..]).affinity(7)));
-        assert_ne!(Request::affinity(&call), Request::affinity(&Call::bytes("g", &b""[..]).affinity(8)));
+        assert_eq!(Routable::timeout(&call), Some(Duration::from_secs(1)));
+        assert!(Routable::idempotent(&call) && call.is_idempotent());
+        assert_eq!(Routable::affinity(&call), Routable::affinity(&Call::bytes("g", &b""[..]).affinity(7)));
+        assert_ne!(Routable::affinity(&call), Routable::affinity(&Call::bytes("g", &b""[..]).affinity(8)));
     }
 
     #[test]
@@ -277,11 +247,12 @@ mod tests {
         assert_eq!(call.codec_byte(), 0x83);
         assert_eq!(call.metadata_value("traceparent"), Some("00-2"));
         assert_eq!(call.size(), 15, "it counts in the queue's bytes");
-        let mut out = BytesMut::new();
-        call.put_metadata(&mut out).expect("it is short");
-        assert_eq!(&out[2..], br#"{"traceparent":"00-2"}"#);
+        let block = call.metadata_block().expect("it is short");
+        assert_eq!(&block[2..], br#"{"traceparent":"00-2"}"#);
         let long = call.metadata("long", "x".repeat(70_000));
-        assert!(matches!(long.put_metadata(&mut out), Err(CallError::Encode { ran: false, .. })));
+        assert!(matches!(long.metadata_block(), Err(CallError::Encode { ran: false, .. })));
+        let short = long.metadata("long", "x");
+        assert!(short.metadata_block().is_ok(), "what is too long can be replaced");
     }
 
     #[test]
@@ -293,9 +264,7 @@ mod tests {
     #[test]
     fn clone_is_the_same_call() {
         let call = Call::raw_json("f", "1").timeout(Duration::from_secs(1)).idempotent().metadata("k", "v");
-        call.set_class(ClassId(4));
         let clone = call.clone();
         assert_eq!(format!("{clone:?}"), format!("{call:?}"));
-        assert_eq!(clone.class(), Some(ClassId(4)));
     }
 }

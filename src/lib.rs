@@ -72,5 +72,5 @@ pub use wire::Codec;
 pub use wire::function::{Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo};
 
 pub use actix_pyproc_actors::router::{CallTally, Distribution, LatencyStatus};
-pub use actix_pyproc_actors::supervisor::core::SlotState;
-pub use actix_pyproc_actors::{Generation, RetireReason, SlotId};
+pub use actix_pyproc_actors::supervisor::SlotState;
+pub use actix_pyproc_actors::{Generation, RetireReason, SlotId, WorkerKey};

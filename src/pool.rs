@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use actix::dev::Request;
 use actix::{Actor as _, Addr, Context, Handler, MailboxError, Recipient};
-use actix_pyproc_actors::router::core::Limits;
-use actix_pyproc_actors::router::{Admission, GetStatus};
+use actix_pyproc_actors::router::{Admission, GetStatus, Limits};
 use actix_pyproc_actors::supervisor::{
     AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Settings, Shutdown, Subscribe,
 };
 use actix_pyproc_actors::worker::core::Patience;
-use actix_pyproc_actors::{Desks, Router, SlotId, Supervisor};
+use actix_pyproc_actors::{NewWorkers, Router, SlotId, Supervisor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -199,7 +198,7 @@ impl Pool {
         let slots = supervisor.send(GetSlots::default()).await.unwrap_or_default();
         // Queried last, so that its history includes every event that the rows reflect.
         let history = journal.send(GetHistory).await.unwrap_or_default();
-        PoolStatus::new(calls, slots, history, backend.class_names())
+        PoolStatus::new(calls, slots, history, backend.function_names())
     }
 
     /// The panic that broke the pool for good, if there was one.
@@ -314,9 +313,10 @@ impl Actors {
     /// Starts the actors on the current arbiter.
     fn start(backend: PythonBackend, config: &PoolConfig) -> Self {
         let shared = Rc::new(backend.clone());
-        let desks = Desks::default();
-        let router = Router::start(Rc::clone(&shared), desks.clone(), limits(config), config.call_timeout);
-        let supervisor = Supervisor::start_with(shared, router.clone(), desks, settings(config));
+        let new_workers = NewWorkers::default();
+        let router =
+            Router::start(Rc::clone(&shared), new_workers.clone(), limits(config), config.call_timeout);
+        let supervisor = Supervisor::start_with(shared, router.clone(), new_workers, settings(config));
         let journal = Journal::default().start();
         // No worker becomes ready before the current task yields, so the journal misses none.
         supervisor.do_send(Subscribe(journal.clone().recipient()));

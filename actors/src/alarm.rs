@@ -1,4 +1,4 @@
-//! One re-usable timer for an actor. The main structure in this module is [`Alarm`].
+//! A reusable timer for an actor. The main structure in this module is [`Alarm`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-/// Now, by the clock that tests can pause.
+/// The time of the clock that tests can pause.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A timer that is moved only to an earlier time; one that goes off too early is harmless, and
-/// moving it is not free.
+/// A timer that moves only to an earlier time. Moving it is not free, and going off too early is
+/// harmless.
 pub(crate) struct Alarm {
     sleep: Pin<Box<Sleep>>,
     at: Option<Instant>,
@@ -24,7 +24,7 @@ impl Alarm {
         Self { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None }
     }
 
-    /// Goes off at `at` at the latest, if that is a time.
+    /// Goes off at `at` or earlier. `None` changes nothing.
     pub(crate) fn set(&mut self, at: Option<Instant>, cx: &mut Context<'_>) {
         let Some(at) = at else { return };
         if self.at.is_none_or(|armed| at < armed) {
@@ -48,7 +48,7 @@ impl Alarm {
                 self.at = None;
                 true
             }
-            // The waker is registered again: an actor's future can be polled with another one.
+            // Registers the waker again, because an actor's future may be polled with another one.
             Some(_) => {
                 if self.sleep.as_mut().poll(cx) == Poll::Ready(()) {
                     self.at = None;

@@ -1,5 +1,5 @@
-//! The one door from the actors to the outside: [`Backend`] starts processes, [`Link`] talks to
-//! one.
+//! The boundary between the actors and the processes: [`Backend`] starts processes, [`Link`] talks
+//! to one.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -7,117 +7,118 @@ use std::time::{Duration, Instant};
 
 use futures::future::LocalBoxFuture;
 
-use crate::id::{CallId, ClassId, Generation, SlotId};
+use crate::call::{Function, Phase};
+use crate::id::{CallId, FunctionId, Generation, SlotId};
+use crate::reason::KillReason;
 
-/// What the actors need to know of a call that they carry. Everything else in it is the backend's.
-pub trait Request: Send + 'static {
-    /// How long the caller waits, counted from admission; `None` takes the pool's default.
+/// What the actors need to know about a call. The rest of it belongs to the backend.
+pub trait Routable: Send + 'static {
+    /// How long the caller waits, counted from admission. `None` means the default of the pool.
     fn timeout(&self) -> Option<Duration>;
-    /// The length of the arguments and of what goes with them, in bytes, for the bound on the
-    /// queue.
+    /// The length of the arguments and the metadata in bytes, for the bound on the queue.
     fn size(&self) -> usize;
     /// Whether the call may run again after a worker died while it ran.
     fn idempotent(&self) -> bool;
-    /// Calls with the same key go to the same worker while it lives; `None` goes to any.
+    /// Calls with the same key go to the same worker while it lives. `None` means any worker.
     fn affinity(&self) -> Option<u64>;
 }
 
-/// Which estimate a call belongs to, and how it occupies its worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Class {
-    /// The function, as a small number.
-    pub id: ClassId,
-    /// Whether calls of it run side by side in one worker (`async def`), rather than one after
-    /// another.
-    pub overlapping: bool,
-}
-
-/// Starts workers and judges calls. One backend serves one pool.
+/// Starts workers and knows their functions. One backend serves one pool.
 pub trait Backend: Sized + Unpin + 'static {
     /// The call as its caller made it.
-    type Call: Request;
-    /// What a call that returned gives.
+    type Call: Routable;
+    /// The answer of a call that returned.
     type Reply: Send + 'static;
-    /// What a call that did not return gives; the actors' own outcomes are converted into it.
+    /// The answer of a call that did not return. The outcomes of the actors convert into it.
     type Error: From<Outcome<Self>> + Send + 'static;
     /// Why a process ended.
     type Exit: Clone + Send + Sync + 'static;
     /// Why a process did not start.
     type StartError: Clone + Send + Sync + 'static;
-    /// The connection to one started process.
+    /// The connection to one process.
     type Link: Link<Self>;
 
-    /// Judges a call at admission: its class, or the error that ends it at once (no such function,
-    /// too large).
-    fn classify(&self, call: &Self::Call) -> Result<Class, Self::Error>;
+    /// Finds the function of a call at admission.
+    ///
+    /// # Errors
+    /// The error that ends the call at once: the function does not exist, or the call is too large.
+    fn resolve(&self, call: &Self::Call) -> Result<Function, Self::Error>;
 
-    /// Starts a process. Resolves when it is ready to serve; dropping the future ends the process.
+    /// Starts a process. The future resolves when the process is ready to serve. Dropping it ends
+    /// the process.
     fn launch(
         &self,
         slot: SlotId,
         generation: Generation,
     ) -> LocalBoxFuture<'static, Result<Self::Link, Self::StartError>>;
 
-    /// The name of an error's kind, for counters.
+    /// The name of the kind of an error, for counters.
     fn kind(error: &Self::Error) -> &'static str;
 
-    /// Why the pool does not start or serve: a process ended like this soon after it was ready.
+    /// The start error if a process ended like this soon after it was ready.
     fn crashed(exit: &Self::Exit) -> Self::StartError;
 
-    /// Why the pool does not start or change: it was stopped.
+    /// The start error if the pool was stopped.
     fn stopped() -> Self::StartError;
 
-    /// Why the pool never serves again: one of its actors panicked.
+    /// The start error if an actor of the pool panicked, after which the pool never serves again.
     fn panicked(panic: &Panic) -> Self::StartError;
 
-    /// The exit of a process whose end cannot be observed any more, because its actor panicked.
+    /// The exit of a process whose end nobody observes, because its actor panicked.
     fn unobserved(pid: u32) -> Self::Exit;
 }
 
-/// The connection to one started process. Dropping it kills the process.
+/// The connection to one process. Dropping it kills the process.
 pub trait Link<B: Backend>: Unpin + 'static {
     /// The process id, for events and status.
     fn pid(&self) -> u32;
 
-    /// How many calls may be in flight at once; at most [`CallId::MAX_INDEX`].
+    /// How many calls may be in flight at once, at most [`CallId::MAX_INDEX`].
     fn capacity(&self) -> usize;
 
-    /// Stages a call for the next flush. `Err` if this process cannot run it; it is then not in
-    /// flight. It may come from outside the task that polls the events: who has to be polled again
-    /// for it wakes that task.
-    fn send(&mut self, id: CallId, call: &B::Call, deadline: Option<Instant>)
-    -> Result<(), Unsent<B::Error>>;
+    /// Stages a call of `function` for the next flush. It may run outside of the task that polls
+    /// the events; if that task has to poll again, the link wakes it.
+    ///
+    /// # Errors
+    /// Why this process cannot run the call, which is then not in flight.
+    fn send(
+        &mut self,
+        id: CallId,
+        function: FunctionId,
+        call: &B::Call,
+        deadline: Option<Instant>,
+    ) -> Result<(), Unsent<B::Error>>;
 
-    /// Writes what is staged. `Pending` means that more is to be written and the waker is
-    /// registered; a write error is told by [`Link::poll_event`].
+    /// Writes what is staged. `Pending` means that more is to be written and that the waker is
+    /// registered. [`Link::poll_event`] reports write errors.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// The next thing that the process did. After [`LinkEvent::Lost`] it is not called again.
+    /// The next event of the process. It is not called again after [`LinkEvent::Lost`].
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent<B>>;
 
-    /// How far a call in flight has come. Exact after [`LinkEvent::Lost`].
+    /// How far a call in flight has come. It is exact after [`LinkEvent::Lost`].
     fn phase(&self, id: CallId) -> Phase;
 
-    /// Ends a call: it is skipped if it has not started, interrupted if it runs. May be repeated.
-    /// Its end is still told by [`Link::poll_event`].
+    /// Cancels a call: the process skips it if it has not started, and interrupts it if it runs. It
+    /// may be repeated. [`Link::poll_event`] still reports the end of the call.
     fn cancel(&mut self, id: CallId);
 
-    /// Takes back a call if it has not started; leaves it alone if it has. Its end is still told by
-    /// [`Link::poll_event`].
+    /// Takes back a call that has not started; a call that has started continues.
+    /// [`Link::poll_event`] still reports the end of the call.
     fn revoke(&mut self, id: CallId);
 
-    /// Asks the process to finish what it has, and exit.
+    /// Asks the process to finish the calls that it has, and to exit.
     fn drain(&mut self);
 
     /// Kills the process and all that it started. [`LinkEvent::Lost`] follows.
     fn kill(&mut self, reason: KillReason);
 
-    /// Whether the process is stopped (SIGSTOP) and can make no progress.
+    /// Whether the process is stopped (SIGSTOP) and makes no progress.
     fn is_stopped(&self) -> bool {
         false
     }
 
-    /// The resident memory of the process in bytes, if that is known.
+    /// The resident memory of the process in bytes, if it is known.
     fn rss(&self) -> Option<u64> {
         None
     }
@@ -126,68 +127,44 @@ pub trait Link<B: Backend>: Unpin + 'static {
 /// Why a process was not given a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsent<E> {
-    /// It has no such function. Another process may have it: while the code is reloaded, old and
-    /// new processes serve side by side.
+    /// It does not have the function. Another process may have it: during a reload, processes with
+    /// old and new code serve side by side.
     NoFunction,
     /// No process can take the call, which ends with this error.
-    Refused(E),
+    Rejected(E),
 }
 
-/// A panic of one of the pool's actors.
+/// A panic of an actor of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic {
     /// Which actor.
     pub actor: &'static str,
-    /// What the panic said.
+    /// The message of the panic.
     pub message: Arc<str>,
 }
 
-/// Why the actors end a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KillReason {
-    /// A call was cancelled and did not end within the grace period: its stacks are worth having.
-    Stuck,
-    /// It was stopped (SIGSTOP) and did not go on within the grace period.
-    Stopped,
-    /// It did not drain in time.
-    DrainTimeout,
-    /// The pool stops at once.
-    Shutdown,
-}
-
-/// How far a call in flight has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The function has not started.
-    Sent,
-    /// The function runs.
-    Running,
-    /// The function has ended and its reply is not here.
-    Finished,
-}
-
-/// What a process did.
+/// An event of a process.
 #[derive(Debug)]
 pub enum LinkEvent<B: Backend> {
-    /// A call ended with an answer of the process.
+    /// The process answered a call.
     Done {
         /// Which call.
         id: CallId,
-        /// What it gives its caller.
+        /// The answer for the caller.
         result: Result<B::Reply, B::Error>,
-        /// How long it occupied the process, if that is known.
+        /// How long the call occupied the process, if it is known.
         service: Option<Duration>,
     },
     /// A call that was cancelled or revoked did not start, and will not.
     Skipped(CallId),
-    /// A call was interrupted: it was cancelled, or the process ends, and [`LinkEvent::Lost`]
+    /// A call was interrupted: it was cancelled, or the process ends and [`LinkEvent::Lost`]
     /// follows.
     Interrupted(CallId),
-    /// The process is gone and reaped; no event follows.
+    /// The process has ended and was reaped. No event follows.
     Lost(B::Exit),
 }
 
-/// The ends of a call that the actors decide on, not the process.
+/// The ends of a call that the actors decide, not the process.
 #[derive(Debug)]
 pub enum Outcome<B: Backend> {
     /// The queue is full. The call did not run.
@@ -200,19 +177,19 @@ pub enum Outcome<B: Backend> {
         /// Whether the function had started.
         started: bool,
     },
-    /// The process died while the call ran, or after it ran and before its reply was here.
+    /// The process died while the call ran, or before the reply of a call that had ended arrived.
     WorkerLost {
         /// How the process ended.
         exit: B::Exit,
     },
-    /// The call was running in as many workers that died as it may.
+    /// The call may have caused the death of as many workers as it may be tried on.
     Quarantined {
         /// How many.
         attempts: u32,
         /// How the last process ended.
         exit: B::Exit,
     },
-    /// No worker serves, and none can be expected to soon. The call did not run.
+    /// No worker serves, and none is expected to serve soon. The call did not run.
     Unavailable {
         /// Why the last start failed, if that is the cause.
         cause: Option<B::StartError>,

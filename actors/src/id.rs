@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The place of a worker in the pool, from 0 to `workers - 1`. It keeps its number when its process
-/// is replaced.
+/// The place of a worker in the pool, from 0 to `workers - 1`. The number stays when the process is
+/// replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SlotId(pub u32);
 
@@ -15,7 +15,7 @@ impl fmt::Display for SlotId {
     }
 }
 
-/// Which process of a slot is meant: each launch in a pool has the next number, from 1.
+/// The number of a launch in its pool, from 1. No two processes of a pool have the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
@@ -25,7 +25,7 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Names one process of the pool, for ever.
+/// Names one process of the pool. The key is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WorkerKey {
     /// Its slot.
@@ -34,20 +34,26 @@ pub struct WorkerKey {
     pub generation: Generation,
 }
 
+impl fmt::Display for WorkerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "slot {}, generation {}", self.slot, self.generation)
+    }
+}
+
 /// Names one call on one worker: an index into the worker's in-flight table and a sequence number.
 ///
-/// The sequence number changes each time the index is used again, so a late reply is never taken
-/// for the reply to another call.
+/// The sequence number changes each time the index is reused, so a late reply is never taken for
+/// the reply to another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId(u32);
 
 impl CallId {
-    /// How many low bits hold the index.
+    /// The low bits that hold the index.
     pub const INDEX_BITS: u32 = 10;
-    /// How many calls one worker can have in flight: 1,024.
+    /// How many calls one worker can have in flight.
     pub const MAX_INDEX: usize = 1 << Self::INDEX_BITS;
 
-    /// The id of the use of `index` that has the number `sequence` (its low 22 bits are kept).
+    /// The id of use number `sequence` of `index`. Only the low 22 bits of the number count.
     ///
     /// # Panics
     /// If `index` is not below [`CallId::MAX_INDEX`].
@@ -57,13 +63,13 @@ impl CallId {
         Self((sequence << Self::INDEX_BITS) | index as u32)
     }
 
-    /// The id as it came over the wire.
+    /// The id from its bits on the wire.
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// The id as it goes over the wire.
+    /// The bits of the id on the wire.
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0
@@ -88,9 +94,9 @@ impl fmt::Display for CallId {
     }
 }
 
-/// What the router knows a function by: it keeps one estimate of the service time per class.
+/// The number of a function in its pool. Each name keeps its number for the life of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClassId(pub u32);
+pub struct FunctionId(pub u32);
 
 #[cfg(test)]
 mod tests {

@@ -5,34 +5,32 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use crate::backend::{Backend, Class, Outcome, Request};
+use crate::backend::{Backend, Outcome, Routable};
+use crate::call::{Deaths, Function};
 
-/// Where a call's answer goes; dropped by a caller that no longer wants it.
+/// Where the answer of a call goes. The caller drops the other end when it stops waiting.
 pub(crate) type ReplySender<B> = oneshot::Sender<Result<<B as Backend>::Reply, <B as Backend>::Error>>;
 
-/// A call that was admitted and has no answer yet. Whoever holds it must settle it or pass it on.
+/// A call that was admitted and has no answer yet. Its holder must settle it or pass it on.
 ///
-/// It is a pointer: on its way it moves through a queue, a batch and a table, and what moves there
-/// is short.
+/// It is a pointer, because it moves through a queue, a batch and a table.
 pub(crate) struct Job<B: Backend>(Box<Admitted<B>>);
 
-/// What there is to know of a call.
+/// The call, and what the pool knows about it.
 pub(crate) struct Admitted<B: Backend> {
     pub(crate) call: B::Call,
-    pub(crate) class: Class,
+    pub(crate) function: Function,
     pub(crate) admitted: Instant,
     /// Its number among all calls of the pool, by admission.
     pub(crate) order: u64,
     pub(crate) deadline: Option<Instant>,
-    /// How many workers died after it had started in them.
-    pub(crate) attempts: u32,
-    /// How many of them it may have ended.
-    pub(crate) suspected: u32,
-    /// Whether it must run alone in its worker, so that the worker's end tells its cause.
+    /// The workers that died while it ran in them.
+    pub(crate) deaths: Deaths,
+    /// Whether it must run alone in its worker, so that a death of the worker shows its cause.
     pub(crate) alone: bool,
-    /// How the last of them ended.
+    /// How the last of these workers ended.
     pub(crate) last_exit: Option<B::Exit>,
-    /// `None` for a call whose sender wants no answer (`do_send`).
+    /// `None` if the sender wants no answer (`do_send`).
     pub(crate) reply: Option<ReplySender<B>>,
 }
 
@@ -55,7 +53,7 @@ impl<B: Backend> Job<B> {
         Self(Box::new(admitted))
     }
 
-    /// Answers the caller. Returns whether there was one to hear it.
+    /// Answers the caller. Returns whether the caller was still waiting.
     pub(crate) fn settle(self, result: Result<B::Reply, B::Error>) -> bool {
         self.0.reply.is_none_or(|reply| reply.send(result).is_ok())
     }
@@ -69,7 +67,7 @@ impl<B: Backend> Job<B> {
         self.call.affinity()
     }
 
-    /// How the call ends when `outcome` keeps it from a worker: a call that ran in part on a worker
+    /// How the call ends if `outcome` keeps it from a worker. A call that ran in part in a worker
     /// that died is lost with that worker, whatever keeps it from the next one.
     pub(crate) fn outcome(&self, outcome: Outcome<B>) -> Outcome<B> {
         match (&self.last_exit, outcome) {

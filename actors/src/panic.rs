@@ -1,9 +1,9 @@
-//! What becomes of a pool one of whose actors panics. The main structure in this module is
+//! What a pool does when one of its actors panics. The main structure in this module is
 //! [`Breakdown`].
 //!
-//! tokio drops a task that panics, and an actor with it: its senders find a closed mailbox, or
-//! wait, and nobody learns why. A panic is a defect of this crate, so the pool does not go on: it
-//! refuses all calls for good and says why.
+//! tokio drops a task that panics, and the actor with it. Its senders would find a closed mailbox,
+//! or wait, and nobody would learn why. A panic is a defect of this crate, so the pool does not
+//! continue: it rejects all calls from then on and says why.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -16,10 +16,14 @@ use actix::{Actor, Addr, AsyncContext, Context};
 use tokio::sync::Notify;
 
 use crate::backend::Panic;
+use crate::waker::RouterWaker;
 
-/// The first panic of a pool's actors; clones share it.
-#[derive(Clone, Default)]
-pub(crate) struct Breakdown(Rc<State>);
+/// The first panic of the actors of a pool. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Breakdown {
+    state: Rc<State>,
+    router: RouterWaker,
+}
 
 #[derive(Default)]
 struct State {
@@ -28,45 +32,51 @@ struct State {
 }
 
 impl Breakdown {
+    /// No actor has panicked. `router` is woken when one does.
+    pub(crate) fn new(router: RouterWaker) -> Self {
+        Self { state: Rc::default(), router }
+    }
+
     /// Records a panic, unless there was one before.
     pub(crate) fn report(&self, actor: &'static str, payload: &(dyn Any + Send)) {
         let message = message(payload);
-        tracing::error!(actor, message, "an actor of the pool panicked; the pool takes no more calls");
-        self.0.panic.borrow_mut().get_or_insert_with(|| Panic { actor, message: message.into() });
-        self.0.reported.notify_one();
+        tracing::error!(actor, message, "an actor of the pool panicked; the pool rejects all calls");
+        self.state.panic.borrow_mut().get_or_insert_with(|| Panic { actor, message: message.into() });
+        self.state.reported.notify_one();
+        self.router.wake();
     }
 
     /// The first panic.
     pub(crate) fn panic(&self) -> Option<Panic> {
-        self.0.panic.borrow().clone()
+        self.state.panic.borrow().clone()
     }
 
-    /// Resolves when an actor panics, for one waiter.
+    /// Resolves when an actor panics. Only one task can wait for it.
     pub(crate) async fn reported(&self) -> Panic {
         loop {
             if let Some(panic) = self.panic() {
                 return panic;
             }
-            self.0.reported.notified().await;
+            self.state.reported.notified().await;
         }
     }
 }
 
-/// The text of a panic; only `panic_any` has another payload than a string.
+/// The message of a panic. Only `panic_any` has a payload that is not a string.
 fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message")
 }
 
-/// Runs one step of an actor that goes on after a panic of it.
+/// Runs one step of an actor that must continue if the step panics.
 pub(crate) fn caught<R>(step: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(step))
 }
 
-/// Starts an actor with an unbounded mailbox; `on_panic` runs after a panic has ended it.
+/// Starts an actor with an unbounded mailbox. `on_panic` runs after a panic has ended the actor.
 ///
-/// A bounded mailbox parks senders, and a parked request registers no waker: what bounds a pool is
-/// the router's queue.
+/// A bounded mailbox parks senders, and a parked request registers no waker. The router's queue
+/// bounds a pool instead.
 pub(crate) fn start<A>(actor: A, on_panic: impl FnOnce(&(dyn Any + Send)) + 'static) -> Addr<A>
 where
     A: Actor<Context = Context<A>>,
@@ -82,7 +92,7 @@ where
         });
         if let Err(payload) = ended.await {
             on_panic(&*payload);
-            // An actor that is dropped runs once more, and may panic once more; it was reported.
+            // Dropping the actor runs its code again, which may panic again. One report is enough.
             let _ = caught(|| drop(run));
         }
     });

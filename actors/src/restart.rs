@@ -1,13 +1,15 @@
-//! When a worker that ended is started again. The main structure in this module is [`Restarts`].
+//! When a worker whose process ended starts again. The main structure in this module is
+//! [`Restarts`].
 //!
-//! The delays come from the `backoff` crate, which is no longer maintained; this is the only file
-//! that knows it.
+//! The delays come from the `backoff` crate, which is no longer maintained. Only this file uses it.
+//! Its clock and its random numbers are arguments here, so the decisions stay pure.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use backoff::ExponentialBackoff;
+use backoff::Clock;
 use backoff::backoff::Backoff as _;
+use backoff::exponential::ExponentialBackoff;
 use serde::{Deserialize, Serialize};
 
 use crate::duration;
@@ -62,44 +64,56 @@ settings! {
     }
 }
 
-/// What to do about a process that ended.
+/// When the process of a slot starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Start the next one then.
+    /// At this time.
     RestartAt(Instant),
-    /// The restart intensity is exceeded: rest until then, and try once.
+    /// The restart intensity is exceeded: the slot rests until this time, and is then tried once.
     RestUntil(Instant),
+}
+
+/// The clock of a backoff: it stands at the last event.
+#[derive(Clone, Copy, Debug)]
+struct LastEvent(Instant);
+
+impl Clock for LastEvent {
+    fn now(&self) -> Instant {
+        self.0
+    }
 }
 
 /// The restarts of one slot.
 #[derive(Debug)]
 pub struct Restarts {
     policy: RestartConfig,
-    backoff: ExponentialBackoff,
+    backoff: ExponentialBackoff<LastEvent>,
     recent: VecDeque<Instant>,
 }
 
 impl Restarts {
-    /// No restart yet.
+    /// A slot that was never restarted.
     #[must_use]
-    pub fn new(policy: RestartConfig) -> Self {
-        let mut backoff = ExponentialBackoff {
+    pub fn new(policy: RestartConfig, now: Instant) -> Self {
+        let backoff = ExponentialBackoff {
+            current_interval: policy.initial,
             initial_interval: policy.initial,
             multiplier: policy.multiplier.max(1.0),
             max_interval: policy.max.max(policy.initial),
-            // The jitter is ours, so that tests can choose it.
+            // `failed` applies the jitter, with the random number that it gets.
             randomization_factor: 0.0,
             max_elapsed_time: None,
-            ..ExponentialBackoff::default()
+            start_time: now,
+            clock: LastEvent(now),
         };
-        backoff.reset();
         Self { policy, backoff, recent: VecDeque::new() }
     }
 
-    /// Judges the end of a process that had served for `served` (zero if it never did). `unit` is a
-    /// random number from 0 to 1.
+    /// Decides when the next process starts, after one ended that had served for `served` (zero if
+    /// it never served). `unit` is a random number from 0 to 1.
     pub fn failed(&mut self, served: Duration, now: Instant, unit: f64) -> Verdict {
+        self.backoff.clock = LastEvent(now);
         if served >= self.policy.reset_after {
             self.backoff.reset();
         }
@@ -108,7 +122,7 @@ impl Restarts {
         }
         self.recent.push_back(now);
         if self.recent.len() > self.policy.max_restarts as usize {
-            // One entry beyond the limit is enough to know that it is exceeded.
+            // The next failure pushes one entry beyond the limit again.
             self.recent.pop_front();
             return Verdict::RestUntil(later(now, jittered(self.policy.cooldown, self.policy.jitter, unit)));
         }
@@ -117,14 +131,13 @@ impl Restarts {
     }
 }
 
-/// `now + delay`, where a duration beyond the longest counts as the longest, so that the clock
-/// cannot overflow.
+/// `now + delay`, but at most [`duration::LONGEST`] from now, so that the clock cannot overflow.
 #[must_use]
 pub fn later(now: Instant, delay: Duration) -> Instant {
     now + delay.min(duration::LONGEST)
 }
 
-/// `base * (1 ± share)`, where `unit` from 0 to 1 chooses the place in that range.
+/// `base * (1 ± share)`. `unit`, from 0 to 1, is the position in that range.
 #[must_use]
 pub fn jittered(base: Duration, share: f64, unit: f64) -> Duration {
     let factor = 1.0 + share.clamp(0.0, 1.0) * (2.0 * unit.clamp(0.0, 1.0) - 1.0);
@@ -149,8 +162,8 @@ mod tests {
 
     #[test]
     fn delays_double_to_the_longest_and_start_again_after_health() {
-        let mut restarts = Restarts::new(policy());
         let now = Instant::now();
+        let mut restarts = Restarts::new(policy(), now);
         for expected in [50, 100, 200, 300] {
             assert_eq!(restarts.failed(Duration::ZERO, now, 0.5), Verdict::RestartAt(now + MS * expected));
         }
@@ -160,8 +173,8 @@ mod tests {
 
     #[test]
     fn one_restart_beyond_the_intensity_rests_and_old_restarts_are_forgotten() {
-        let mut restarts = Restarts::new(policy());
         let start = Instant::now();
+        let mut restarts = Restarts::new(policy(), start);
         for i in 0..4 {
             assert!(matches!(restarts.failed(Duration::ZERO, start + MS * i, 0.5), Verdict::RestartAt(_)));
         }

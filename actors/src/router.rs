@@ -1,21 +1,26 @@
-//! Admits calls, holds the queue and gives each call to a worker. The main structure in this module
-//! is [`Router`].
+//! Admits calls, holds the queue and assigns each call to a worker. The main structure in this
+//! module is [`Router`].
 //!
-//! A worker is given only as much as fits the pipeline budget (late binding), so that short calls
+//! A worker gets only as much work as fits the pipeline budget (late binding), so that short calls
 //! do not wait behind a long one while another worker is free.
 
 mod actor;
 pub mod core;
 mod distribution;
 pub mod estimate;
+mod handlers;
+mod limits;
+mod load;
+mod messages;
 pub mod select;
 mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use self::actor::{Admission, Drain, GetStatus, Router, SetAvailability};
-pub(crate) use self::actor::{
-    Answer, Done, NotReplaced, Release, WorkerDown, WorkerDraining, WorkerKilled, WorkerUp,
-};
+pub use self::actor::{Admission, Router};
 pub use self::distribution::Distribution;
+pub use self::limits::{Availability, Limits, Rejection};
+pub use self::load::Entry;
+pub use self::messages::{Drain, GetStatus, SetAvailability};
+pub(crate) use self::messages::{NotReplaced, WorkerDraining, WorkerUp};
 pub use self::stats::{CallTally, FunctionStatus, LatencyStatus, RouterStatus, WorkerStatus};

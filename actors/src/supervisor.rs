@@ -1,17 +1,19 @@
 //! Owns the processes of a pool: starts, restarts, replaces and stops them. The main structure is
 //! [`Supervisor`].
 //!
-//! It is never in the way of a call.
+//! Calls never pass through it.
 
 mod actor;
 pub mod core;
 mod events;
+mod handlers;
+mod messages;
 #[cfg(test)]
 mod tests;
 
-pub use self::actor::{
-    AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Settings, Shutdown, SlotStatus, Subscribe,
-    Supervisor,
+pub use self::actor::{Settings, Supervisor};
+pub use self::core::SlotState;
+pub use self::events::WorkerEvent;
+pub use self::messages::{
+    AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Shutdown, SlotStatus, Subscribe,
 };
-pub(crate) use self::actor::{RetireWanted, WorkerExited};
-pub use self::events::{RetireReason, WorkerEvent};

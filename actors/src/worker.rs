@@ -3,9 +3,14 @@
 
 mod actor;
 pub mod core;
-mod desk;
+mod fate;
+mod inflight;
+mod messages;
+mod new_workers;
 
 pub use self::actor::Worker;
-pub(crate) use self::actor::{Dismiss, DrainWorker, KillWorker};
-pub use self::desk::Desks;
-pub(crate) use self::desk::{Assigned, News, RetireLimits, SharedDesk, WorkerSpec};
+pub(crate) use self::inflight::{Answer, Assignment, Changes, Inflight, Release, Settled, WorkerSpec};
+pub(crate) use self::messages::{
+    Dismiss, DrainWorker, KillWorker, RetireWanted, WorkerDown, WorkerExited, WorkerKilled,
+};
+pub use self::new_workers::NewWorkers;

@@ -6,11 +6,11 @@ mod common;
 use std::time::{Duration, Instant};
 
 use actix_pyproc_actors::SlotId;
-use actix_pyproc_actors::router::core::Limits;
+use actix_pyproc_actors::router::Limits;
 use actix_pyproc_actors::router::select::Select;
 use actix_pyproc_actors::supervisor::{ReloadAll, ReplaceSlot, Resize, Settings, Shutdown};
 use actix_pyproc_actors::testing::{
-    Launch, Script, ScriptedCall, ScriptedError, ScriptedPool, Then, limits, settings,
+    LaunchPlan, Script, ScriptedCall, ScriptedError, ScriptedPool, Then, limits, settings,
 };
 use common::*;
 use fastrand::Rng;
@@ -48,10 +48,10 @@ fn plan(seq: u64, random: &mut Rng) -> (Plan, ScriptedCall) {
     let timeout = (endless || random.u8(..) < 60).then(|| MS * random.u32(1..200));
     let service = if random.u8(..) < 25 { MS * random.u32(1..80) } else { US * random.u32(1..400) };
     let plan = Plan { seq, then, timeout, idempotent: random.u8(..) < 40, dropped: random.u8(..) < 10 };
-    let call = ScriptedCall::new(seq).class(random.u32(..4)).takes(service).then(then);
+    let call = ScriptedCall::new(seq).function(random.u32(..4)).takes(service).then(then);
     let mut call = call.size(random.usize(..1000));
     if random.u8(..) < 40 {
-        call = call.class(9).overlapping();
+        call = call.function(9).overlapping();
     }
     if let Some(timeout) = timeout {
         call = call.timeout(timeout);
@@ -69,7 +69,7 @@ fn disturb(pool: &ScriptedPool, random: &mut Rng) {
     match random.u8(..40) {
         0..3 => pool.script.kill(random.u32(..2)),
         3 => pool.script.stop(random.u32(..2)),
-        4..7 => (0..2).for_each(|slot| pool.script.go_on(slot)),
+        4..7 => (0..2).for_each(|slot| pool.script.resume(slot)),
         7 => pool.supervisor.do_send(Resize::new(random.u32(2..=WORKERS))),
         8 => pool.supervisor.do_send(ReloadAll::default()),
         9 => pool.supervisor.do_send(ReplaceSlot(SlotId(random.u32(..2)))),
@@ -105,7 +105,7 @@ fn check(sent: &Sent, (answer, at): (Answer, Instant), runs: usize, max_attempts
             assert_eq!(runs, 0, "{told:?}");
         }
         Err(ScriptedError::Overloaded { .. }) => assert_eq!(runs, 0, "{told:?}"),
-        Err(ScriptedError::Refused) => panic!("{told:?}"),
+        Err(ScriptedError::Rejected) => panic!("{told:?}"),
     }
     assert!(idempotent || runs <= 1, "{told:?} ran {runs} times");
     assert!(runs <= max_attempts, "{told:?} ran {runs} times");
@@ -160,7 +160,7 @@ async fn one_pool(seed: u64) {
         // Functions that no worker has any more come back with the code.
         pool.supervisor.do_send(ReloadAll::default());
     }
-    (0..2).for_each(|slot| pool.script.go_on(slot));
+    (0..2).for_each(|slot| pool.script.resume(slot));
     let mut answers = Vec::new();
     for sent in &mut calls {
         answers
@@ -212,7 +212,7 @@ async fn one_broken_pool(seed: u64) {
                 0 => then = Then::PanicAtAdmission,
                 1 => then = Then::PanicAtEnd,
                 _ => {
-                    pool.script.expect_launches([Launch::panics(MS * random.u32(..5))]);
+                    pool.script.expect_launches([LaunchPlan::panics(MS * random.u32(..5))]);
                     pool.supervisor.do_send(ReloadAll::default());
                 }
             }

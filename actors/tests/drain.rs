@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use actix_pyproc_actors::supervisor::Supervisor;
 use actix_pyproc_actors::testing::{
-    Launch, Script, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits,
-    settings,
+    LaunchPlan, Script, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
+    limits, settings,
 };
-use actix_pyproc_actors::{Desks, KillReason, Router};
+use actix_pyproc_actors::{KillReason, NewWorkers, Router};
 use common::*;
 
 fn call(seq: u64) -> ScriptedCall {
@@ -107,7 +107,7 @@ async fn a_second_shutdown_with_a_shorter_deadline_hastens_the_first() {
 async fn shutdown_while_workers_start_gives_the_starts_up() {
     tokio::time::pause();
     let script = Script::new();
-    script.expect_launches([Launch::ready(SECOND * 60), Launch::fails(SECOND * 60, "late")]);
+    script.expect_launches([LaunchPlan::ready(SECOND * 60), LaunchPlan::fails(SECOND * 60, "late")]);
     let pool = ScriptedPool::start_with(script, limits(), settings(2));
     sleep(MS).await;
     let start = now();
@@ -122,7 +122,7 @@ async fn shutdown_while_workers_start_gives_the_starts_up() {
 async fn shutdown_while_starts_fail_ends_calls_and_starts_nothing_more() {
     tokio::time::pause();
     let script = Script::new();
-    script.expect_launches([Launch::fails(MS, "broken"); 3]);
+    script.expect_launches([LaunchPlan::fails(MS, "broken"); 3]);
     let pool = ScriptedPool::start_with(script, limits(), settings(1));
     let waiting = spawn(&pool, call(0));
     sleep(MS * 10).await;
@@ -147,7 +147,7 @@ async fn a_worker_that_crashes_during_the_drain_is_replaced_for_the_calls_that_w
 #[actix::test]
 async fn shutdown_ends_a_resize_and_a_reload_that_wait() {
     let pool = ready_pool(limits(), settings(2)).await;
-    pool.script.expect_launches([Launch::ready(SECOND * 100), Launch::ready(SECOND * 100)]);
+    pool.script.expect_launches([LaunchPlan::ready(SECOND * 100), LaunchPlan::ready(SECOND * 100)]);
     let waits = futures::future::join3(reload(&pool), resize(&pool, 3), async {
         sleep(MS * 10).await;
         pool.shutdown(SECOND).await;
@@ -183,7 +183,7 @@ async fn a_process_that_is_stopped_and_has_nothing_to_do_holds_a_shutdown_up_for
 async fn after_the_shutdown_the_actors_are_gone_with_their_last_address() {
     tokio::time::pause();
     let backend = Rc::new(ScriptedBackend::new(Script::new()));
-    let desks = Desks::default();
+    let desks = NewWorkers::default();
     let router = Router::start(Rc::clone(&backend), desks.clone(), limits(), None);
     let supervisor = Supervisor::start_with(Rc::clone(&backend), router.clone(), desks, settings(2));
     let pool = ScriptedPool { router, supervisor, script: Script::new() };
@@ -200,7 +200,7 @@ async fn after_the_shutdown_the_actors_are_gone_with_their_last_address() {
 async fn a_router_whose_last_address_goes_ends_with_its_calls() {
     tokio::time::pause();
     let backend = Rc::new(ScriptedBackend::new(Script::new()));
-    let router = Router::start(Rc::clone(&backend), Desks::default(), limits(), None);
+    let router = Router::start(Rc::clone(&backend), NewWorkers::default(), limits(), None);
     let waiting = router.send(call(0));
     drop(router);
     assert_eq!(

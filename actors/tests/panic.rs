@@ -4,10 +4,10 @@
 #[expect(dead_code, reason = "the helpers of the other test crates")]
 mod common;
 
-use actix_pyproc_actors::router::core::Availability;
+use actix_pyproc_actors::router::Availability;
 use actix_pyproc_actors::supervisor::{ReplaceSlot, Shutdown};
 use actix_pyproc_actors::testing::{
-    Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
+    LaunchPlan, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
 };
 use actix_pyproc_actors::{KillReason, SlotId, WorkerEvent};
 use common::*;
@@ -92,7 +92,7 @@ async fn a_worker_that_panics_loses_what_ran_and_the_pool_refuses_for_good() {
 async fn a_supervisor_that_panics_takes_the_workers_with_it_and_every_call_ends() {
     let (pool, running, waiting) = busy_pool(Then::Hang).await;
     let heard = listen(&pool);
-    pool.script.expect_launches([Launch::panics(MS * 5)]);
+    pool.script.expect_launches([LaunchPlan::panics(MS * 5)]);
     assert!(pool.supervisor.send(ReplaceSlot(SlotId(0))).await.expect("it lives"));
     for running in running {
         assert_eq!(answer(running).await.0.expect_err("it ends with an error"), KILLED);
@@ -104,10 +104,10 @@ async fn a_supervisor_that_panics_takes_the_workers_with_it_and_every_call_ends(
 async fn a_pool_whose_actor_panics_before_it_has_started_does_not_start_and_says_why() {
     tokio::time::pause();
     for (launch, then) in
-        [(Launch::panics(MS * 5), Then::Reply), (Launch::ready(SECOND), Then::PanicAtAdmission)]
+        [(LaunchPlan::panics(MS * 5), Then::Reply), (LaunchPlan::ready(SECOND), Then::PanicAtAdmission)]
     {
         let script = Script::new();
-        script.expect_launches([launch, Launch::ready(SECOND)]);
+        script.expect_launches([launch, LaunchPlan::ready(SECOND)]);
         let pool = ScriptedPool::start_with(script, limits(), settings(2));
         let waiting = spawn(&pool, call(0));
         pool.router.do_send(call(1).then(then));
@@ -125,7 +125,7 @@ async fn a_panic_during_a_shutdown_ends_every_call_and_the_shutdown() {
         let first = if actor == 0 { Then::PanicAtEnd } else { Then::Hang };
         let (pool, running, waiting) = busy_pool(first).await;
         if actor == 1 {
-            pool.script.expect_launches([Launch::panics(MS * 40)]);
+            pool.script.expect_launches([LaunchPlan::panics(MS * 40)]);
             assert!(pool.supervisor.send(ReplaceSlot(SlotId(0))).await.expect("it lives"));
         }
         let shutdown = actix_rt::spawn({
@@ -159,7 +159,7 @@ async fn a_call_that_cannot_be_sent_without_a_panic_takes_no_other_with_it() {
     let pool = ready_pool(limits(), settings(2)).await;
     let heard = listen(&pool);
     let then = |seq| if seq == 24 { Then::PanicAtSend } else { Then::Hang };
-    let calls = (20..30).map(|seq| call(seq).class(9).overlapping().then(then(seq)));
+    let calls = (20..30).map(|seq| call(seq).function(9).overlapping().then(then(seq)));
     let sent: Vec<_> = calls.map(|call| actix_rt::spawn(pool.router.send(call))).collect();
     let mut dropped = 0;
     for sent in sent {

@@ -5,10 +5,10 @@ mod common;
 use std::collections::HashSet;
 
 use actix_pyproc_actors::KillReason;
-use actix_pyproc_actors::router::core::Limits;
+use actix_pyproc_actors::router::Limits;
 use actix_pyproc_actors::router::select::Select;
 use actix_pyproc_actors::testing::{
-    Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
+    LaunchPlan, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
 };
 use common::*;
 
@@ -16,7 +16,7 @@ fn call(seq: u64) -> ScriptedCall {
     ScriptedCall::new(seq)
 }
 
-/// The estimate of class 0 is now this.
+/// The estimate of function 0 is now this.
 async fn measured(pool: &ScriptedPool, service: std::time::Duration) {
     for _ in 0..20 {
         pool.call(call(u64::MAX).takes(service)).await.expect("the call succeeds");
@@ -40,7 +40,7 @@ async fn a_call_that_the_backend_refuses_ends_at_once_and_never_runs() {
     for then in [Then::Unknown, Then::Unsendable] {
         assert_eq!(
             soon(pool.call(call(1).then(then))).await.expect_err("it ends with an error"),
-            ScriptedError::Refused
+            ScriptedError::Rejected
         );
     }
     assert_eq!(runs(&pool, 1), 0);
@@ -53,7 +53,7 @@ async fn many_callers_each_get_their_own_reply_and_each_call_runs_once() {
     tokio::time::pause();
     for callers in [64, 1000] {
         let pool = ready_pool_with(Script::new(), limits(), settings(3)).await;
-        let calls = (0..callers).map(|seq| call(seq).class((seq % 5) as u32).takes(US * 40));
+        let calls = (0..callers).map(|seq| call(seq).function((seq % 5) as u32).takes(US * 40));
         replies(spawn_all(&pool, calls), 0).await;
         assert_each_ran_once(&pool, 0..callers);
         let status = status(&pool).await;
@@ -123,7 +123,7 @@ async fn round_robin_gives_each_worker_as_many_calls() {
 async fn least_loaded_avoids_the_worker_with_work() {
     let pool = ready_pool(limits(), settings(2)).await;
     measured(&pool, US * 50).await;
-    let long = spawn(&pool, call(0).class(1).takes(SECOND));
+    let long = spawn(&pool, call(0).function(1).takes(SECOND));
     sleep(MS).await;
     let busy = execution(&pool, 0).slot;
     for reply in replies(spawn_all(&pool, (1..50).map(|seq| call(seq).takes(US * 50))), 1).await {
@@ -136,7 +136,7 @@ async fn least_loaded_avoids_the_worker_with_work() {
 async fn short_calls_never_wait_behind_a_long_one_while_another_worker_is_free() {
     let pool = ready_pool(limits(), settings(2)).await;
     measured(&pool, US * 50).await;
-    let long = spawn(&pool, call(1000).class(1).takes(MS * 200));
+    let long = spawn(&pool, call(1000).function(1).takes(MS * 200));
     for round in 0..20 {
         let sent = now();
         let (reply, at) = answer(spawn(&pool, call(round).takes(US * 50))).await;
@@ -151,7 +151,8 @@ async fn short_calls_never_wait_behind_a_long_one_while_another_worker_is_free()
 async fn what_waits_behind_a_call_that_takes_longer_than_ever_goes_elsewhere_and_runs_once() {
     let pool = ready_pool(limits(), settings(2)).await;
     measured(&pool, US * 50).await;
-    // Class 0 was always short; one call of it now takes a second, with others pipelined behind it.
+    // Function 0 was always short; one call of it now takes a second, with others pipelined behind
+    // it.
     let sent = now();
     let surprise = spawn(&pool, call(0).takes(SECOND));
     let behind = spawn_all(&pool, (1..41).map(|seq| call(seq).takes(US * 50)));
@@ -208,7 +209,7 @@ async fn overlapping_calls_beyond_the_limit_do_not_hold_up_the_others() {
     let pool = ready_pool(Limits { max_concurrent: 2, ..limits() }, settings(1)).await;
     let asleep = spawn_all(&pool, (0..4).map(|seq| call(seq).overlapping().takes(SECOND * 10)));
     let sent = now();
-    let (reply, at) = answer(spawn(&pool, call(4).class(1).takes(MS))).await;
+    let (reply, at) = answer(spawn(&pool, call(4).function(1).takes(MS))).await;
     reply.expect("it succeeds");
     assert_at(at, sent + MS);
     replies(asleep, 0).await;
@@ -437,7 +438,7 @@ async fn a_process_that_is_stopped_again_and_again_and_goes_on_is_left_alone() {
         pool.script.stop(0);
         let call = spawn(&pool, call(seq).takes(MS));
         sleep(MS * 450).await;
-        pool.script.go_on(0);
+        pool.script.resume(0);
         assert_eq!(replies(vec![call], seq).await[0].generation.0, 1);
         sleep(SECOND).await;
     }
@@ -492,7 +493,7 @@ async fn calls_of_a_function_that_only_new_workers_have_go_to_those() {
     let pool = ready_pool(limits(), settings(3)).await;
     pool.script.set_lacks(0, 7);
     pool.script.set_lacks(1, 7);
-    let calls = spawn_all(&pool, (0..60).map(|seq| call(seq).class(7).takes(MS)));
+    let calls = spawn_all(&pool, (0..60).map(|seq| call(seq).function(7).takes(MS)));
     for reply in replies(calls, 0).await {
         assert_eq!(reply.slot.0, 2);
     }
@@ -505,18 +506,18 @@ async fn calls_of_a_function_that_only_new_workers_have_go_to_those() {
 async fn a_call_of_a_function_that_no_worker_has_waits_for_one_that_has_it_or_says_that_there_is_none() {
     let pool = ready_pool(limits(), settings(2)).await;
     (0..2).for_each(|slot| pool.script.set_lacks(slot, 7));
-    let first = spawn(&pool, call(0).class(7));
+    let first = spawn(&pool, call(0).function(7));
     sleep(SECOND).await;
     assert!(!first.is_finished());
     replies(spawn_all(&pool, (1..5).map(call)), 1).await;
     pool.script.kill(0);
     answer(first).await.0.expect("the next process has it");
     pool.script.set_lacks(0, 7);
-    let last = spawn(&pool, call(5).class(7));
+    let last = spawn(&pool, call(5).function(7));
     sleep(MS).await;
     pool.script.forget(7);
     pool.script.kill(1);
-    assert_eq!(answer(last).await.0.expect_err("it ends with an error"), ScriptedError::Refused);
+    assert_eq!(answer(last).await.0.expect_err("it ends with an error"), ScriptedError::Rejected);
     assert_eq!(runs(&pool, 5), 0);
 }
 
@@ -529,7 +530,7 @@ async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_and_cos
     let mut others = Vec::new();
     for seq in 0..400 {
         if seq % 4 == 0 {
-            drop(spawn(&pool, call(1000 + seq).class(1).then(Then::Deaf).timeout(MS * 30)));
+            drop(spawn(&pool, call(1000 + seq).function(1).then(Then::Deaf).timeout(MS * 30)));
         }
         others.push(spawn(&pool, call(seq).takes(MS).timeout(MS * 500)));
         sleep(MS * 20).await;
@@ -546,9 +547,9 @@ async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_and_cos
 async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
     let pool = ready_pool(limits(), settings(1)).await;
     let start = now();
-    let timed = spawn(&pool, call(0).class(1).overlapping().then(Then::Hang).timeout(MS * 100));
-    let dropped = spawn(&pool, call(1).class(1).overlapping().then(Then::Hang));
-    let patient = spawn(&pool, call(2).class(1).overlapping().then(Then::Hang));
+    let timed = spawn(&pool, call(0).function(1).overlapping().then(Then::Hang).timeout(MS * 100));
+    let dropped = spawn(&pool, call(1).function(1).overlapping().then(Then::Hang));
+    let patient = spawn(&pool, call(2).function(1).overlapping().then(Then::Hang));
     sleep(MS * 20).await;
     pool.script.terminate(0, SECOND * 2);
     dropped.abort();
@@ -568,11 +569,11 @@ async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
 async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_also_if_replacements_take_long() {
     tokio::time::pause();
     let script = Script::new();
-    script.expect_launches((0..400).map(|_| Launch::ready(SECOND * 3)));
+    script.expect_launches((0..400).map(|_| LaunchPlan::ready(SECOND * 3)));
     let pool = ready_pool_with(script, limits(), settings(4)).await;
     let mut others = Vec::new();
     for seq in 0..1000 {
-        drop(spawn(&pool, call(10_000 + seq).class(1).then(Then::Deaf).timeout(MS * 30)));
+        drop(spawn(&pool, call(10_000 + seq).function(1).then(Then::Deaf).timeout(MS * 30)));
         others.push(spawn(&pool, call(seq).takes(MS).timeout(MS * 400)));
         sleep(MS * 20).await;
     }
@@ -586,17 +587,17 @@ async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_also_if
 async fn calls_of_a_function_go_on_when_the_worker_that_they_took_is_not_replaced() {
     for resized in [true, false] {
         let pool = ready_pool(limits(), settings(3)).await;
-        pool.script.expect_launches([Launch::ready(SECOND * 60), Launch::ready(SECOND * 60)]);
-        let stuck = (0..2).map(|seq| call(seq).class(1).then(Then::Deaf).timeout(MS * 30));
+        pool.script.expect_launches([LaunchPlan::ready(SECOND * 60), LaunchPlan::ready(SECOND * 60)]);
+        let stuck = (0..2).map(|seq| call(seq).function(1).then(Then::Deaf).timeout(MS * 30));
         spawn_all(&pool, stuck).into_iter().for_each(drop);
         sleep(SECOND).await;
-        let waiting = spawn(&pool, call(2).class(1));
+        let waiting = spawn(&pool, call(2).function(1));
         replies(vec![spawn(&pool, call(3))], 3).await;
         assert!(!waiting.is_finished());
         if resized {
             soon(resize(&pool, 1)).await.expect("it shrinks");
         } else {
-            pool.script.expect_launches((0..9).map(|_| Launch::fails(MS, "scripted")));
+            pool.script.expect_launches((0..9).map(|_| LaunchPlan::fails(MS, "scripted")));
             assert!(soon(reload(&pool)).await.is_err());
         }
         sleep(MS * 5).await;

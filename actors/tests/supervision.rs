@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_pyproc_actors::supervisor::{AwaitReady, ReplaceSlot, Settings};
 use actix_pyproc_actors::testing::{
-    Launch, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
+    LaunchPlan, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
 };
 use actix_pyproc_actors::{KillReason, RetireReason, SlotId, WorkerEvent};
 use common::*;
@@ -40,7 +40,11 @@ async fn load(pool: &ScriptedPool, time: Duration) {
 async fn ready_is_told_when_all_or_the_wanted_number_serve() {
     tokio::time::pause();
     let script = Script::new();
-    script.expect_launches([Launch::ready(MS * 10), Launch::ready(MS * 500), Launch::ready(MS * 90)]);
+    script.expect_launches([
+        LaunchPlan::ready(MS * 10),
+        LaunchPlan::ready(MS * 500),
+        LaunchPlan::ready(MS * 90),
+    ]);
     let pool = ScriptedPool::start_with(script, limits(), settings(3));
     let start = now();
     let two = pool.supervisor.send(AwaitReady::new(Some(2)));
@@ -56,7 +60,7 @@ async fn ready_is_told_when_all_or_the_wanted_number_serve() {
 async fn a_start_that_fails_is_told_at_once() {
     tokio::time::pause();
     let script = Script::new();
-    script.expect_launches([Launch::ready(SECOND * 10), Launch::fails(MS * 30, "no module")]);
+    script.expect_launches([LaunchPlan::ready(SECOND * 10), LaunchPlan::fails(MS * 30, "no module")]);
     let pool = ScriptedPool::start_with(script, limits(), settings(2));
     let start = now();
     assert_eq!(soon(ready(&pool)).await, Err("no module"));
@@ -190,8 +194,8 @@ async fn backoff_doubles_with_each_crash_and_starts_again_after_health() {
 async fn a_crash_loop_at_start_opens_the_breaker_which_refuses_at_once_and_probes_with_growing_delays() {
     tokio::time::pause();
     let script = Script::new();
-    script.expect_launches([Launch::fails(MS, "broken"); 5]);
-    script.expect_launches([Launch::ready(MS)]);
+    script.expect_launches([LaunchPlan::fails(MS, "broken"); 5]);
+    script.expect_launches([LaunchPlan::ready(MS)]);
     let pool = ScriptedPool::start_with(script, limits(), settings(1));
     let heard = listen(&pool);
     let start = now();
@@ -252,8 +256,8 @@ async fn a_crash_loop_at_start_opens_the_breaker_which_refuses_at_once_and_probe
 async fn while_the_breaker_is_open_one_probe_is_started_and_the_rest_follow_its_success() {
     tokio::time::pause();
     let script = Script::new();
-    script.expect_launches([Launch::fails(MS, "broken"); 4]);
-    script.expect_launches([Launch::ready(MS * 100); 4]);
+    script.expect_launches([LaunchPlan::fails(MS, "broken"); 4]);
+    script.expect_launches([LaunchPlan::ready(MS * 100); 4]);
     let pool = ScriptedPool::start_with(script, limits(), settings(4));
     let start = now();
     sleep(MS * 20).await;
@@ -277,8 +281,8 @@ async fn a_crash_loop_under_load_exceeds_the_intensity_and_rests() {
     let pool = ready_pool(limits(), settings).await;
     let heard = listen(&pool);
     // A start that failed before is not the cause; the crash is.
-    pool.script.expect_launches([Launch::fails(MS, "once")]);
-    pool.script.expect_launches([Launch::ready(MS); 4]);
+    pool.script.expect_launches([LaunchPlan::fails(MS, "once")]);
+    pool.script.expect_launches([LaunchPlan::ready(MS); 4]);
     for _ in 0..4 {
         let crash = soon(pool.call(call(0).then(Then::CrashAtStart))).await;
         assert_eq!(crash.expect_err("it ends with an error"), ScriptedError::WorkerLost { exit: CRASHED });
@@ -348,8 +352,8 @@ async fn an_idle_process_is_replaced_at_its_age_too() {
 async fn a_replacement_that_does_not_start_is_tried_again_with_backoff_while_the_old_one_serves() {
     let pool = ready_pool(limits(), settings(1)).await;
     let start = now();
-    pool.script.expect_launches([Launch::fails(MS, "no memory"); 3]);
-    pool.script.expect_launches([Launch::ready(MS)]);
+    pool.script.expect_launches([LaunchPlan::fails(MS, "no memory"); 3]);
+    pool.script.expect_launches([LaunchPlan::ready(MS)]);
     assert!(pool.supervisor.send(ReplaceSlot(SlotId(0))).await.expect("it lives"));
     load(&pool, SECOND).await;
     let launches = launched_at(&pool, start - MS * 20);
@@ -383,7 +387,7 @@ fn reload_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<()
 #[actix::test]
 async fn a_reload_whose_new_process_does_not_start_fails_and_keeps_the_old_ones() {
     let pool = ready_pool(limits(), settings(3)).await;
-    pool.script.expect_launches([Launch::ready(MS * 10), Launch::fails(MS * 10, "syntax error")]);
+    pool.script.expect_launches([LaunchPlan::ready(MS * 10), LaunchPlan::fails(MS * 10, "syntax error")]);
     let reloaded = actix_rt::spawn(reload_of(&pool));
     load(&pool, MS * 200).await;
     assert_eq!(soon(reloaded).await.expect("the task lives"), Err("syntax error"));
@@ -411,7 +415,7 @@ async fn a_crash_during_a_reload_is_made_good_and_the_reload_ends() {
 #[actix::test]
 async fn a_reload_ends_when_the_slots_that_are_left_are_resized_away() {
     let pool = ready_pool(limits(), settings(3)).await;
-    pool.script.expect_launches([Launch::ready(MS * 10), Launch::ready(SECOND)]);
+    pool.script.expect_launches([LaunchPlan::ready(MS * 10), LaunchPlan::ready(SECOND)]);
     let reloaded = actix_rt::spawn(reload_of(&pool));
     sleep(MS * 30).await;
     soon(resize(&pool, 1)).await.expect("it shrinks");
@@ -450,7 +454,7 @@ async fn a_slot_that_shrinks_away_and_comes_back_while_it_drains_serves_again() 
 #[actix::test]
 async fn a_resize_whose_new_worker_does_not_start_says_so_and_the_slot_is_tried_again() {
     let pool = ready_pool(limits(), settings(1)).await;
-    pool.script.expect_launches([Launch::fails(MS, "no memory"), Launch::ready(MS)]);
+    pool.script.expect_launches([LaunchPlan::fails(MS, "no memory"), LaunchPlan::ready(MS)]);
     assert_eq!(soon(resize(&pool, 2)).await, Err("no memory"));
     sleep(MS * 100).await;
     assert_eq!(pool.script.alive(), 2);
@@ -483,7 +487,7 @@ async fn a_process_that_drains_too_long_is_killed() {
 async fn a_retried_call_that_no_worker_takes_again_is_lost_with_the_worker_it_ran_on() {
     let lost = ScriptedError::WorkerLost { exit: ScriptedExit::Signalled };
     let pool = ready_pool(limits(), settings(1)).await;
-    pool.script.expect_launches([Launch::fails(MS, "broken"); 4]);
+    pool.script.expect_launches([LaunchPlan::fails(MS, "broken"); 4]);
     let retried = spawn(&pool, call(0).idempotent().then(Then::Hang));
     sleep(MS * 20).await;
     pool.script.kill(0);
@@ -502,9 +506,9 @@ async fn a_retried_call_that_no_worker_takes_again_is_lost_with_the_worker_it_ra
 #[actix::test]
 async fn only_the_call_that_kills_its_workers_is_quarantined() {
     let pool = ready_pool(limits(), settings(2)).await;
-    let bystanders = (0..99).map(|seq| call(seq).class(1).overlapping().idempotent().takes(MS * 50));
+    let bystanders = (0..99).map(|seq| call(seq).function(1).overlapping().idempotent().takes(MS * 50));
     let bystanders = spawn_all(&pool, bystanders);
-    let poison = call(99).class(1).overlapping().idempotent().takes(MS * 20).then(Then::Crash);
+    let poison = call(99).function(1).overlapping().idempotent().takes(MS * 20).then(Then::Crash);
     let poison = spawn(&pool, poison);
     replies(bystanders, 0).await;
     let quarantined = ScriptedError::Quarantined { attempts: 3, exit: CRASHED };
@@ -515,7 +519,7 @@ async fn only_the_call_that_kills_its_workers_is_quarantined() {
 async fn coroutines_that_wait_while_a_function_kills_their_worker_are_not_blamed_for_it() {
     let settings = Settings { max_attempts: 1, ..settings(1) };
     let pool = ready_pool(limits(), settings).await;
-    let waits = spawn(&pool, call(0).class(1).overlapping().idempotent().takes(SECOND));
+    let waits = spawn(&pool, call(0).function(1).overlapping().idempotent().takes(SECOND));
     sleep(MS).await;
     let kills = spawn(&pool, call(1).idempotent().then(Then::CrashAtStart));
     assert!(matches!(answer(waits).await.0, Err(ScriptedError::WorkerLost { exit: CRASHED })));
@@ -527,8 +531,8 @@ async fn coroutines_that_wait_while_a_function_kills_their_worker_are_not_blamed
 async fn workers_that_become_ready_and_crash_in_a_loop_are_an_error_of_the_start() {
     tokio::time::pause();
     let script = Script::new();
-    script.expect_launches([Launch::ready(MS * 5), Launch::ready(SECOND * 3600)]);
-    script.expect_launches([Launch::ready(MS * 5); 3]);
+    script.expect_launches([LaunchPlan::ready(MS * 5), LaunchPlan::ready(SECOND * 3600)]);
+    script.expect_launches([LaunchPlan::ready(MS * 5); 3]);
     let mut settings = settings(2);
     settings.restart.max = MS * 100;
     settings.restart.max_restarts = 3;
@@ -548,7 +552,7 @@ async fn workers_that_become_ready_and_crash_in_a_loop_are_an_error_of_the_start
 #[actix::test]
 async fn those_who_wait_for_workers_of_a_pool_that_stops_hear_that_it_stopped() {
     let pool = ready_pool(limits(), settings(2)).await;
-    pool.script.expect_launches([Launch::ready(SECOND * 10); 4]);
+    pool.script.expect_launches([LaunchPlan::ready(SECOND * 10); 4]);
     let reload = actix_rt::spawn(reload_of(&pool));
     let resize = actix_rt::spawn(pool.supervisor.send(actix_pyproc_actors::supervisor::Resize::new(4)));
     let ready = actix_rt::spawn(ready_of(&pool));
@@ -568,10 +572,10 @@ fn ready_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<(),
 #[actix::test]
 async fn calls_beside_a_stuck_one_are_lost_with_their_worker_and_never_quarantined() {
     let pool = ready_pool(limits(), settings(1)).await;
-    let beside = spawn(&pool, call(0).class(1).overlapping().takes(SECOND * 4).idempotent());
+    let beside = spawn(&pool, call(0).function(1).overlapping().takes(SECOND * 4).idempotent());
     for seq in 1..4 {
         sleep(MS * 20).await;
-        drop(spawn(&pool, call(seq).class(2).overlapping().then(Then::Deaf).timeout(MS * 30)));
+        drop(spawn(&pool, call(seq).function(2).overlapping().then(Then::Deaf).timeout(MS * 30)));
         sleep(MS * 700).await;
     }
     let lost = ScriptedError::WorkerLost { exit: ScriptedExit::Killed(KillReason::Stuck) };

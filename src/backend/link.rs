@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use actix_pyproc_actors::backend::{KillReason, Link, LinkEvent, Phase, Unsent};
-use actix_pyproc_actors::id::{CallId, SlotId};
-use bytes::{Bytes, BytesMut};
+use actix_pyproc_actors::backend::{Link, LinkEvent, Unsent};
+use actix_pyproc_actors::call::Phase;
+use actix_pyproc_actors::id::{CallId, FunctionId, SlotId};
+use actix_pyproc_actors::reason::KillReason;
+use bytes::Bytes;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use super::PythonBackend;
@@ -229,17 +231,18 @@ impl Link<PythonBackend> for PythonLink {
         self.config.max_in_flight
     }
 
-    fn send(&mut self, id: CallId, call: &Call, deadline: Option<Instant>) -> Result<(), Unsent<CallError>> {
-        let function = call.class().and_then(|class| self.functions.get(class)).ok_or(Unsent::NoFunction)?;
+    fn send(
+        &mut self,
+        id: CallId,
+        function: FunctionId,
+        call: &Call,
+        deadline: Option<Instant>,
+    ) -> Result<(), Unsent<CallError>> {
+        let function = self.functions.get(function).ok_or(Unsent::NoFunction)?;
+        let metadata = call.metadata_block().map_err(Unsent::Rejected)?;
         let header = Header { kind: Kind::Call, codec: call.codec_byte(), function, call: id.bits() };
         self.worker.table.arm(id.index(), deadline);
-        if call.has_metadata() {
-            let mut block = BytesMut::new();
-            call.put_metadata(&mut block).map_err(Unsent::Refused)?;
-            self.worker.connection.stage(header, &block, call.payload());
-        } else {
-            self.worker.connection.stage(header, &[], call.payload());
-        }
+        self.worker.connection.stage(header, metadata, call.payload());
         Ok(())
     }
 

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use actix_pyproc_actors::backend::Class;
-use actix_pyproc_actors::id::ClassId;
+use actix_pyproc_actors::call::Function;
+use actix_pyproc_actors::id::FunctionId;
 
 use crate::wire::function::{FunctionInfo, FunctionKind};
 
-/// The functions by name. Each name keeps its class for the life of the pool; what exists is what
-/// the latest worker said.
+/// The functions by name. Each name keeps its number for the life of the pool. The latest worker
+/// says which of them exist.
 #[derive(Default)]
 pub(super) struct Registry {
-    classes: HashMap<Box<str>, ClassId, BuildHasherDefault<NameHasher>>,
+    numbers: HashMap<Box<str>, FunctionId, BuildHasherDefault<NameHasher>>,
     entries: Vec<Entry>,
     catalog: Option<Catalog>,
 }
@@ -36,27 +36,32 @@ struct Entry {
 pub(super) struct Unknown(pub(super) Arc<[String]>);
 
 impl Registry {
-    /// The class of a function. Before any worker is ready each name is taken.
-    pub(super) fn class(&self, function: &str) -> Option<Result<Class, Unknown>> {
-        match (self.classes.get(function), &self.catalog) {
-            (Some(&id), None) => Some(Ok(Class { id, overlapping: false })),
+    /// Finds a function by its name. Before a worker is ready, every known name is a function.
+    pub(super) fn function(&self, name: &str) -> Option<Result<Function, Unknown>> {
+        match (self.numbers.get(name), &self.catalog) {
+            (Some(&id), None) => Some(Ok(Function { id, overlapping: false })),
             (None, None) => None,
             (Some(&id), Some(catalog)) => {
                 let Entry { overlapping, exists } = self.entries[id.0 as usize];
-                Some(if exists { Ok(Class { id, overlapping }) } else { Err(Unknown(catalog.names.clone())) })
+                Some(if exists {
+                    Ok(Function { id, overlapping })
+                } else {
+                    Err(Unknown(catalog.names.clone()))
+                })
             }
             (None, Some(catalog)) => Some(Err(Unknown(catalog.names.clone()))),
         }
     }
 
-    /// The class of a name that may be new.
-    pub(super) fn intern(&mut self, function: &str) -> ClassId {
-        if let Some(&id) = self.classes.get(function) {
+    /// The number of a name, which may be new.
+    pub(super) fn intern(&mut self, name: &str) -> FunctionId {
+        if let Some(&id) = self.numbers.get(name) {
             return id;
         }
-        let id = ClassId(u32::try_from(self.entries.len()).expect("workers have no billions of functions"));
+        let id =
+            FunctionId(u32::try_from(self.entries.len()).expect("workers have no billions of functions"));
         self.entries.push(Entry { overlapping: false, exists: false });
-        self.classes.insert(function.into(), id);
+        self.numbers.insert(name.into(), id);
         id
     }
 
@@ -65,10 +70,10 @@ impl Registry {
         self.entries.iter_mut().for_each(|entry| entry.exists = false);
         let mut ids = vec![NO_FUNCTION; self.entries.len()];
         for (id, function) in (0_u16..).zip(&functions) {
-            let class = self.intern(&function.name).0 as usize;
-            self.entries[class] = Entry { overlapping: function.kind == FunctionKind::Async, exists: true };
+            let index = self.intern(&function.name).0 as usize;
+            self.entries[index] = Entry { overlapping: function.kind == FunctionKind::Async, exists: true };
             ids.resize(self.entries.len(), NO_FUNCTION);
-            ids[class] = id;
+            ids[index] = id;
         }
         // A worker that was replaced by one just like it changes nothing.
         if self.catalog.as_ref().is_none_or(|catalog| catalog.functions[..] != functions[..]) {
@@ -83,10 +88,10 @@ impl Registry {
         self.catalog.as_ref().map_or_else(Arc::default, |catalog| catalog.functions.clone())
     }
 
-    /// The names of all classes, by their numbers.
-    pub(super) fn class_names(&self) -> Vec<String> {
+    /// The names of all functions, by their numbers.
+    pub(super) fn function_names(&self) -> Vec<String> {
         let mut names = vec![String::new(); self.entries.len()];
-        self.classes.iter().for_each(|(name, class)| names[class.0 as usize] = name.to_string());
+        self.numbers.iter().for_each(|(name, id)| names[id.0 as usize] = name.to_string());
         names
     }
 
@@ -97,12 +102,12 @@ impl Registry {
 
 const NO_FUNCTION: u16 = u16::MAX;
 
-/// The numbers that one worker gave the functions, by class.
+/// The numbers that one worker gave the functions, by their numbers in the pool.
 pub(super) struct FunctionIds(Box<[u16]>);
 
 impl FunctionIds {
-    pub(super) fn get(&self, class: ClassId) -> Option<u16> {
-        self.0.get(class.0 as usize).copied().filter(|id| *id != NO_FUNCTION)
+    pub(super) fn get(&self, function: FunctionId) -> Option<u16> {
+        self.0.get(function.0 as usize).copied().filter(|id| *id != NO_FUNCTION)
     }
 }
 
@@ -130,8 +135,8 @@ impl Hasher for NameHasher {
 
 #[cfg(test)]
 mod tests {
-    use actix_pyproc_actors::backend::Class;
-    use actix_pyproc_actors::id::ClassId;
+    use actix_pyproc_actors::call::Function;
+    use actix_pyproc_actors::id::FunctionId;
 
     use super::Registry;
     use crate::wire::function::{Binding, FunctionInfo, FunctionKind, TypeInfo};
@@ -149,21 +154,24 @@ mod tests {
         }
     }
 
-    fn class(registry: &Registry, name: &str) -> Option<Result<Class, Vec<String>>> {
-        registry.class(name).map(|class| class.map_err(|unknown| unknown.0.to_vec()))
+    fn find(registry: &Registry, name: &str) -> Option<Result<Function, Vec<String>>> {
+        registry.function(name).map(|found| found.map_err(|unknown| unknown.0.to_vec()))
     }
 
     #[test]
     fn any_name_is_taken_until_a_worker_says_what_exists() {
         let mut registry = Registry::default();
-        assert!(class(&registry, "f").is_none());
+        assert!(find(&registry, "f").is_none());
         let early = registry.intern("f");
-        assert_eq!(class(&registry, "f"), Some(Ok(Class { id: early, overlapping: false })));
+        assert_eq!(find(&registry, "f"), Some(Ok(Function { id: early, overlapping: false })));
         let ids = registry.learn(vec![function("g", FunctionKind::Async), function("f", FunctionKind::Sync)]);
-        assert_eq!(class(&registry, "f"), Some(Ok(Class { id: early, overlapping: false })));
-        assert_eq!(class(&registry, "g"), Some(Ok(Class { id: ClassId(1), overlapping: true })));
-        assert_eq!(class(&registry, "h"), Some(Err(vec!["g".into(), "f".into()])));
-        assert_eq!((ids.get(early), ids.get(ClassId(1)), ids.get(ClassId(2))), (Some(1), Some(0), None));
+        assert_eq!(find(&registry, "f"), Some(Ok(Function { id: early, overlapping: false })));
+        assert_eq!(find(&registry, "g"), Some(Ok(Function { id: FunctionId(1), overlapping: true })));
+        assert_eq!(find(&registry, "h"), Some(Err(vec!["g".into(), "f".into()])));
+        assert_eq!(
+            (ids.get(early), ids.get(FunctionId(1)), ids.get(FunctionId(2))),
+            (Some(1), Some(0), None)
+        );
     }
 
     #[test]
@@ -171,12 +179,12 @@ mod tests {
         let mut registry = Registry::default();
         registry.learn(vec![function("f", FunctionKind::Sync)]);
         let ids = registry.learn(vec![function("g", FunctionKind::Sync)]);
-        assert_eq!(class(&registry, "f"), Some(Err(vec!["g".into()])));
-        assert_eq!(ids.get(ClassId(0)), None);
+        assert_eq!(find(&registry, "f"), Some(Err(vec!["g".into()])));
+        assert_eq!(ids.get(FunctionId(0)), None);
         registry.learn(vec![function("g", FunctionKind::Sync), function("f", FunctionKind::Async)]);
-        assert_eq!(class(&registry, "f"), Some(Ok(Class { id: ClassId(0), overlapping: true })));
+        assert_eq!(find(&registry, "f"), Some(Ok(Function { id: FunctionId(0), overlapping: true })));
         assert_eq!(registry.catalog().len(), 2);
         assert_eq!(&registry.names()[..], ["g", "f"]);
-        assert_eq!(registry.class_names(), ["f", "g"]);
+        assert_eq!(registry.function_names(), ["f", "g"]);
     }
 }

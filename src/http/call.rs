@@ -149,7 +149,7 @@ fn timeout(value: &HeaderValue) -> Result<Duration, Problem> {
 mod tests {
     use std::time::Duration;
 
-    use actix_pyproc_actors::backend::Request;
+    use actix_pyproc_actors::backend::Routable;
     use actix_web::http::header::HeaderMap;
     use actix_web::test::TestRequest;
     use bytes::Bytes;
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn headers_set_deadline_idempotency_affinity_and_trace() {
         let plain = call(&[]).expect("it is valid");
-        assert_eq!((Request::timeout(&plain), Request::affinity(&plain)), (None, None));
+        assert_eq!((Routable::timeout(&plain), Routable::affinity(&plain)), (None, None));
         assert!(!plain.is_idempotent());
         let call = call(&[
             ("x-pyproc-timeout-ms", "250"),
@@ -220,17 +220,17 @@ mod tests {
             ("tracestate", "a=b"),
         ])
         .expect("it is valid");
-        assert_eq!(Request::timeout(&call), Some(Duration::from_millis(250)));
+        assert_eq!(Routable::timeout(&call), Some(Duration::from_millis(250)));
         assert!(call.is_idempotent());
         let same = Call::raw_json("f", "1").affinity("customer 7");
-        assert_eq!(Request::affinity(&call), Request::affinity(&same));
+        assert_eq!(Routable::affinity(&call), Routable::affinity(&same));
         assert_eq!(call.metadata_value("traceparent"), Some("00-1"));
         assert_eq!(call.metadata_value("tracestate"), Some("a=b"));
     }
 
     #[test]
     fn a_deadline_below_the_floor_is_raised_to_it() {
-        let of = |ms| Request::timeout(&call(&[("x-pyproc-timeout-ms", ms)]).expect("it is valid"));
+        let of = |ms| Routable::timeout(&call(&[("x-pyproc-timeout-ms", ms)]).expect("it is valid"));
         assert_eq!(of("1"), Some(MIN_TIMEOUT));
         assert_eq!(of("100"), Some(MIN_TIMEOUT));
         assert_eq!(of("101"), Some(Duration::from_millis(101)));

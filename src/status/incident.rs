@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_pyproc_actors::id::{Generation, SlotId};
-use actix_pyproc_actors::supervisor::{RetireReason, WorkerEvent};
+use actix_pyproc_actors::reason::RetireReason;
+use actix_pyproc_actors::supervisor::WorkerEvent;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::PythonBackend;
@@ -115,24 +116,22 @@ impl Incident {
         let at_unix_ms = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
         let at_unix_ms = u64::try_from(at_unix_ms).unwrap_or(u64::MAX);
         match event {
-            WorkerEvent::Exited { slot, generation, pid, exit, expected: false, lost_calls, requeued } => {
-                Some(Self {
-                    at_unix_ms,
-                    slot: *slot,
-                    generation: *generation,
-                    pid: Some(*pid),
-                    cause: EndCause::from(&exit.cause),
-                    what: exit.to_string(),
-                    lost_calls: *lost_calls,
-                    requeued: *requeued,
-                    stderr: exit.stderr_tail.to_vec(),
-                    stacks: exit.stacks.as_deref().map(ToOwned::to_owned),
-                })
-            }
-            WorkerEvent::StartFailed { slot, generation, error } => Some(Self {
+            WorkerEvent::Exited { worker, pid, exit, expected: false, lost_calls, requeued } => Some(Self {
                 at_unix_ms,
-                slot: *slot,
-                generation: *generation,
+                slot: worker.slot,
+                generation: worker.generation,
+                pid: Some(*pid),
+                cause: EndCause::from(&exit.cause),
+                what: exit.to_string(),
+                lost_calls: *lost_calls,
+                requeued: *requeued,
+                stderr: exit.stderr_tail.to_vec(),
+                stacks: exit.stacks.as_deref().map(ToOwned::to_owned),
+            }),
+            WorkerEvent::StartFailed { worker, error } => Some(Self {
+                at_unix_ms,
+                slot: worker.slot,
+                generation: worker.generation,
                 pid: error.exit().map(|exit| exit.pid),
                 cause: EndCause::StartFailed,
                 what: format!("failed to {error}"),

@@ -99,18 +99,20 @@ mod tests {
     use std::sync::Arc;
     use std::time::SystemTime;
 
-    use actix_pyproc_actors::id::{Generation, SlotId};
-    use actix_pyproc_actors::supervisor::{RetireReason, WorkerEvent};
+    use actix_pyproc_actors::id::{Generation, SlotId, WorkerKey};
+    use actix_pyproc_actors::reason::RetireReason;
+    use actix_pyproc_actors::supervisor::WorkerEvent;
 
     use super::{EndCause, History, KEPT};
     use crate::backend::PythonBackend;
     use crate::error::{Exit, ExitCause, ExitStatus, StartError};
 
+    const WORKER: WorkerKey = WorkerKey { slot: SlotId(1), generation: Generation(3) };
+
     fn exited(expected: bool, cause: ExitCause) -> WorkerEvent<PythonBackend> {
         let status = ExitStatus::Signal { number: 9, core_dumped: false };
         WorkerEvent::Exited {
-            slot: SlotId(1),
-            generation: Generation(3),
+            worker: WORKER,
             pid: 77,
             exit: Arc::new(Exit::new(77, status, cause)),
             expected,
@@ -129,9 +131,8 @@ mod tests {
         record(&mut history, &exited(false, ExitCause::Crashed));
         record(&mut history, &exited(false, ExitCause::Stuck));
         record(&mut history, &exited(true, ExitCause::Drained));
-        let (slot, generation) = (SlotId(1), Generation(3));
-        record(&mut history, &WorkerEvent::Retiring { slot, generation, reason: RetireReason::MaxRss });
-        record(&mut history, &WorkerEvent::StartFailed { slot, generation, error: StartError::Stopped });
+        record(&mut history, &WorkerEvent::Retiring { worker: WORKER, reason: RetireReason::MaxRss });
+        record(&mut history, &WorkerEvent::StartFailed { worker: WORKER, error: StartError::Stopped });
         let restarts: Vec<_> = history.restarts.iter().map(|(cause, count)| (*cause, *count)).collect();
         assert_eq!(restarts, [(EndCause::Crashed, 1), (EndCause::Stuck, 1), (EndCause::MaxRss, 1)]);
         assert_eq!((history.starts, history.start_failures), (0, 1));

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_pyproc_actors::router::core::Availability;
-use actix_pyproc_actors::router::{CallTally, Distribution, FunctionStatus, RouterStatus};
+use actix_pyproc_actors::router::{Availability, CallTally, Distribution, FunctionStatus, RouterStatus};
 use actix_pyproc_actors::supervisor::SlotStatus;
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +109,7 @@ impl PoolStatus {
                 Availability::Open => AdmissionState::Open,
                 Availability::Unavailable { .. } if history.half_open => AdmissionState::HalfOpen,
                 Availability::Unavailable { .. } => AdmissionState::Unavailable,
-                Availability::ShuttingDown | Availability::Over => AdmissionState::ShuttingDown,
+                Availability::ShuttingDown | Availability::Stopped => AdmissionState::ShuttingDown,
             },
             queued: calls.queued,
             in_flight: calls.in_flight,

@@ -2,8 +2,8 @@
 
 use actix_pyproc_actors::id::{Generation, SlotId, WorkerKey};
 use actix_pyproc_actors::router::RouterStatus;
+use actix_pyproc_actors::supervisor::SlotState;
 use actix_pyproc_actors::supervisor::SlotStatus;
-use actix_pyproc_actors::supervisor::core::SlotState;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::PythonBackend;

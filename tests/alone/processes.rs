@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use actix_pyproc::Call;
 use actix_pyproc::backend::PythonBackend;
-use actix_pyproc_actors::backend::{Backend as _, KillReason, Link as _};
+use actix_pyproc_actors::backend::{Backend as _, Link as _};
 use actix_pyproc_actors::id::{Generation, SlotId};
+use actix_pyproc_actors::reason::KillReason;
 
 use crate::driver::{Driver, start_error, worker};
 use crate::support::capped;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, CallError, Codec};
-use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent, Phase};
+use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent};
+use actix_pyproc_actors::call::Phase;
 use bytes::Bytes;
 use serde_json::json;
 
@@ -33,7 +34,7 @@ async fn great_payloads_go_both_ways_and_one_too_great_goes_neither() {
     let reply = driver.call(Call::bytes("echo", argument.clone())).await.expect("it returns");
     assert_eq!(reply.bytes(), argument);
     let too_long = Call::bytes("echo", vec![7; (3 << 20) + 1]);
-    let refused = driver.backend.classify(&too_long).expect_err("it is too long");
+    let refused = driver.backend.resolve(&too_long).expect_err("it is too long");
     assert!(matches!(
         refused,
         CallError::PayloadTooLarge { size: Some(3_145_729), limit: 3_145_728, ran: false }
@@ -69,7 +70,7 @@ async fn what_goes_wrong_in_a_call_is_told_by_its_kind() {
     assert!(matches!(error, CallError::Decode { ran: false, .. }), "{error:?}");
     let error = driver.call(Call::raw_json("not_json", "null")).await.expect_err("it cannot be JSON");
     assert!(matches!(error, CallError::Encode { ran: true, .. }), "{error:?}");
-    let error = driver.backend.classify(&Call::raw_json("ecko", "1")).expect_err("it does not exist");
+    let error = driver.backend.resolve(&Call::raw_json("ecko", "1")).expect_err("it does not exist");
     assert!(
         matches!(&error, CallError::UnknownFunction { known, .. } if known.iter().any(|name| name == "echo"))
     );
@@ -82,7 +83,7 @@ async fn metadata_reach_the_function() {
     let reply = driver.call(Call::raw_json("trace", "null").traceparent(parent)).await.expect("it returns");
     assert_eq!(reply.json::<String>().expect("it is a string"), parent);
     let long = Call::raw_json("trace", "null").metadata("k", "x".repeat(70_000));
-    assert!(matches!(driver.backend.classify(&long), Err(CallError::Encode { ran: false, .. })));
+    assert!(matches!(driver.backend.resolve(&long), Err(CallError::Encode { ran: false, .. })));
 }
 
 #[actix_rt::test]
@@ -121,8 +122,8 @@ async fn call_that_has_not_started_is_skipped_when_it_is_cancelled_or_revoked() 
 #[actix_rt::test]
 async fn async_calls_overlap_and_can_be_cancelled() {
     let mut driver = Driver::basic().await;
-    let class = driver.backend.classify(&Call::raw_json("wait", "1")).expect("the function is exposed");
-    assert!(class.overlapping);
+    let function = driver.backend.resolve(&Call::raw_json("wait", "1")).expect("the function is exposed");
+    assert!(function.overlapping);
     let long = driver.send(&Call::raw_json("wait", "30"));
     // Each of them returns when all of them run.
     for _ in 0..20 {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use actix_pyproc::backend::{PythonBackend, PythonLink};
 use actix_pyproc::{Call, CallError, Exit, PoolConfig, Reply, StartError};
-use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent, Phase};
+use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent};
+use actix_pyproc_actors::call::Phase;
 use actix_pyproc_actors::id::{CallId, Generation, SlotId};
 
 use crate::support::{capped, fixture};
@@ -59,8 +60,8 @@ impl Driver {
     pub(crate) fn send_until(&mut self, call: &Call, deadline: Option<Instant>) -> CallId {
         let id = CallId::new(self.next as usize % CallId::MAX_INDEX, self.next / CallId::MAX_INDEX as u32);
         self.next += 1;
-        self.backend.classify(call).expect("the call is admitted");
-        self.link.send(id, call, deadline).expect("the worker has the function");
+        let function = self.backend.resolve(call).expect("the call is admitted");
+        self.link.send(id, function.id, call, deadline).expect("the worker has the function");
         id
     }
 

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use actix_pyproc::{Call, ExitCause, ExitStatus};
-use actix_pyproc_actors::backend::{KillReason, Link as _, LinkEvent, Phase};
+use actix_pyproc_actors::backend::{Link as _, LinkEvent};
+use actix_pyproc_actors::call::Phase;
+use actix_pyproc_actors::reason::KillReason;
 
 use crate::driver::{Driver, worker};
 use crate::host::{Host, report, role};

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, Pool};
-use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
+use actix_pyproc_actors::backend::Link as _;
+use actix_pyproc_actors::call::Phase;
+use actix_pyproc_actors::reason::KillReason;
 
 use crate::driver::{Driver, worker};
 use crate::host::{Host, report, role};

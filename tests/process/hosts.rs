@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use actix_pyproc::{Call, CallError, ExitStatus, Pool, StartError};
-use actix_pyproc_actors::backend::{KillReason, Link as _, Phase};
+use actix_pyproc_actors::backend::Link as _;
+use actix_pyproc_actors::call::Phase;
+use actix_pyproc_actors::reason::KillReason;
 
 use crate::driver::{Driver, start_error, worker};
 use crate::host::{passes_by_way_of, role};

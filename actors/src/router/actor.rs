@@ -9,62 +9,70 @@ use std::time::{Duration, Instant};
 
 use actix::dev::MessageResponse;
 use actix::fut::ActorFuture;
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
+use actix::{Actor, Addr, AsyncContext, Context, Message};
 use tokio::sync::oneshot;
 
-use super::core::{Availability, Core, Entry, Limits, Refusal, Swept};
-use super::stats::{RouterStatus, Stats, WorkerStatus};
+use super::core::Core;
+use super::limits::{Availability, Limits, Rejection};
+use super::load::Entry;
+use super::stats::Stats;
 use crate::alarm::{Alarm, now};
-use crate::backend::{Backend, Class, KillReason, Outcome, Panic, Request};
-use crate::id::{ClassId, SlotId, WorkerKey};
+use crate::backend::{Backend, Outcome, Panic, Routable};
+use crate::call::Deaths;
+use crate::id::WorkerKey;
 use crate::job::{Admitted, Job, ReplySender};
 use crate::panic::{self, caught};
-use crate::worker::{Assigned, Desks, Dismiss, KillWorker, News, SharedDesk, Worker};
+use crate::reason::{CancelReason, KillReason};
+use crate::worker::{
+    Answer, Assignment, Changes, Inflight, KillWorker, NewWorkers, Release, Settled, Worker,
+};
 
-/// How long callers of a broken pool are asked to wait: its process has to start again first.
+/// The `retry_after` of a pool in which an actor panicked. Only a new pool serves again.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// The pool's address: it takes the calls.
+/// Takes the calls. Its address is the pool's address.
 ///
 /// The crate that defines a [`Backend`] implements `Handler<its call>` for it with
 /// [`Router::accept`].
 pub struct Router<B: Backend> {
     backend: Rc<B>,
-    core: Core<Job<B>>,
+    pub(super) core: Core<Job<B>>,
     inbox: Inbox<B>,
     default_timeout: Option<Duration>,
-    desks: Desks<B>,
-    workers: Vec<WorkerEntry<B>>,
-    /// An empty buffer, to be left on a desk in place of a full one.
-    spare: Vec<Done>,
-    stats: Stats,
-    /// How many calls have come.
+    pub(super) new_workers: NewWorkers<B>,
+    pub(super) workers: Vec<WorkerEntry<B>>,
+    /// An empty buffer, which replaces the full one of a worker.
+    spare: Vec<Settled>,
+    pub(super) stats: Stats,
+    /// How many calls were admitted.
     admitted: u64,
-    cause: Option<B::StartError>,
-    /// Why the pool takes no calls any more: an actor of it panicked.
+    /// Why the last start failed.
+    pub(super) cause: Option<B::StartError>,
+    /// Set when an actor of the pool has panicked: the pool rejects all calls.
     broken: Option<B::StartError>,
-    drained: Vec<oneshot::Sender<()>>,
+    pub(super) drained: Vec<oneshot::Sender<()>>,
 }
 
-/// Calls that came in since the mailbox was last looked at.
+/// Calls that arrived since the last turn.
 type Inbox<B> = Rc<RefCell<VecDeque<(<B as Backend>::Call, Option<ReplySender<B>>)>>>;
 
-struct WorkerEntry<B: Backend> {
-    key: WorkerKey,
-    addr: Addr<Worker<B>>,
-    desk: SharedDesk<B>,
-    staged: VecDeque<Assigned<B>>,
-    calls: u64,
+pub(super) struct WorkerEntry<B: Backend> {
+    pub(super) key: WorkerKey,
+    pub(super) addr: Addr<Worker<B>>,
+    pub(super) inflight: Rc<RefCell<Inflight<B>>>,
+    pub(super) staged: VecDeque<Assignment<B>>,
+    /// How many calls have ended in it.
+    pub(super) calls: u64,
 }
 
 impl<B: Backend> Unpin for Router<B> {}
 
 impl<B: Backend> Router<B> {
-    /// Starts a router on the current arbiter. `default_timeout` holds for calls that name none;
-    /// the supervisor has the same `desks`.
+    /// Starts a router on the current arbiter. The supervisor shares `new_workers`.
+    /// `default_timeout` is for calls without a timeout.
     pub fn start(
         backend: Rc<B>,
-        desks: Desks<B>,
+        new_workers: NewWorkers<B>,
         limits: Limits,
         default_timeout: Option<Duration>,
     ) -> Addr<Self> {
@@ -73,7 +81,7 @@ impl<B: Backend> Router<B> {
             core: Core::new(limits),
             inbox: Inbox::<B>::default(),
             default_timeout,
-            desks,
+            new_workers,
             workers: Vec::new(),
             spare: Vec::new(),
             stats: Stats::new(),
@@ -82,36 +90,36 @@ impl<B: Backend> Router<B> {
             broken: None,
             drained: Vec::new(),
         };
-        let desks = router.desks.clone();
-        panic::start(router, move |payload| desks.report_panic("router", payload))
+        let breakdown = router.new_workers.breakdown().clone();
+        panic::start(router, move |payload| breakdown.report("router", payload))
     }
 
-    /// The backend that judges the calls.
+    /// The backend of the pool.
     pub fn backend(&self) -> &B {
         &self.backend
     }
 
-    /// The answer to a call message: takes the call in, and answers it when it has ended.
+    /// The response to a call message: the call goes into the inbox, and is answered when it ends.
     pub fn accept(&mut self, call: B::Call) -> Admission<B> {
         Admission { inbox: Rc::clone(&self.inbox), call }
     }
 
-    /// Takes in the calls that came since it was last asked to.
-    fn admit_inbox(&mut self, now: Instant) {
+    /// Admits the calls that arrived since the last turn.
+    pub(super) fn admit_inbox(&mut self, now: Instant) {
         let inbox = Rc::clone(&self.inbox);
-        // One by one: should the backend panic over a call, the others still have their answers.
+        // One by one: if the backend panics over a call, the others still get their answers.
         while let Some((call, reply)) = { inbox.borrow_mut().pop_front() } {
             self.admit(call, reply, now);
         }
     }
 
     fn admit(&mut self, call: B::Call, reply: Option<ReplySender<B>>, now: Instant) {
-        let class = match self.backend.classify(&call) {
-            Ok(class) => class,
+        let function = match self.backend.resolve(&call) {
+            Ok(function) => function,
             Err(error) => {
                 self.stats.failed(None, B::kind(&error));
                 if let Some(reply) = reply {
-                    // A caller that is gone needs no answer.
+                    // The caller may have dropped the future.
                     let _ = reply.send(Err(error));
                 }
                 return;
@@ -122,12 +130,11 @@ impl<B: Backend> Router<B> {
         self.admitted += 1;
         let job = Job::new(Admitted {
             call,
-            class,
+            function,
             admitted: now,
             order,
             deadline,
-            attempts: 0,
-            suspected: 0,
+            deaths: Deaths::default(),
             alone: false,
             last_exit: None,
             reply,
@@ -140,81 +147,80 @@ impl<B: Backend> Router<B> {
         if self.core.is_full(entry.size) {
             self.stage();
         }
-        if let Err((entry, refusal)) = self.core.admit(entry, now) {
-            self.refuse(entry.job, refusal);
+        if let Err((entry, rejection)) = self.core.admit(entry, now) {
+            self.reject(entry.job, rejection);
         }
     }
 
-    fn refuse(&mut self, job: Job<B>, refusal: Refusal) {
-        let outcome = match refusal {
-            Refusal::Overloaded { retry_after } => Outcome::Overloaded { retry_after },
-            Refusal::Unavailable { retry_after } => self.unavailable(retry_after),
-            Refusal::ShuttingDown => Outcome::ShuttingDown,
+    fn reject(&mut self, job: Job<B>, rejection: Rejection) {
+        let outcome = match rejection {
+            Rejection::Overloaded { retry_after } => Outcome::Overloaded { retry_after },
+            Rejection::Unavailable { retry_after } => self.unavailable(retry_after),
+            Rejection::ShuttingDown => Outcome::ShuttingDown,
         };
         self.end(job, outcome);
     }
 
-    fn unavailable(&self, retry_after: Duration) -> Outcome<B> {
+    pub(super) fn unavailable(&self, retry_after: Duration) -> Outcome<B> {
         let cause = self.broken.as_ref().or(self.cause.as_ref()).cloned();
         Outcome::Unavailable { cause, retry_after }
     }
 
-    /// Gives out what fits.
+    /// Assigns calls to workers while there is room.
     fn stage(&mut self) {
         while let Some(dispatch) = self.core.next_dispatch() {
             let Some(worker) = self.workers.iter_mut().find(|worker| worker.key == dispatch.to) else {
                 unreachable!("the core knows the same workers as the actor");
             };
-            worker.staged.push_back(Assigned { job: dispatch.job, charge: dispatch.charge });
+            worker.staged.push_back(Assignment { job: dispatch.job, charge: dispatch.charge });
         }
     }
 
-    /// Puts what was given out on the desks. Returns whether there is news at once: something was
-    /// given back.
-    fn send_staged(&mut self, now: Instant) -> bool {
-        let mut news = false;
+    /// Sends the assigned calls. Returns whether a worker has changes at once: it returned a call.
+    pub(super) fn send_staged(&mut self, now: Instant) -> bool {
+        let mut changes = false;
         for worker in self.workers.iter_mut().filter(|worker| !worker.staged.is_empty()) {
-            news |= worker.desk.borrow_mut().assign(&mut worker.staged, now);
+            changes |= worker.inflight.borrow_mut().assign(&mut worker.staged, now);
         }
-        news
+        changes
     }
 
-    /// Takes in what the workers have to tell.
-    fn hear(&mut self, now: Instant) {
+    /// Takes the changes of all workers.
+    pub(super) fn collect(&mut self, now: Instant) {
         for index in 0..self.workers.len() {
-            self.hear_of(index, now);
+            self.collect_from(index, now);
         }
     }
 
-    fn hear_of(&mut self, index: usize, now: Instant) {
-        let WorkerEntry { key, desk, .. } = &self.workers[index];
-        let (key, mut desk) = (*key, desk.borrow_mut());
-        if !desk.has_news() {
+    pub(super) fn collect_from(&mut self, index: usize, now: Instant) {
+        let WorkerEntry { key, inflight, .. } = &self.workers[index];
+        let (key, mut inflight) = (*key, inflight.borrow_mut());
+        if !inflight.has_changes() {
             return;
         }
-        let News { mut done, requeue, lacking, stalled, abandoned } =
-            desk.take_news(std::mem::take(&mut self.spare));
-        drop(desk);
+        let Changes { mut settled, requeue, lacking, stalled, abandoned } =
+            inflight.take_changes(std::mem::take(&mut self.spare));
+        drop(inflight);
         self.core.worker_stalled(key, stalled);
         self.core.worker_occupied(key, abandoned);
-        self.workers[index].calls += self.settle(key, &mut done);
-        self.spare = done;
+        self.workers[index].calls += self.settle(key, &mut settled);
+        self.spare = settled;
         if !requeue.is_empty() {
             self.requeue(requeue, now);
         }
         if !lacking.is_empty() {
-            lacking.iter().for_each(|job| self.core.worker_lacks(key, job.class.id));
-            self.judge_again(lacking, now);
+            lacking.iter().for_each(|job| self.core.worker_lacks(key, job.function.id));
+            self.resolve_again(lacking, now);
         }
     }
 
-    /// Puts calls back whose function some worker does not have, if there still is such a function.
-    fn judge_again(&mut self, jobs: Vec<Job<B>>, now: Instant) {
+    /// Requeues calls whose function some worker does not have, if the function still exists.
+    pub(super) fn resolve_again(&mut self, jobs: Vec<Job<B>>, now: Instant) {
         let mut known = Vec::with_capacity(jobs.len());
         for mut job in jobs {
-            match self.backend.classify(&job.call) {
-                Ok(class) => {
-                    job.class = class;
+            match self.backend.resolve(&job.call) {
+                Ok(function) => {
+                    job.function = function;
                     known.push(job);
                 }
                 Err(error) => self.end_with(job, error),
@@ -224,23 +230,23 @@ impl<B: Backend> Router<B> {
     }
 
     fn sweep(&mut self, now: Instant) {
-        for (job, why) in self.core.sweep(now, Job::is_abandoned) {
-            match why {
-                Swept::Expired => {
-                    let started = job.attempts > 0;
+        for (job, reason) in self.core.sweep(now, Job::is_abandoned) {
+            match reason {
+                CancelReason::DeadlinePassed => {
+                    let started = job.deaths.count > 0;
                     self.end(job, Outcome::DeadlineExceeded { started });
                 }
-                Swept::Abandoned => self.stats.abandoned(job.class.id),
+                CancelReason::Abandoned => self.stats.abandoned(job.function.id),
             }
         }
     }
 
-    fn end(&mut self, job: Job<B>, outcome: Outcome<B>) {
+    pub(super) fn end(&mut self, job: Job<B>, outcome: Outcome<B>) {
         let error = B::Error::from(job.outcome(outcome));
         self.answer(job, error);
     }
 
-    /// Ends a call with an error of the backend's own.
+    /// Ends a call with an error of the backend.
     fn end_with(&mut self, job: Job<B>, error: B::Error) {
         let error = match job.last_exit.clone() {
             Some(exit) => B::Error::from(Outcome::WorkerLost { exit }),
@@ -250,37 +256,37 @@ impl<B: Backend> Router<B> {
     }
 
     fn answer(&mut self, job: Job<B>, error: B::Error) {
-        let (kind, class) = (B::kind(&error), job.class.id);
+        let (kind, function) = (B::kind(&error), job.function.id);
         if job.settle(Err(error)) {
-            self.stats.failed(Some(class), kind);
+            self.stats.failed(Some(function), kind);
         } else {
-            self.stats.abandoned(class);
+            self.stats.abandoned(function);
         }
     }
 
-    /// Ends what waits: no worker will take it.
-    fn give_up(&mut self) {
-        for job in self.core.set_availability(Availability::Over) {
+    /// Ends the calls that wait: no worker will take them.
+    pub(super) fn give_up(&mut self) {
+        for job in self.core.set_availability(Availability::Stopped) {
             self.end(job, Outcome::ShuttingDown);
         }
     }
 
-    /// Returns how many calls have left the worker.
-    fn settle(&mut self, key: WorkerKey, done: &mut Vec<Done>) -> u64 {
+    /// Counts the calls that a worker has settled. Returns how many have left the worker.
+    fn settle(&mut self, key: WorkerKey, settled: &mut Vec<Settled>) -> u64 {
         let mut ended = 0;
-        for Done { class, release, answer } in done.drain(..) {
+        for Settled { function, release, answer } in settled.drain(..) {
             if let Some(Release { charge, service }) = release {
                 ended += 1;
-                self.core.settled(key, class, charge, service);
+                self.core.settled(key, function, charge, service);
             }
             match answer {
-                Answer::Heard { error, latency, wait } => {
-                    self.stats.answered(class.id, error, latency);
+                Answer::Received { error, latency, wait } => {
+                    self.stats.answered(function.id, error, latency);
                     if let Some(wait) = wait {
-                        self.stats.waited(class.id, wait);
+                        self.stats.waited(function.id, wait);
                     }
                 }
-                Answer::Abandoned => self.stats.abandoned(class.id),
+                Answer::Abandoned => self.stats.abandoned(function.id),
                 Answer::None => {}
             }
         }
@@ -290,25 +296,25 @@ impl<B: Backend> Router<B> {
     fn requeue(&mut self, jobs: Vec<Job<B>>, now: Instant) {
         self.stats.requeued(jobs.len());
         for job in self.core.requeue(jobs.into_iter().map(entry).collect()) {
-            self.refuse(job, self.core.refusal(now).unwrap_or(Refusal::ShuttingDown));
+            self.reject(job, self.core.rejection(now).unwrap_or(Rejection::ShuttingDown));
         }
     }
 
-    /// Runs a step, unless the pool is broken. A step that panics breaks it.
-    fn step<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> Option<R> {
+    /// Runs a step, unless an actor has panicked. A panic of the step is reported.
+    pub(super) fn step<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> Option<R> {
         if self.broken.is_some() {
             return None;
         }
-        caught(|| step(self)).map_err(|payload| self.desks.report_panic("router", &*payload)).ok()
+        caught(|| step(self)).map_err(|payload| self.new_workers.breakdown().report("router", &*payload)).ok()
     }
 
-    /// Ends what waits, kills the workers and refuses what comes, for good: an actor panicked, so
-    /// nothing that the actors know of each other is certain any more.
+    /// An actor panicked, so the state of the actors may be inconsistent: ends the calls that wait,
+    /// kills the workers, and rejects all calls from now on.
     fn break_down(&mut self, panic: &Panic) {
         self.broken = Some(B::panicked(panic));
         let mut jobs = self.core.set_availability(Availability::Unavailable { retry_at: now() + NEVER });
         for worker in &mut self.workers {
-            jobs.extend(worker.staged.drain(..).map(|assigned| assigned.job));
+            jobs.extend(worker.staged.drain(..).map(|assignment| assignment.job));
             worker.addr.do_send(KillWorker(KillReason::Shutdown));
         }
         for job in jobs {
@@ -316,34 +322,34 @@ impl<B: Backend> Router<B> {
         }
     }
 
-    /// What the router still does for a broken pool: every call has an answer.
-    fn refuse_all(&mut self) {
+    /// All that the router still does after a panic: every call gets an answer.
+    fn reject_all(&mut self) {
         for (_, reply) in std::mem::take(&mut *self.inbox.borrow_mut()) {
             let error = B::Error::from(self.unavailable(NEVER));
             self.stats.failed(None, B::kind(&error));
             if let Some(reply) = reply {
-                // The caller may have dropped its future.
+                // The caller may have dropped the future.
                 let _ = reply.send(Err(error));
             }
         }
         for index in 0..self.workers.len() {
-            let News { mut done, requeue, lacking, .. } =
-                self.workers[index].desk.borrow_mut().take_news(Vec::new());
-            done.iter_mut().for_each(|done| done.release = None);
-            self.settle(self.workers[index].key, &mut done);
+            let Changes { mut settled, requeue, lacking, .. } =
+                self.workers[index].inflight.borrow_mut().take_changes(Vec::new());
+            settled.iter_mut().for_each(|settled| settled.release = None);
+            self.settle(self.workers[index].key, &mut settled);
             for job in requeue.into_iter().chain(lacking) {
                 self.end(job, self.unavailable(NEVER));
             }
         }
-        // Those who wait for a drain have nothing to wait for.
+        // The drain is over.
         self.drained.clear();
     }
 
-    fn tell_drained(&mut self) {
+    fn answer_drains(&mut self) {
         if !self.drained.is_empty() && self.core.queued() == 0 && self.core.in_flight() == 0 {
-            for waiting in self.drained.drain(..) {
-                // Whoever asked may have stopped waiting.
-                let _ = waiting.send(());
+            for drained in self.drained.drain(..) {
+                // The caller may have dropped the receiver.
+                let _ = drained.send(());
             }
         }
     }
@@ -351,7 +357,7 @@ impl<B: Backend> Router<B> {
 
 fn entry<B: Backend>(job: Job<B>) -> Entry<Job<B>> {
     Entry {
-        class: job.class,
+        function: job.function,
         affinity: job.affinity(),
         deadline: job.deadline,
         order: job.order,
@@ -369,7 +375,7 @@ impl<B: Backend> Actor for Router<B> {
     }
 }
 
-/// Runs after each emptying of the mailbox: admits what came, gives out what fits, minds the time.
+/// Runs whenever the mailbox is empty, and when a worker or the alarm wakes the router.
 struct Pump {
     alarm: Alarm,
 }
@@ -383,12 +389,11 @@ impl<B: Backend> ActorFuture<Router<B>> for Pump {
         ctx: &mut Context<Router<B>>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        router.desks.listen(cx.waker());
+        router.new_workers.router().register(cx.waker());
         router.step(|router| router.turn(&mut self.alarm, cx));
-        router.see_panic();
+        router.check_panic();
         if !ctx.connected() {
-            // Nobody can ask any more; each worker holds an address, so there is none, and none can
-            // come.
+            // No address is left, so there are no workers either, and no call can arrive.
             router.give_up();
             return Poll::Ready(());
         }
@@ -397,10 +402,10 @@ impl<B: Backend> ActorFuture<Router<B>> for Pump {
 }
 
 impl<B: Backend> Router<B> {
-    /// One turn: what came is admitted, what fits is given out.
+    /// One turn: collects what the workers have settled, admits calls, and assigns them.
     fn turn(&mut self, alarm: &mut Alarm, cx: &mut TaskContext<'_>) {
         let now = now();
-        self.hear(now);
+        self.collect(now);
         self.admit_inbox(now);
         if alarm.is_due(now, cx) {
             self.sweep(now);
@@ -409,21 +414,26 @@ impl<B: Backend> Router<B> {
         if self.send_staged(now) {
             cx.waker().wake_by_ref();
         }
-        self.tell_drained();
+        self.answer_drains();
         alarm.set(self.core.next_sweep(now), cx);
     }
 
-    /// Looks whether an actor has panicked, this one or another.
-    fn see_panic(&mut self) {
+    /// Whether an actor has panicked, this one or another.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// Reacts to the panic of an actor, if there was one.
+    pub(super) fn check_panic(&mut self) {
         if self.broken.is_none() {
-            let Some(panic) = self.desks.breakdown().panic() else { return };
+            let Some(panic) = self.new_workers.breakdown().panic() else { return };
             self.break_down(&panic);
         }
-        self.refuse_all();
+        self.reject_all();
     }
 }
 
-/// How a call message is answered: not by the handler, but when the call has ended.
+/// The response to a call message: the call is answered when it ends, not by the handler.
 pub struct Admission<B: Backend> {
     inbox: Inbox<B>,
     call: B::Call,
@@ -436,215 +446,5 @@ where
 {
     fn handle(self, _: &mut Context<Router<B>>, reply: Option<ReplySender<B>>) {
         self.inbox.borrow_mut().push_back((self.call, reply));
-    }
-}
-
-/// A worker serves.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct WorkerUp<B: Backend> {
-    pub(crate) key: WorkerKey,
-    pub(crate) addr: Addr<Worker<B>>,
-    pub(crate) capacity: u32,
-}
-
-impl<B: Backend> Handler<WorkerUp<B>> for Router<B> {
-    type Result = ();
-
-    fn handle(&mut self, up: WorkerUp<B>, _: &mut Context<Self>) {
-        let WorkerUp { key, addr, capacity } = up;
-        let Some(desk) = self.desks.take(key) else {
-            unreachable!("a worker has a desk before it is told of");
-        };
-        if self.broken.is_some() {
-            addr.do_send(KillWorker(KillReason::Shutdown));
-        }
-        self.workers.push(WorkerEntry { key, addr, desk, staged: VecDeque::new(), calls: 0 });
-        self.step(|this| {
-            this.core.worker_up(key, capacity);
-            // The new worker may have functions that the others lack, or may say that there is no
-            // such function.
-            let held = this.core.take_held();
-            this.judge_again(held, now());
-        });
-    }
-}
-
-/// A worker is to get no more calls.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct WorkerDraining {
-    pub(crate) key: WorkerKey,
-}
-
-impl<B: Backend> Handler<WorkerDraining> for Router<B> {
-    type Result = ();
-
-    fn handle(&mut self, draining: WorkerDraining, _: &mut Context<Self>) {
-        self.step(|this| this.core.worker_draining(draining.key));
-    }
-}
-
-/// A worker is being killed.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct WorkerKilled {
-    pub(crate) key: WorkerKey,
-    /// The function whose abandoned call occupies it.
-    pub(crate) abandoned: Option<ClassId>,
-}
-
-impl<B: Backend> Handler<WorkerKilled> for Router<B> {
-    type Result = ();
-
-    fn handle(&mut self, killed: WorkerKilled, _: &mut Context<Self>) {
-        self.step(|this| this.core.worker_killed(killed.key, killed.abandoned));
-    }
-}
-
-/// The process of a slot that ended has no successor for now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct NotReplaced(pub(crate) SlotId);
-
-impl<B: Backend> Handler<NotReplaced> for Router<B> {
-    type Result = ();
-
-    fn handle(&mut self, not: NotReplaced, _: &mut Context<Self>) {
-        self.step(|this| this.core.not_replaced(not.0));
-    }
-}
-
-/// What became of one call: its place is free again, its caller was answered, or both.
-pub(crate) struct Done {
-    pub(crate) class: Class,
-    pub(crate) release: Option<Release>,
-    pub(crate) answer: Answer,
-}
-
-/// The place of a call that no longer occupies its worker.
-pub(crate) struct Release {
-    pub(crate) charge: u32,
-    pub(crate) service: Option<Duration>,
-}
-
-/// What a caller was told.
-pub(crate) enum Answer {
-    /// Nothing now: it was told before, or the call goes on elsewhere.
-    None,
-    /// The caller is gone.
-    Abandoned,
-    /// A reply, or an error of this kind.
-    Heard {
-        error: Option<&'static str>,
-        latency: Duration,
-        /// From admission to the hand-over to the worker; `None` if that is not known any more.
-        wait: Option<Duration>,
-    },
-}
-
-/// A worker's process is gone; its last words are on its desk.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct WorkerDown {
-    pub(crate) key: WorkerKey,
-}
-
-impl<B: Backend> Handler<WorkerDown> for Router<B> {
-    type Result = ();
-
-    fn handle(&mut self, down: WorkerDown, _: &mut Context<Self>) {
-        let index = self.workers.iter().position(|worker| worker.key == down.key);
-        self.step(|this| {
-            if let Some(index) = index {
-                this.hear_of(index, now());
-            }
-            this.core.worker_down(down.key);
-        });
-        self.see_panic();
-        if let Some(index) = index {
-            let worker = self.workers.swap_remove(index);
-            worker.addr.do_send(Dismiss);
-        }
-    }
-}
-
-/// Opens or closes the door for new calls.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct SetAvailability<B: Backend> {
-    /// Open, or until when not.
-    pub availability: Availability,
-    /// Why the last start failed.
-    pub cause: Option<B::StartError>,
-}
-
-impl<B: Backend> Handler<SetAvailability<B>> for Router<B> {
-    type Result = ();
-
-    fn handle(&mut self, message: SetAvailability<B>, _: &mut Context<Self>) {
-        self.step(|this| {
-            this.cause = message.cause;
-            for job in this.core.set_availability(message.availability) {
-                let retry_after = match message.availability {
-                    Availability::Unavailable { retry_at } => retry_at.saturating_duration_since(now()),
-                    Availability::Open | Availability::ShuttingDown | Availability::Over => Duration::ZERO,
-                };
-                this.end(job, this.unavailable(retry_after));
-            }
-        });
-    }
-}
-
-/// Lets no more calls in, and answers when those that are in have ended. With `now`, what still
-/// waits ends with [`Outcome::ShuttingDown`] instead of going to a worker.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Drain {
-    /// Whether to give up on what waits.
-    pub now: bool,
-}
-
-impl<B: Backend> Handler<Drain> for Router<B> {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, drain: Drain, _: &mut Context<Self>) -> Self::Result {
-        let (tell, told) = oneshot::channel();
-        self.step(|this| {
-            // What was sent before is in.
-            this.admit_inbox(now());
-            let waiting = this.core.set_availability(Availability::ShuttingDown);
-            debug_assert!(waiting.is_empty(), "a drain gives nothing back");
-            if drain.now {
-                this.give_up();
-            }
-            // Nothing stays staged between two polls.
-            this.send_staged(now());
-            this.drained.push(tell);
-        });
-        Box::pin(async move {
-            // The router is gone: so are its calls.
-            let _ = told.await;
-        })
-    }
-}
-
-/// Asks for [`RouterStatus`].
-#[derive(Message)]
-#[rtype(result = "RouterStatus")]
-pub struct GetStatus;
-
-impl<B: Backend> Handler<GetStatus> for Router<B> {
-    type Result = MessageResult<GetStatus>;
-
-    fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
-        self.step(|this| this.hear(now()));
-        let workers = self.workers.iter().map(|worker| WorkerStatus {
-            key: worker.key,
-            in_flight: self.core.in_flight_of(worker.key),
-            calls: worker.calls,
-        });
-        let status = self.stats.status(self.core.queued(), self.core.availability(), workers.collect());
-        MessageResult(status)
     }
 }

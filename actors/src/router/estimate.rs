@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use crate::id::ClassId;
+use crate::id::FunctionId;
 
 /// The weight of one measurement is 1 / 2^3: eight calls after a change the estimate has mostly
 /// followed it.
 const SHIFT: u32 = 3;
 
-/// An exponentially weighted moving average of the service time of each class, in nanoseconds.
+/// An exponentially weighted moving average of the service time of each function, in nanoseconds.
 #[derive(Debug, Default)]
 pub struct Estimates(Vec<Option<u32>>);
 
 impl Estimates {
-    /// The estimate for `class`, if it was ever measured.
+    /// The estimate for `function`, if it was ever measured.
     #[must_use]
-    pub fn get(&self, class: ClassId) -> Option<u32> {
-        self.0.get(class.0 as usize).copied().flatten()
+    pub fn get(&self, function: FunctionId) -> Option<u32> {
+        self.0.get(function.0 as usize).copied().flatten()
     }
 
     /// Takes a measured service time into the estimate.
-    pub fn measured(&mut self, class: ClassId, service: Duration) {
+    pub fn measured(&mut self, function: FunctionId, service: Duration) {
         let sample = u32::try_from(service.as_nanos()).unwrap_or(u32::MAX);
-        let index = class.0 as usize;
+        let index = function.0 as usize;
         if index >= self.0.len() {
             self.0.resize(index + 1, None);
         }
@@ -42,16 +42,16 @@ mod tests {
     #[test]
     fn the_first_measurement_is_the_estimate_and_later_ones_move_it_an_eighth() {
         let mut estimates = Estimates::default();
-        let class = ClassId(3);
-        assert_eq!(estimates.get(class), None);
-        estimates.measured(class, Duration::from_nanos(800));
-        assert_eq!(estimates.get(class), Some(800));
-        estimates.measured(class, Duration::from_nanos(1600));
-        assert_eq!(estimates.get(class), Some(900));
-        estimates.measured(class, Duration::from_nanos(100));
-        assert_eq!(estimates.get(class), Some(800));
-        estimates.measured(class, Duration::from_secs(100));
-        assert!(estimates.get(class) > Some(500_000_000));
-        assert_eq!(estimates.get(ClassId(0)), None);
+        let function = FunctionId(3);
+        assert_eq!(estimates.get(function), None);
+        estimates.measured(function, Duration::from_nanos(800));
+        assert_eq!(estimates.get(function), Some(800));
+        estimates.measured(function, Duration::from_nanos(1600));
+        assert_eq!(estimates.get(function), Some(900));
+        estimates.measured(function, Duration::from_nanos(100));
+        assert_eq!(estimates.get(function), Some(800));
+        estimates.measured(function, Duration::from_secs(100));
+        assert!(estimates.get(function) > Some(500_000_000));
+        assert_eq!(estimates.get(FunctionId(0)), None);
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::core::Availability;
 use super::distribution::Distribution;
-use crate::id::{ClassId, WorkerKey};
+use super::limits::Availability;
+use crate::id::{FunctionId, WorkerKey};
 
 /// Counters since the start of the pool.
 pub(crate) struct Stats {
@@ -32,7 +32,7 @@ impl Stats {
         Self { total: Counters::new(Distribution::with_digits(3)), functions: Vec::new(), requeued: 0 }
     }
 
-    fn function(&mut self, function: ClassId) -> &mut Counters {
+    fn function(&mut self, function: FunctionId) -> &mut Counters {
         let index = function.0 as usize;
         if index >= self.functions.len() {
             self.functions.resize_with(index + 1, || Counters::new(Distribution::default()));
@@ -41,7 +41,7 @@ impl Stats {
     }
 
     /// A call was answered: `error` is `None` for a reply, else the kind of the error.
-    pub(crate) fn answered(&mut self, function: ClassId, error: Option<&'static str>, latency: Duration) {
+    pub(crate) fn answered(&mut self, function: FunctionId, error: Option<&'static str>, latency: Duration) {
         match error {
             None => {
                 self.total.returned(latency);
@@ -52,19 +52,19 @@ impl Stats {
     }
 
     /// A call ended with an error. A function that does not exist has no number.
-    pub(crate) fn failed(&mut self, function: Option<ClassId>, kind: &'static str) {
+    pub(crate) fn failed(&mut self, function: Option<FunctionId>, kind: &'static str) {
         self.total.failed(kind);
         if let Some(function) = function {
             self.function(function).failed(kind);
         }
     }
 
-    pub(crate) fn waited(&mut self, function: ClassId, wait: Duration) {
+    pub(crate) fn waited(&mut self, function: FunctionId, wait: Duration) {
         self.total.wait.record(wait);
         self.function(function).wait.record(wait);
     }
 
-    pub(crate) fn abandoned(&mut self, function: ClassId) {
+    pub(crate) fn abandoned(&mut self, function: FunctionId) {
         self.total.abandoned += 1;
         self.function(function).abandoned += 1;
     }

@@ -5,16 +5,19 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::core::{Availability, Core, Dispatch, Entry, Limits, Refusal, Swept};
+use super::core::{Core, Dispatch};
+use super::limits::{Availability, Limits, Rejection};
+use super::load::Entry;
 use super::select::Select;
-use crate::backend::Class;
-use crate::id::{ClassId, Generation, SlotId, WorkerKey};
+use crate::call::Function;
+use crate::id::{FunctionId, Generation, SlotId, WorkerKey};
+use crate::reason::CancelReason;
 
 const MS: Duration = Duration::from_millis(1);
 const BUDGET: u32 = 1_000_000;
 const CAPACITY: u32 = 6;
-const SYNC: Class = Class { id: ClassId(0), overlapping: false };
-const ASYNC: Class = Class { id: ClassId(9), overlapping: true };
+const SYNC: Function = Function { id: FunctionId(0), overlapping: false };
+const ASYNC: Function = Function { id: FunctionId(9), overlapping: true };
 
 fn limits() -> Limits {
     Limits {
@@ -31,11 +34,11 @@ fn key(slot: u32) -> WorkerKey {
     WorkerKey { slot: SlotId(slot), generation: Generation(slot + 1) }
 }
 
-fn entry(job: u64, class: Class) -> Entry<u64> {
-    Entry { job, class, affinity: None, deadline: None, order: job, size: 0, alone: false }
+fn entry(job: u64, function: Function) -> Entry<u64> {
+    Entry { job, function, affinity: None, deadline: None, order: job, size: 0, alone: false }
 }
 
-/// A core with workers in the slots below `workers`, whose class 0 takes `service`.
+/// A core with workers in the slots below `workers`, whose function 0 takes `service`.
 fn core(workers: u32, service: Duration) -> Core<u64> {
     let mut core = Core::new(limits());
     for slot in 0..workers {
@@ -151,9 +154,9 @@ fn a_closed_door_refuses_and_gives_back_what_waits() {
     let now = Instant::now();
     let open = Availability::Open;
     let unavailable = Availability::Unavailable { retry_at: now + MS };
-    let (draining, over) = (Availability::ShuttingDown, Availability::Over);
-    let no = Some(Refusal::ShuttingDown);
-    let not_now = Some(Refusal::Unavailable { retry_after: MS });
+    let (draining, over) = (Availability::ShuttingDown, Availability::Stopped);
+    let no = Some(Rejection::ShuttingDown);
+    let not_now = Some(Rejection::Unavailable { retry_after: MS });
     // Which doors were set one after another, how many calls come back at the last one, and why the
     // next is refused.
     for (doors, back, refusal) in [
@@ -172,11 +175,11 @@ fn a_closed_door_refuses_and_gives_back_what_waits() {
         (vec![unavailable, draining], 0, no),
     ] {
         let mut core = core(0, MS);
-        // The one that measures the class still waits, without a worker.
+        // The one that measures the function still waits, without a worker.
         admit(&mut core, [entry(1, SYNC)]);
         let returned = doors.iter().map(|&door| core.set_availability(door)).last();
         assert_eq!(returned.map(|jobs| jobs.len()), Some(back), "{doors:?}");
-        assert_eq!(core.refusal(now), refusal, "{doors:?}");
+        assert_eq!(core.rejection(now), refusal, "{doors:?}");
         let takes =
             matches!(doors.last(), Some(&door) if door == open || door == draining) && doors[0] != over;
         let last_unavailable = doors.last() == Some(&unavailable) && doors[0] == draining;
@@ -190,15 +193,15 @@ fn sweep_takes_out_the_expired_and_the_abandoned_wherever_they_wait() {
     let now = Instant::now();
     let mut core = core(1, MS);
     let at = |job, ms| Entry { deadline: Some(now + MS * ms), ..entry(job, SYNC) };
-    admit(&mut core, [entry(1, SYNC), at(2, 10), at(3, 30), Entry { class: ASYNC, ..at(4, 10) }]);
+    admit(&mut core, [entry(1, SYNC), at(2, 10), at(3, 30), Entry { function: ASYNC, ..at(4, 10) }]);
     admit(&mut core, [Entry { affinity: Some(1), ..at(5, 10) }, entry(6, SYNC)]);
     assert_eq!(jobs(&mut core), [(1, 0)]);
     assert_eq!(core.next_sweep(now + MS * 8), Some(now + MS * 10));
     assert_eq!(core.sweep(now + MS * 9, |_| false), []);
-    let expired = Swept::Expired;
+    let expired = CancelReason::DeadlinePassed;
     let mut swept = core.sweep(now + MS * 10, |&job| job == 6);
     swept.sort_unstable_by_key(|&(job, _)| job);
-    assert_eq!(swept, [(2, expired), (4, expired), (5, expired), (6, Swept::Abandoned)]);
+    assert_eq!(swept, [(2, expired), (4, expired), (5, expired), (6, CancelReason::Abandoned)]);
     assert_eq!(core.queued(), 1);
     assert_eq!(core.sweep(now + MS * 30, |_| false), [(3, expired)]);
     assert_eq!(core.next_sweep(now), None);
@@ -209,7 +212,7 @@ fn the_queue_is_bounded_in_bytes_and_one_call_may_exceed_it() {
     let mut core = Core::new(limits());
     let sized = |job, size| Entry { size, ..entry(job, SYNC) };
     let now = Instant::now();
-    let refused = |result| matches!(result, Err((_, Refusal::Overloaded { .. })));
+    let refused = |result| matches!(result, Err((_, Rejection::Overloaded { .. })));
     core.admit(sized(1, 5000), now).expect("nothing else waits");
     assert!(refused(core.admit(sized(2, 1), now)));
     core.worker_up(key(0), CAPACITY);
@@ -218,7 +221,7 @@ fn the_queue_is_bounded_in_bytes_and_one_call_may_exceed_it() {
     assert!(refused(core.admit(sized(5, 1), now)));
     admit(&mut core, [sized(6, 0)]);
     assert_eq!(core.queued_bytes(), 1000);
-    assert_eq!(core.set_availability(Availability::Over).len(), 3);
+    assert_eq!(core.set_availability(Availability::Stopped).len(), 3);
     assert_eq!(core.queued_bytes(), 0);
 }
 
@@ -226,12 +229,12 @@ fn the_queue_is_bounded_in_bytes_and_one_call_may_exceed_it() {
 #[test]
 fn calls_of_a_function_that_a_worker_lacks_go_to_others_and_wait_for_one_that_has_it() {
     let mut core = core(2, MS / 10);
-    core.worker_lacks(key(0), ClassId(0));
+    core.worker_lacks(key(0), FunctionId(0));
     admit(&mut core, (1..5).map(|job| entry(job, SYNC)));
     admit(&mut core, [Entry { affinity: Some(1), ..entry(5, SYNC) }]);
     assert_eq!(jobs(&mut core), [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]);
-    core.worker_lacks(key(1), ClassId(0));
-    let other = Class { id: ClassId(1), overlapping: false };
+    core.worker_lacks(key(1), FunctionId(0));
+    let other = Function { id: FunctionId(1), overlapping: false };
     admit(&mut core, [entry(6, SYNC), entry(7, other)]);
     assert_eq!(jobs(&mut core), [(7, 0)]);
     core.worker_up(key(2), CAPACITY);
@@ -242,11 +245,11 @@ fn calls_of_a_function_that_a_worker_lacks_go_to_others_and_wait_for_one_that_ha
 #[test]
 fn abandoned_calls_of_one_function_leave_a_worker_to_the_others() {
     let mut core = core(3, MS * 20);
-    let other = Class { id: ClassId(1), overlapping: false };
+    let other = Function { id: FunctionId(1), overlapping: false };
     admit(&mut core, (1..3).map(|job| entry(job, SYNC)));
     let stuck: Vec<u32> = jobs(&mut core).into_iter().map(|(_, slot)| slot).collect();
     for &slot in &stuck {
-        core.worker_occupied(key(slot), Some(ClassId(0)));
+        core.worker_occupied(key(slot), Some(FunctionId(0)));
     }
     admit(&mut core, [entry(3, SYNC), entry(4, SYNC), entry(5, other)]);
     assert_eq!(jobs(&mut core).iter().map(|&(job, _)| job).collect::<Vec<_>>(), [5]);
@@ -260,13 +263,13 @@ fn abandoned_calls_of_one_function_leave_a_worker_to_the_others() {
 #[test]
 fn workers_that_were_killed_for_abandoned_calls_count_until_they_are_replaced() {
     let mut core = core(3, MS * 20);
-    let other = Class { id: ClassId(1), overlapping: false };
+    let other = Function { id: FunctionId(1), overlapping: false };
     admit(&mut core, (1..3).map(|job| entry(job, SYNC)));
     let (stuck, beside) = match jobs(&mut core)[..] {
         [(_, first), (_, second)] => (first, second),
         ref other => panic!("{other:?}"),
     };
-    core.worker_killed(key(stuck), Some(ClassId(0)));
+    core.worker_killed(key(stuck), Some(FunctionId(0)));
     core.worker_down(key(stuck));
     // The second worker runs another call of that function, the third is left to others.
     admit(&mut core, [entry(3, SYNC), entry(4, other)]);
@@ -339,9 +342,9 @@ fn calls_that_must_run_alone_take_one_worker_at_most() {
 #[test]
 fn a_call_that_must_run_alone_and_has_no_worker_holds_up_no_other() {
     let mut core = core(1, MS);
-    core.worker_lacks(key(0), ClassId(7));
-    let lost = Class { id: ClassId(7), overlapping: false };
-    let alone = |job, class| Entry { alone: true, ..entry(job, class) };
+    core.worker_lacks(key(0), FunctionId(7));
+    let lost = Function { id: FunctionId(7), overlapping: false };
+    let alone = |job, function| Entry { alone: true, ..entry(job, function) };
     assert!(core.requeue(vec![alone(1, lost), alone(2, SYNC)]).is_empty());
     assert_eq!(jobs(&mut core), [(2, 0)]);
     core.settled(key(0), SYNC, BUDGET, None);
@@ -353,7 +356,7 @@ fn a_call_that_must_run_alone_and_has_no_worker_holds_up_no_other() {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Admit { class: u32, affinity: Option<u64>, timeout: Option<u32> },
+    Admit { function: u32, affinity: Option<u64>, timeout: Option<u32> },
     Dispatch,
     Settle { which: usize, service: u32 },
     GiveBack { which: usize },
@@ -361,9 +364,9 @@ enum Op {
     Draining { which: usize },
     Down { which: usize },
     Stall { which: usize, stalled: bool },
-    Lacks { which: usize, class: u32 },
-    Occupied { which: usize, class: Option<u32> },
-    Killed { which: usize, class: Option<u32> },
+    Lacks { which: usize, function: u32 },
+    Occupied { which: usize, function: Option<u32> },
+    Killed { which: usize, function: Option<u32> },
     NotReplaced { which: usize },
     Sweep { ms: u32 },
     Door { open: bool },
@@ -375,7 +378,7 @@ fn op() -> impl Strategy<Value = Op> {
     let which = 0..100_usize;
     prop_oneof![
         8 => (0..4_u32, affinity, timeout)
-            .prop_map(|(class, affinity, timeout)| Op::Admit { class, affinity, timeout }),
+            .prop_map(|(function, affinity, timeout)| Op::Admit { function, affinity, timeout }),
         4 => Just(Op::Dispatch),
         6 => (which.clone(), 0..3_000_000_u32).prop_map(|(which, service)| Op::Settle { which, service }),
         2 => which.clone().prop_map(|which| Op::GiveBack { which }),
@@ -383,10 +386,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => which.clone().prop_map(|which| Op::Draining { which }),
         1 => which.clone().prop_map(|which| Op::Down { which }),
         2 => (which.clone(), any::<bool>()).prop_map(|(which, stalled)| Op::Stall { which, stalled }),
-        1 => (which.clone(), 0..4_u32).prop_map(|(which, class)| Op::Lacks { which, class }),
+        1 => (which.clone(), 0..4_u32).prop_map(|(which, function)| Op::Lacks { which, function }),
         2 => (which.clone(), prop::option::of(0..4_u32))
-            .prop_map(|(which, class)| Op::Occupied { which, class }),
-        1 => (which.clone(), prop::option::of(0..4_u32)).prop_map(|(which, class)| Op::Killed { which, class }),
+            .prop_map(|(which, function)| Op::Occupied { which, function }),
+        1 => (which.clone(), prop::option::of(0..4_u32)).prop_map(|(which, function)| Op::Killed { which, function }),
         1 => which.prop_map(|which| Op::NotReplaced { which }),
         2 => (0..20_u32).prop_map(|ms| Op::Sweep { ms }),
         1 => any::<bool>().prop_map(|open| Op::Door { open }),
@@ -395,7 +398,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 #[derive(Clone, Copy, Debug)]
 struct Job {
-    class: Class,
+    function: Function,
     affinity: Option<u64>,
     deadline: Option<Instant>,
     alone: bool,
@@ -405,8 +408,8 @@ struct Job {
 
 impl Job {
     fn entry(&self, id: u64) -> Entry<u64> {
-        let Self { class, affinity, deadline, alone, .. } = *self;
-        Entry { job: id, class, affinity, deadline, order: id, size: size(id), alone }
+        let Self { function, affinity, deadline, alone, .. } = *self;
+        Entry { job: id, function, affinity, deadline, order: id, size: size(id), alone }
     }
 }
 
@@ -419,7 +422,7 @@ fn size(job: u64) -> usize {
 struct Load {
     lacks: Vec<u32>,
     occupied_by: Option<u32>,
-    /// The class of the latest call that is not overlapping.
+    /// The function of the latest call that is not overlapping.
     latest: Option<u32>,
     /// Whether it runs a call that must run alone.
     alone: bool,
@@ -437,7 +440,7 @@ struct World {
     /// The calls that were let in and have not ended.
     jobs: BTreeMap<u64, Job>,
     loads: BTreeMap<u32, Load>,
-    /// The slots whose worker was killed for an abandoned call, and the class of that call.
+    /// The slots whose worker was killed for an abandoned call, and the function of that call.
     vacated: Vec<(u32, u32)>,
     next_job: u64,
     next_slot: u32,
@@ -452,20 +455,20 @@ impl World {
 
     fn apply(&mut self, op: &Op) {
         match *op {
-            Op::Admit { class, affinity, timeout } => self.admit(class, affinity, timeout),
+            Op::Admit { function, affinity, timeout } => self.admit(function, affinity, timeout),
             Op::Dispatch => self.dispatch(),
             Op::Settle { which, service } => {
                 if let Some((job, at, charge)) = self.flight(which) {
-                    let class = self.release(job, at, charge);
+                    let function = self.release(job, at, charge);
                     let service = Duration::from_nanos(u64::from(service));
-                    self.core.settled(at, class, charge, Some(service));
+                    self.core.settled(at, function, charge, Some(service));
                     self.jobs.remove(&job);
                 }
             }
             Op::GiveBack { which } => {
                 if let Some((job, at, charge)) = self.flight(which) {
-                    let class = self.release(job, at, charge);
-                    self.core.settled(at, class, charge, None);
+                    let function = self.release(job, at, charge);
+                    self.core.settled(at, function, charge, None);
                     self.requeue(vec![job]);
                 }
             }
@@ -496,23 +499,23 @@ impl World {
                     self.load(slot).stalled = stalled;
                 }
             }
-            Op::Lacks { which, class } => {
+            Op::Lacks { which, function } => {
                 if let Some(slot) = self.slot(which) {
-                    self.core.worker_lacks(key(slot), ClassId(class));
-                    self.load(slot).lacks.push(class);
+                    self.core.worker_lacks(key(slot), FunctionId(function));
+                    self.load(slot).lacks.push(function);
                 }
             }
-            Op::Occupied { which, class } => {
+            Op::Occupied { which, function } => {
                 if let Some(slot) = self.slot(which) {
-                    self.core.worker_occupied(key(slot), class.map(ClassId));
-                    self.load(slot).occupied_by = class;
+                    self.core.worker_occupied(key(slot), function.map(FunctionId));
+                    self.load(slot).occupied_by = function;
                 }
             }
-            Op::Killed { which, class } => {
+            Op::Killed { which, function } => {
                 if let Some(slot) = self.slot(which) {
-                    self.core.worker_killed(key(slot), class.map(ClassId));
+                    self.core.worker_killed(key(slot), function.map(FunctionId));
                     if !std::mem::replace(&mut self.load(slot).draining, true) {
-                        self.vacated.extend(class.map(|class| (slot, class)));
+                        self.vacated.extend(function.map(|function| (slot, function)));
                     }
                 }
             }
@@ -527,7 +530,9 @@ impl World {
                 for (job, why) in self.core.sweep(self.now, |job| job % 17 == 16) {
                     let swept = self.jobs.remove(&job).expect("only what waits is swept");
                     assert!(swept.at.is_none());
-                    assert!(why == Swept::Abandoned || swept.deadline.is_some_and(|at| at <= self.now));
+                    assert!(
+                        why == CancelReason::Abandoned || swept.deadline.is_some_and(|at| at <= self.now)
+                    );
                 }
                 let late = |job: &Job| job.at.is_none() && job.deadline.is_some_and(|at| at <= self.now);
                 assert!(!self.jobs.values().any(late), "an expired call was left");
@@ -543,21 +548,21 @@ impl World {
         self.check();
     }
 
-    fn admit(&mut self, class: u32, affinity: Option<u64>, timeout: Option<u32>) {
-        let class = Class { id: ClassId(class), overlapping: class == 3 };
+    fn admit(&mut self, function: u32, affinity: Option<u64>, timeout: Option<u32>) {
+        let function = Function { id: FunctionId(function), overlapping: function == 3 };
         let deadline = timeout.map(|ms| self.now + MS * ms);
         let job = self.next_job;
         self.next_job += 1;
         let (calls, bytes) = self.waiting();
         let full = calls >= 20 || (bytes > 0 && bytes + size(job) > 1000);
         assert_eq!(self.core.is_full(size(job)), full);
-        let new = Job { class, affinity, deadline, alone: false, at: None };
+        let new = Job { function, affinity, deadline, alone: false, at: None };
         match self.core.admit(new.entry(job), self.now) {
             Ok(()) => {
                 assert!(!full);
                 self.jobs.insert(job, new);
             }
-            Err((entry, Refusal::Overloaded { .. })) => assert!(full && entry.job == job),
+            Err((entry, Rejection::Overloaded { .. })) => assert!(full && entry.job == job),
             Err((entry, _)) => assert_eq!(entry.job, job),
         }
     }
@@ -566,23 +571,26 @@ impl World {
         while let Some(Dispatch { job, to, charge }) = self.core.next_dispatch() {
             let queued = self.jobs[&job];
             assert!(queued.at.is_none(), "call {job} goes to two workers");
-            assert!(queued.alone || !self.is_held(queued.class.id.0));
+            assert!(queued.alone || !self.is_held(queued.function.id.0));
             let load = self.load(to.slot.0);
             assert!(!load.draining && !load.stalled && load.in_flight < CAPACITY, "{load:?}");
             assert!(load.backlog < u64::from(BUDGET), "{load:?} is beyond the budget");
-            assert!(!load.lacks.contains(&queued.class.id.0), "{load:?} has no such function");
+            assert!(!load.lacks.contains(&queued.function.id.0), "{load:?} has no such function");
             assert!(!load.alone, "{load:?} runs a call that must run alone");
             assert!(!queued.alone || load.in_flight == 0, "{load:?} is not idle");
             load.alone = queued.alone;
-            assert!(!queued.class.overlapping || load.overlapping < 3, "{load:?}");
+            assert!(!queued.function.overlapping || load.overlapping < 3, "{load:?}");
             load.in_flight += 1;
-            load.overlapping += u32::from(queued.class.overlapping);
+            load.overlapping += u32::from(queued.function.overlapping);
             load.backlog += u64::from(charge);
-            if !queued.class.overlapping {
-                load.latest = Some(queued.class.id.0);
+            if !queued.function.overlapping {
+                load.latest = Some(queued.function.id.0);
             }
             let earlier = self.jobs.range(..job).find(|(_, other)| {
-                other.at.is_none() && other.class == queued.class && other.affinity.is_none() && !other.alone
+                other.at.is_none()
+                    && other.function == queued.function
+                    && other.affinity.is_none()
+                    && !other.alone
             });
             assert!(
                 queued.affinity.is_some() || queued.alone || earlier.is_none(),
@@ -592,12 +600,12 @@ impl World {
         }
         let idle = |load: &Load| load.in_flight == 0 && !load.draining && !load.stalled;
         let waits = |job: &Job| {
-            job.at.is_none() && (job.alone || job.affinity.is_none() && !self.is_held(job.class.id.0))
+            job.at.is_none() && (job.alone || job.affinity.is_none() && !self.is_held(job.function.id.0))
         };
         for job in self.jobs.values().filter(|job| waits(job)) {
             // A worker that is kept for a call that must run alone may be idle for another reason.
             let kept = self.jobs.values().any(|job| job.alone && job.at.is_none());
-            let mut able = self.loads.values().filter(|load| !load.lacks.contains(&job.class.id.0));
+            let mut able = self.loads.values().filter(|load| !load.lacks.contains(&job.function.id.0));
             assert!(kept || !able.any(idle), "an idle worker was given no call");
         }
         let all_idle = self.loads.values().all(|load| idle(load) && load.lacks.is_empty());
@@ -605,13 +613,13 @@ impl World {
         assert!(!(waiting && all_idle && !self.loads.is_empty()), "idle workers were given no call");
     }
 
-    fn is_held(&self, class: u32) -> bool {
+    fn is_held(&self, function: u32) -> bool {
         let serving: Vec<&Load> = self.loads.values().filter(|load| !load.draining).collect();
-        let lacking = serving.iter().filter(|load| load.lacks.contains(&class)).count();
+        let lacking = serving.iter().filter(|load| load.lacks.contains(&function)).count();
         let slots = serving.len() + self.vacated.len();
-        let vacated = self.vacated.iter().filter(|&&(_, by)| by == class && slots > 2).count();
-        let runs = |load: &Load| load.latest == Some(class) && load.in_flight > load.overlapping;
-        let abandoned = |load: &Load| load.occupied_by == Some(class);
+        let vacated = self.vacated.iter().filter(|&&(_, by)| by == function && slots > 2).count();
+        let runs = |load: &Load| load.latest == Some(function) && load.in_flight > load.overlapping;
+        let abandoned = |load: &Load| load.occupied_by == Some(function);
         let occupied = serving.iter().filter(|load| runs(load) || abandoned(load)).count();
         let limited = vacated > 0 || serving.iter().any(|load| abandoned(load));
         lacking == serving.len() || limited && vacated + occupied >= slots.saturating_sub(1).max(1)
@@ -646,14 +654,14 @@ impl World {
         }
     }
 
-    fn release(&mut self, job: u64, at: WorkerKey, charge: u32) -> Class {
-        let class = self.jobs[&job].class;
+    fn release(&mut self, job: u64, at: WorkerKey, charge: u32) -> Function {
+        let function = self.jobs[&job].function;
         let load = self.load(at.slot.0);
         load.in_flight -= 1;
-        load.overlapping -= u32::from(class.overlapping);
+        load.overlapping -= u32::from(function.overlapping);
         load.backlog -= u64::from(charge);
         load.alone = false;
-        class
+        function
     }
 
     fn load(&mut self, slot: u32) -> &mut Load {
@@ -680,7 +688,7 @@ impl World {
             self.apply(&Op::Settle { which: 0, service: 1000 });
             for which in 0..self.loads.len() {
                 self.apply(&Op::Stall { which, stalled: false });
-                self.apply(&Op::Occupied { which, class: None });
+                self.apply(&Op::Occupied { which, function: None });
             }
             self.apply(&Op::NotReplaced { which: 0 });
         }

@@ -1,44 +1,44 @@
-//! When processes are started, replaced and given up, without actors or clock. The main structure
-//! is [`Core`].
+//! When processes are started, replaced and drained, without actors or clock. The main structure is
+//! [`Core`].
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Generation, SlotId};
+use crate::id::{Generation, SlotId, WorkerKey};
 use crate::restart::{RestartConfig, Restarts, Verdict, later};
 
-/// What happened.
+/// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The pool is to start.
     Start,
-    /// A launch brought a process that serves.
-    Ready(SlotId, Generation),
+    /// A launched process is ready.
+    Ready(WorkerKey),
     /// A launch failed.
-    StartFailed(SlotId, Generation),
-    /// A process that was ready is gone.
-    Exited(SlotId, Generation, Cause),
-    /// A process has served long enough.
-    RetireWanted(SlotId, Generation),
-    /// All workers are to be replaced, one by one.
+    StartFailed(WorkerKey),
+    /// A process that was ready has ended.
+    Exited(WorkerKey, Cause),
+    /// A process is to be replaced.
+    RetireWanted(WorkerKey),
+    /// All processes are to be replaced, one by one.
     Reload,
     /// The pool is to have this many slots.
     Resize(u32),
-    /// The workers are to drain; none is started any more.
+    /// The processes are to drain, and none is started any more.
     Shutdown,
-    /// The time that [`Core::next_wake`] named has come.
+    /// The time of [`Core::next_wake`] has come.
     Tick,
 }
 
 /// Who ended a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It ended by itself, or somebody outside of the pool ended it.
+    /// It ended by itself, or something outside of the pool ended it.
     Itself,
-    /// The pool killed it, because a call did not end or the process was stopped. The next process
-    /// is as good as this one was, so it starts at once.
+    /// The pool killed it because a call did not end or because it was stopped. The code is not to
+    /// blame, so the next process starts at once.
     Pool,
 }
 
@@ -47,26 +47,26 @@ pub enum Cause {
 #[must_use]
 pub enum Action {
     /// Start a process.
-    Launch(SlotId, Generation),
-    /// Give up a launch.
-    CancelLaunch(SlotId, Generation),
-    /// Let the router use a process that is ready.
-    Serve(SlotId, Generation),
-    /// Let a process finish what it has, and exit.
-    Drain(SlotId, Generation),
-    /// A restart waits for its time.
+    Launch(WorkerKey),
+    /// Cancel a launch.
+    CancelLaunch(WorkerKey),
+    /// Give a process that is ready to the router.
+    Serve(WorkerKey),
+    /// Ask a process to finish its calls and exit.
+    Drain(WorkerKey),
+    /// The next start of the slot is delayed.
     Waiting(SlotId, Duration),
-    /// Refuse calls: no worker serves, and the next start is tried then.
+    /// Reject calls: no worker serves. The next start is tried at this time.
     OpenBreaker(Instant),
     /// One start is tried.
     HalfOpenBreaker,
-    /// Take calls again.
+    /// Admit calls again.
     CloseBreaker,
-    /// Every slot of a reload has its new process.
+    /// Every slot has a process with the new code.
     Reloaded,
-    /// A new process of a reload did not start; the old one stays.
-    ReloadFailed(SlotId, Generation),
-    /// Every slot of a resize that grows serves.
+    /// A new process of a reload did not start. The old processes keep serving.
+    ReloadFailed(WorkerKey),
+    /// All slots of a resized pool serve.
     Resized,
     /// No process is left.
     Stopped,
@@ -77,9 +77,9 @@ pub enum Action {
 enum Purpose {
     /// The slot has none.
     Fill,
-    /// The slot's process has served long enough.
+    /// The process of the slot is to retire.
     Retire,
-    /// The code is new.
+    /// The code has changed.
     Reload,
 }
 
@@ -91,16 +91,16 @@ enum Wait {
     Rest(Instant),
 }
 
-/// The process that a slot's calls go to.
+/// The process that serves in a slot.
 #[derive(Clone, Copy, Debug)]
 struct Serving {
     generation: Generation,
     since: Instant,
-    /// Whether it has served long enough.
+    /// Whether it is to be replaced.
     retires: bool,
 }
 
-/// Where the pool is in its life.
+/// The stage of the pool's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Running,
@@ -118,7 +118,7 @@ struct Slot {
     restarts: Restarts,
     restarted: u64,
     killed: u64,
-    /// Whether the slot is to go when its process has gone.
+    /// Whether the slot is removed when its last process has ended.
     leaving: bool,
 }
 
@@ -127,7 +127,7 @@ struct Slot {
 pub enum Breaker {
     /// It can, or is expected to soon.
     Closed,
-    /// It cannot; the next start is tried then.
+    /// It cannot. The next start is tried at this time.
     Open(Instant),
     /// One start is being tried.
     HalfOpen,
@@ -142,13 +142,13 @@ pub enum SlotState {
     Starting,
     /// Its process serves.
     Serving,
-    /// Its process serves until its replacement does.
+    /// Its process serves until the replacement is ready.
     Replacing,
-    /// Its next process waits for the delay to pass.
+    /// Its next process starts after a delay.
     Backoff,
     /// It has restarted too often and rests.
     Resting,
-    /// Its process finishes what it has.
+    /// Its process finishes its calls.
     Draining,
     /// It has no process.
     #[default]
@@ -164,10 +164,11 @@ impl fmt::Display for SlotState {
 
 /// One slot, for status.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct SlotView {
-    /// Which.
+    /// Which slot.
     pub slot: SlotId,
-    /// What it does.
+    /// Its state.
     pub state: SlotState,
     /// The process that serves, and since when.
     pub serving: Option<(Generation, Instant)>,
@@ -186,14 +187,14 @@ pub struct Core {
     next_generation: u32,
     start_failures: u32,
     breaker: Breaker,
-    /// The slots that a reload has still to replace.
+    /// The slots whose process a reload has not replaced yet.
     reload: Option<Vec<SlotId>>,
     resizing: bool,
     life: Life,
 }
 
 impl Core {
-    /// A pool of `workers` slots, none of them started.
+    /// A pool of `workers` slots. None is started.
     #[must_use]
     pub fn new(workers: u32, policy: RestartConfig) -> Self {
         Self {
@@ -209,32 +210,28 @@ impl Core {
         }
     }
 
-    /// Decides. `random` gives numbers from 0 to 1.
+    /// Decides what to do about an event. `random` returns numbers from 0 to 1.
     pub fn handle(&mut self, event: Event, now: Instant, random: &mut dyn FnMut() -> f64) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Ready(slot, generation) => self.on_ready(slot, generation, now, &mut actions),
-            Event::StartFailed(slot, generation) => {
-                self.on_start_failed(slot, generation, now, random(), &mut actions)
-            }
-            Event::Exited(slot, generation, cause) => {
-                self.on_exited((slot, generation), cause, now, random(), &mut actions)
-            }
+            Event::Ready(key) => self.on_ready(key, now, &mut actions),
+            Event::StartFailed(key) => self.on_start_failed(key, now, random(), &mut actions),
+            Event::Exited(key, cause) => self.on_exited(key, cause, now, random(), &mut actions),
             Event::Shutdown if self.life == Life::Running => self.on_shutdown(&mut actions),
-            // A pool that stops starts nothing and changes nothing.
+            // A pool that shuts down ignores everything else.
             _ if self.life != Life::Running => {}
             Event::Shutdown => unreachable!("a running pool was matched above"),
-            Event::Start => self.grow(&mut actions),
-            Event::RetireWanted(slot, generation) => self.on_retire_wanted(slot, generation),
+            Event::Start => self.grow(now, &mut actions),
+            Event::RetireWanted(key) => self.on_retire_wanted(key),
             Event::Reload => self.on_reload(&mut actions),
-            Event::Resize(workers) => self.on_resize(workers, &mut actions),
+            Event::Resize(workers) => self.on_resize(workers, now, &mut actions),
             Event::Tick => self.on_tick(now, &mut actions),
         }
         self.follow_up(now, &mut actions);
         actions
     }
 
-    /// What is due whatever has happened, so that no event has to remember it.
+    /// Does what may be due after any event.
     fn follow_up(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.slots.retain(|slot| !(slot.leaving && slot.is_empty()));
         match self.life {
@@ -275,16 +272,10 @@ impl Core {
         self.slots.iter().filter(|slot| slot.serving.is_some() && !slot.leaving).count()
     }
 
-    /// How many slots the pool is to have.
+    /// Whether this process serves.
     #[must_use]
-    pub const fn target(&self) -> u32 {
-        self.target
-    }
-
-    /// Whether `generation` is the process that serves in `slot`.
-    #[must_use]
-    pub fn is_serving(&self, slot: SlotId, generation: Generation) -> bool {
-        self.slot(slot).is_some_and(|slot| slot.serves(generation))
+    pub fn is_serving(&self, key: WorkerKey) -> bool {
+        self.slot(key.slot).is_some_and(|slot| slot.serves(key.generation))
     }
 
     /// A row per slot, for status.
@@ -298,25 +289,26 @@ impl Core {
         })
     }
 
-    /// Whether the pool, or a slot of it, has given up for a while.
+    /// Whether the breaker is open or a slot rests.
     #[must_use]
     pub fn is_failing(&self) -> bool {
         matches!(self.breaker, Breaker::Open(_))
             || self.slots.iter().any(|slot| matches!(slot.wait, Wait::Rest(_)))
     }
 
-    fn on_ready(&mut self, id: SlotId, generation: Generation, now: Instant, actions: &mut Vec<Action>) {
+    fn on_ready(&mut self, key: WorkerKey, now: Instant, actions: &mut Vec<Action>) {
+        let WorkerKey { slot: id, generation } = key;
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.launched(generation)) else {
-            // The launch was given up while it became ready; nobody takes its process.
+            // The launch was cancelled while the process became ready. The process is not used.
             return;
         };
         slot.launching = None;
         let old = slot.serving.replace(Serving { generation, since: now, retires: false });
         slot.wait = Wait::No;
-        actions.push(Action::Serve(id, generation));
+        actions.push(Action::Serve(key));
         if let Some(Serving { generation: old, .. }) = old {
             slot.draining.push(old);
-            actions.push(Action::Drain(id, old));
+            actions.push(Action::Drain(WorkerKey { slot: id, generation: old }));
         }
         self.start_failures = 0;
         if self.breaker != Breaker::Closed {
@@ -324,31 +316,25 @@ impl Core {
             actions.push(Action::CloseBreaker);
             self.launch_where(|_| true, actions);
         }
-        // Whatever a process was started for, one that started since the reload began has the new
-        // code.
+        // A process that started after the reload began has the new code, whatever it was started
+        // for.
         if let Some(left) = &mut self.reload {
             left.retain(|&slot| slot != id);
         }
     }
 
-    fn on_start_failed(
-        &mut self,
-        id: SlotId,
-        generation: Generation,
-        now: Instant,
-        unit: f64,
-        actions: &mut Vec<Action>,
-    ) {
+    fn on_start_failed(&mut self, key: WorkerKey, now: Instant, unit: f64, actions: &mut Vec<Action>) {
+        let WorkerKey { slot: id, generation } = key;
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.launched(generation)) else { return };
         let purpose = slot.launching.take().map(|(_, purpose)| purpose);
         let reloads =
             purpose == Some(Purpose::Reload) || self.reload.as_ref().is_some_and(|left| left.contains(&id));
         if reloads {
             self.reload = None;
-            actions.push(Action::ReloadFailed(id, generation));
+            actions.push(Action::ReloadFailed(key));
         }
         if slot.serving.is_some_and(|serving| !serving.retires) {
-            // The old process stays.
+            // The old process keeps serving.
             return;
         }
         self.start_failures += 1;
@@ -358,12 +344,13 @@ impl Core {
 
     fn on_exited(
         &mut self,
-        (id, generation): (SlotId, Generation),
+        key: WorkerKey,
         cause: Cause,
         now: Instant,
         unit: f64,
         actions: &mut Vec<Action>,
     ) {
+        let WorkerKey { slot: id, generation } = key;
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return };
         if let Some(index) = slot.draining.iter().position(|&draining| draining == generation) {
             slot.draining.swap_remove(index);
@@ -378,7 +365,7 @@ impl Core {
             Cause::Pool => slot.killed += 1,
         }
         match (&mut slot.launching, cause) {
-            // Its replacement is on the way already.
+            // Its replacement is starting already.
             (Some((_, purpose @ Purpose::Retire)), _) => *purpose = Purpose::Fill,
             (Some(_), _) => {}
             (None, Cause::Pool) => slot.launch(Purpose::Fill, &mut self.next_generation, actions),
@@ -387,14 +374,14 @@ impl Core {
         self.check_breaker(id, now, actions);
     }
 
-    fn on_retire_wanted(&mut self, id: SlotId, generation: Generation) {
-        let slot = self.slots.iter_mut().find(|slot| slot.id == id);
+    fn on_retire_wanted(&mut self, key: WorkerKey) {
+        let slot = self.slots.iter_mut().find(|slot| slot.id == key.slot);
         if let Some(serving) = slot.and_then(|slot| slot.serving.as_mut()) {
-            serving.retires |= serving.generation == generation;
+            serving.retires |= serving.generation == key.generation;
         }
     }
 
-    /// Starts the replacements of processes that have served long enough, unless the reload will.
+    /// Starts the replacements of processes that are to retire, unless the reload replaces them.
     fn retire_next(&mut self, actions: &mut Vec<Action>) {
         let left = self.reload.as_deref().unwrap_or_default();
         for slot in &mut self.slots {
@@ -406,10 +393,10 @@ impl Core {
     }
 
     fn on_reload(&mut self, actions: &mut Vec<Action>) {
-        // A process that is starting may have read the old code already.
+        // A process that is starting may have loaded the old code already.
         for slot in &mut self.slots {
             if let Some((generation, _)) = slot.launching.take() {
-                actions.push(Action::CancelLaunch(slot.id, generation));
+                actions.push(Action::CancelLaunch(WorkerKey { slot: slot.id, generation }));
                 if slot.serving.is_none() {
                     slot.launch(Purpose::Fill, &mut self.next_generation, actions);
                 }
@@ -418,7 +405,7 @@ impl Core {
         self.reload = Some(self.slots.iter().filter(|slot| !slot.leaving).map(|slot| slot.id).collect());
     }
 
-    /// Starts the new process of the next slot, if none of the reload is starting.
+    /// Starts the new process of the next slot, unless one of the reload is starting.
     fn reload_next(&mut self, actions: &mut Vec<Action>) {
         let Some(left) = &self.reload else { return };
         if left.is_empty() {
@@ -433,7 +420,7 @@ impl Core {
         }
     }
 
-    fn on_resize(&mut self, workers: u32, actions: &mut Vec<Action>) {
+    fn on_resize(&mut self, workers: u32, now: Instant, actions: &mut Vec<Action>) {
         self.target = workers;
         for slot in &mut self.slots {
             if slot.id.0 >= workers {
@@ -444,7 +431,7 @@ impl Core {
             left.retain(|slot| slot.0 < workers);
         }
         self.resizing = true;
-        self.grow(actions);
+        self.grow(now, actions);
     }
 
     fn check_resized(&mut self, actions: &mut Vec<Action>) {
@@ -475,8 +462,8 @@ impl Core {
         }
     }
 
-    /// Half-open means that something starts: if nothing does, the slot with the longest delay, so
-    /// that the delays of the probes go on growing.
+    /// While the breaker is half-open, one process starts. If none does, this starts the one of the
+    /// slot with the longest delay, so that the delays of the probes keep growing.
     fn probe(&mut self, actions: &mut Vec<Action>) {
         if self.breaker != Breaker::HalfOpen || self.slots.iter().any(|slot| slot.launching.is_some()) {
             return;
@@ -496,21 +483,21 @@ impl Core {
         }
     }
 
-    /// Opens the breaker if nothing serves and nothing is about to: calls are better refused at
-    /// once than kept.
+    /// Opens the breaker if no process serves and none is about to. Rejecting calls at once is
+    /// better than keeping them.
     fn check_prospects(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.breaker != Breaker::Closed || !self.nothing_serves_or_starts() {
             return;
         }
         let next = self.slots.iter().filter_map(Slot::wake).min();
         if next.is_none_or(|next| next > later(now, self.policy.hold)) {
-            // A pool without slots is looked at again in case it is resized.
+            // A pool without slots is checked again, because it may be resized.
             let until = next.unwrap_or_else(|| later(now, self.policy.cooldown));
             self.open_breaker(until, actions);
         }
     }
 
-    /// Whether no slot has a process that serves or starts; a launch that is under way decides.
+    /// Whether no slot has a process that serves or starts. A launch in progress decides.
     fn nothing_serves_or_starts(&self) -> bool {
         self.slots.iter().all(|slot| slot.serving.is_none() && slot.launching.is_none())
     }
@@ -520,25 +507,25 @@ impl Core {
         actions.push(Action::OpenBreaker(until));
     }
 
-    /// Starts those of the waiting slots.
+    /// Starts the processes of the waiting slots that are `wanted`.
     fn launch_where(&mut self, wanted: impl Fn(&Slot) -> bool, actions: &mut Vec<Action>) {
         for slot in self.slots.iter_mut().filter(|slot| slot.wait != Wait::No && wanted(slot)) {
-            // A process whose replacement did not start has served on.
+            // If its process serves, this is the replacement, which did not start before.
             let purpose = if slot.serving.is_some() { Purpose::Retire } else { Purpose::Fill };
             slot.launch(purpose, &mut self.next_generation, actions);
         }
     }
 
-    fn grow(&mut self, actions: &mut Vec<Action>) {
+    fn grow(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for id in (0..self.target).map(SlotId) {
             if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id && slot.leaving) {
-                // It was to go and had not gone yet.
+                // The slot was to be removed, but its process has not ended yet.
                 slot.leaving = false;
                 slot.wait = Wait::No;
                 slot.launch(Purpose::Fill, &mut self.next_generation, actions);
             }
             if self.slot(id).is_none() {
-                let mut slot = Slot::new(id, self.policy.clone());
+                let mut slot = Slot::new(id, self.policy.clone(), now);
                 slot.launch(Purpose::Fill, &mut self.next_generation, actions);
                 self.slots.push(slot);
             }
@@ -551,14 +538,14 @@ impl Core {
 }
 
 impl Slot {
-    fn new(id: SlotId, policy: RestartConfig) -> Self {
+    fn new(id: SlotId, policy: RestartConfig, now: Instant) -> Self {
         Self {
             id,
             serving: None,
             launching: None,
             draining: Vec::new(),
             wait: Wait::No,
-            restarts: Restarts::new(policy),
+            restarts: Restarts::new(policy, now),
             restarted: 0,
             killed: 0,
             leaving: false,
@@ -571,14 +558,18 @@ impl Slot {
         *next_generation += 1;
         self.launching = Some((generation, purpose));
         self.wait = Wait::No;
-        actions.push(Action::Launch(self.id, generation));
+        actions.push(Action::Launch(self.key(generation)));
+    }
+
+    const fn key(&self, generation: Generation) -> WorkerKey {
+        WorkerKey { slot: self.id, generation }
     }
 
     fn serves(&self, generation: Generation) -> bool {
         self.serving.is_some_and(|serving| serving.generation == generation)
     }
 
-    /// Whether nothing starts, and something may.
+    /// Whether no process starts, and one may.
     fn is_idle(&self) -> bool {
         self.launching.is_none() && !self.leaving
     }
@@ -587,7 +578,7 @@ impl Slot {
         self.launching.is_some_and(|(launching, _)| launching == generation)
     }
 
-    /// The next start has to wait, as the policy says.
+    /// Delays the next start as the policy says.
     fn postpone(&mut self, served: Duration, now: Instant, unit: f64, actions: &mut Vec<Action>) {
         let (wait, until) = match self.restarts.failed(served, now, unit) {
             Verdict::RestartAt(at) => (Wait::Backoff(at), at),
@@ -601,11 +592,11 @@ impl Slot {
         self.leaving = true;
         self.wait = Wait::No;
         if let Some((generation, _)) = self.launching.take() {
-            actions.push(Action::CancelLaunch(self.id, generation));
+            actions.push(Action::CancelLaunch(self.key(generation)));
         }
         if let Some(Serving { generation, .. }) = self.serving.take() {
             self.draining.push(generation);
-            actions.push(Action::Drain(self.id, generation));
+            actions.push(Action::Drain(self.key(generation)));
         }
     }
 

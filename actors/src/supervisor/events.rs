@@ -1,4 +1,4 @@
-//! What subscribers hear. The main item in this module is [`WorkerEvent`].
+//! The events that subscribers get. The main item in this module is [`WorkerEvent`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,20 +7,19 @@ use std::time::Duration;
 use actix::Message;
 
 use crate::backend::Backend;
-use crate::id::{Generation, SlotId};
+use crate::id::{SlotId, WorkerKey};
+use crate::reason::RetireReason;
 
 /// Something that happened to a worker or to the pool, as an actor message.
 ///
-/// Get them with [`Subscribe`](super::Subscribe). An event is sent after what it tells has taken
+/// Subscribe with [`Subscribe`](super::Subscribe). An event is sent after its change has taken
 /// effect.
 #[non_exhaustive]
 pub enum WorkerEvent<B: Backend> {
     /// A process is ready and serves.
     Started {
-        /// Its slot.
-        slot: SlotId,
-        /// Which process of the slot.
-        generation: Generation,
+        /// Which process.
+        worker: WorkerKey,
         /// Its process id.
         pid: u32,
         /// How long the launch took.
@@ -28,26 +27,22 @@ pub enum WorkerEvent<B: Backend> {
     },
     /// A process did not become ready.
     StartFailed {
-        /// Its slot.
-        slot: SlotId,
-        /// Which process of the slot.
-        generation: Generation,
+        /// Which process.
+        worker: WorkerKey,
         /// Why.
         error: B::StartError,
     },
-    /// A process that was ready is gone.
+    /// A process that was ready has ended.
     Exited {
-        /// Its slot.
-        slot: SlotId,
-        /// Which process of the slot.
-        generation: Generation,
+        /// Which process.
+        worker: WorkerKey,
         /// Its process id.
         pid: u32,
         /// How it ended.
         exit: B::Exit,
-        /// Whether the pool had asked it to.
+        /// Whether the pool had asked it to end.
         expected: bool,
-        /// How many calls had started and are lost, or are tried again because they are idempotent.
+        /// How many calls had started. They are lost, or retried if they are idempotent.
         lost_calls: usize,
         /// How many calls went back to the queue.
         requeued: usize,
@@ -59,23 +54,19 @@ pub enum WorkerEvent<B: Backend> {
         /// The delay.
         delay: Duration,
     },
-    /// A process has served long enough; it serves until its replacement does.
+    /// A process has reached a limit. It serves until its replacement is ready.
     Retiring {
-        /// Its slot.
-        slot: SlotId,
-        /// Which process of the slot.
-        generation: Generation,
-        /// Why.
+        /// Which process.
+        worker: WorkerKey,
+        /// Which limit.
         reason: RetireReason,
     },
-    /// A process finishes what it has, and exits.
+    /// A process finishes the calls that it has, and exits.
     Draining {
-        /// Its slot.
-        slot: SlotId,
-        /// Which process of the slot.
-        generation: Generation,
+        /// Which process.
+        worker: WorkerKey,
     },
-    /// No worker serves; calls are refused until one does.
+    /// No worker serves. Calls are rejected until one does.
     BreakerOpened {
         /// When the next start is tried.
         retry_after: Duration,
@@ -85,11 +76,11 @@ pub enum WorkerEvent<B: Backend> {
     /// A worker serves again.
     BreakerClosed,
     /// An actor of the pool panicked, which is a defect of this crate. All processes are killed,
-    /// and the pool refuses calls for good; only a new pool serves again.
+    /// and the pool rejects all calls from now on. Only a new pool serves again.
     Panicked {
         /// Which actor: `router`, `supervisor` or `worker`.
         actor: &'static str,
-        /// What the panic said.
+        /// The message of the panic.
         message: Arc<str>,
     },
 }
@@ -97,15 +88,14 @@ pub enum WorkerEvent<B: Backend> {
 impl<B: Backend> Clone for WorkerEvent<B> {
     fn clone(&self) -> Self {
         match self {
-            Self::Started { slot, generation, pid, after } => {
-                Self::Started { slot: *slot, generation: *generation, pid: *pid, after: *after }
+            Self::Started { worker, pid, after } => {
+                Self::Started { worker: *worker, pid: *pid, after: *after }
             }
-            Self::StartFailed { slot, generation, error } => {
-                Self::StartFailed { slot: *slot, generation: *generation, error: error.clone() }
+            Self::StartFailed { worker, error } => {
+                Self::StartFailed { worker: *worker, error: error.clone() }
             }
-            Self::Exited { slot, generation, pid, exit, expected, lost_calls, requeued } => Self::Exited {
-                slot: *slot,
-                generation: *generation,
+            Self::Exited { worker, pid, exit, expected, lost_calls, requeued } => Self::Exited {
+                worker: *worker,
                 pid: *pid,
                 exit: exit.clone(),
                 expected: *expected,
@@ -113,10 +103,8 @@ impl<B: Backend> Clone for WorkerEvent<B> {
                 requeued: *requeued,
             },
             Self::Restarting { slot, delay } => Self::Restarting { slot: *slot, delay: *delay },
-            Self::Retiring { slot, generation, reason } => {
-                Self::Retiring { slot: *slot, generation: *generation, reason: *reason }
-            }
-            Self::Draining { slot, generation } => Self::Draining { slot: *slot, generation: *generation },
+            Self::Retiring { worker, reason } => Self::Retiring { worker: *worker, reason: *reason },
+            Self::Draining { worker } => Self::Draining { worker: *worker },
             Self::BreakerOpened { retry_after } => Self::BreakerOpened { retry_after: *retry_after },
             Self::BreakerHalfOpened => Self::BreakerHalfOpened,
             Self::BreakerClosed => Self::BreakerClosed,
@@ -137,38 +125,21 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { slot, generation, pid, after } => {
-                write!(f, "Started(slot {slot}, generation {generation}, pid {pid}, after {after:?})")
+            Self::Started { worker, pid, after } => {
+                write!(f, "Started({worker}, pid {pid}, after {after:?})")
             }
-            Self::StartFailed { slot, generation, error } => {
-                write!(f, "StartFailed(slot {slot}, generation {generation}, {error:?})")
-            }
-            Self::Exited { slot, generation, pid, exit, expected, lost_calls, requeued } => write!(
+            Self::StartFailed { worker, error } => write!(f, "StartFailed({worker}, {error:?})"),
+            Self::Exited { worker, pid, exit, expected, lost_calls, requeued } => write!(
                 f,
-                "Exited(slot {slot}, generation {generation}, pid {pid}, expected {expected}, lost {lost_calls}, requeued {requeued}, {exit:?})"
+                "Exited({worker}, pid {pid}, expected {expected}, lost {lost_calls}, requeued {requeued}, {exit:?})"
             ),
             Self::Restarting { slot, delay } => write!(f, "Restarting(slot {slot}, in {delay:?})"),
-            Self::Retiring { slot, generation, reason } => {
-                write!(f, "Retiring(slot {slot}, generation {generation}, {reason:?})")
-            }
-            Self::Draining { slot, generation } => {
-                write!(f, "Draining(slot {slot}, generation {generation})")
-            }
+            Self::Retiring { worker, reason } => write!(f, "Retiring({worker}, {reason:?})"),
+            Self::Draining { worker } => write!(f, "Draining({worker})"),
             Self::BreakerOpened { retry_after } => write!(f, "BreakerOpened(retry after {retry_after:?})"),
             Self::BreakerHalfOpened => f.write_str("BreakerHalfOpened"),
             Self::BreakerClosed => f.write_str("BreakerClosed"),
             Self::Panicked { actor, message } => write!(f, "Panicked({actor}: {message})"),
         }
     }
-}
-
-/// Why a process has served long enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetireReason {
-    /// It has answered as many calls as it may.
-    MaxCalls,
-    /// It is as old as it may be.
-    MaxLifetime,
-    /// It holds more memory than it may.
-    MaxRss,
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::core::{Action, Breaker, Cause, Core, Event, SlotState};
-use crate::id::{Generation, SlotId};
+use crate::id::{Generation, SlotId, WorkerKey};
 use crate::restart::RestartConfig;
 
 mod anything;
@@ -59,20 +59,24 @@ impl Table {
     }
 }
 
+fn key(slot: u32, generation: u32) -> WorkerKey {
+    WorkerKey { slot: SlotId(slot), generation: Generation(generation) }
+}
+
 fn launch(slot: u32, generation: u32) -> Action {
-    Action::Launch(SlotId(slot), Generation(generation))
+    Action::Launch(key(slot, generation))
 }
 
 fn cancel(slot: u32, generation: u32) -> Action {
-    Action::CancelLaunch(SlotId(slot), Generation(generation))
+    Action::CancelLaunch(key(slot, generation))
 }
 
 fn serve(slot: u32, generation: u32) -> Action {
-    Action::Serve(SlotId(slot), Generation(generation))
+    Action::Serve(key(slot, generation))
 }
 
 fn drain(slot: u32, generation: u32) -> Action {
-    Action::Drain(SlotId(slot), Generation(generation))
+    Action::Drain(key(slot, generation))
 }
 
 fn wait(slot: u32, ms: u32) -> Action {
@@ -80,27 +84,27 @@ fn wait(slot: u32, ms: u32) -> Action {
 }
 
 fn reload_failed(slot: u32, generation: u32) -> Action {
-    Action::ReloadFailed(SlotId(slot), Generation(generation))
+    Action::ReloadFailed(key(slot, generation))
 }
 
 fn ready(slot: u32, generation: u32) -> Event {
-    Event::Ready(SlotId(slot), Generation(generation))
+    Event::Ready(key(slot, generation))
 }
 
 fn failed(slot: u32, generation: u32) -> Event {
-    Event::StartFailed(SlotId(slot), Generation(generation))
+    Event::StartFailed(key(slot, generation))
 }
 
 fn exited(slot: u32, generation: u32) -> Event {
-    Event::Exited(SlotId(slot), Generation(generation), Cause::Itself)
+    Event::Exited(key(slot, generation), Cause::Itself)
 }
 
 fn killed(slot: u32, generation: u32) -> Event {
-    Event::Exited(SlotId(slot), Generation(generation), Cause::Pool)
+    Event::Exited(key(slot, generation), Cause::Pool)
 }
 
 fn retire(slot: u32, generation: u32) -> Event {
-    Event::RetireWanted(SlotId(slot), Generation(generation))
+    Event::RetireWanted(key(slot, generation))
 }
 
 const NOTHING: [Action; 0] = [];
@@ -233,7 +237,7 @@ fn restarts_beyond_the_intensity_rest_and_the_breaker_opens_when_all_rest() {
         }
         at += 500;
         for action in table.at(at, Event::Tick) {
-            let Action::Launch(SlotId(slot), _) = action else { panic!("{action:?}") };
+            let Action::Launch(WorkerKey { slot: SlotId(slot), .. }) = action else { panic!("{action:?}") };
             generation[slot as usize] = next;
             table.at(at, ready(slot, next));
             next += 1;

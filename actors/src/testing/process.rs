@@ -1,29 +1,64 @@
-//! One simulated process. The main structure in this module is [`ScriptedLink`].
+//! One simulated process. The main structure in this module is [`Process`].
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use tokio::time::Sleep;
-
-use super::script::Log;
-use super::{Execution, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedExit, ScriptedReply, Then};
+use super::call::{ScriptedCall, ScriptedExit, ScriptedReply, Then};
 use crate::alarm::now;
-use crate::backend::{KillReason, Link, LinkEvent, Phase, Unsent};
-use crate::id::{CallId, ClassId, Generation, SlotId};
+use crate::call::Phase;
+use crate::id::{CallId, FunctionId, Generation, SlotId};
 
-/// Replies are held back for this long while more calls run, as a worker does.
+/// How long replies are held back while more calls run, as a worker does.
 const FLUSH: Duration = Duration::from_micros(200);
-/// From a kill to the end that the host hears of.
+/// From a kill to the report of the end.
 const REAP: Duration = Duration::from_millis(3);
 
-type Event = LinkEvent<ScriptedBackend>;
+/// What a process reports to its link.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A call returned, or raised.
+    Done { id: CallId, reply: ScriptedReply, raised: bool, service: Option<Duration> },
+    /// A call did not start.
+    Skipped(CallId),
+    /// A call was interrupted.
+    Interrupted(CallId),
+    /// The process has ended.
+    Lost(ScriptedExit),
+}
 
-/// What the process has of one call.
+impl Event {
+    const fn call(&self) -> Option<CallId> {
+        match self {
+            Self::Done { id, .. } | Self::Skipped(id) | Self::Interrupted(id) => Some(*id),
+            Self::Lost(_) => None,
+        }
+    }
+}
+
+/// A call whose function started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// Which call.
+    pub seq: u64,
+    /// In which slot.
+    pub slot: SlotId,
+    /// In which process.
+    pub generation: Generation,
+    /// The id of the call in that process.
+    pub call: CallId,
+    /// When it started.
+    pub start: Instant,
+    /// When it ended. `None` while it runs, and if its process died of something else.
+    pub end: Option<Instant>,
+}
+
+/// What simulated processes have executed.
+pub(super) type Log = Rc<RefCell<Vec<Execution>>>;
+
+/// A call in the process.
 #[derive(Debug)]
 struct Flight {
     call: ScriptedCall,
@@ -32,12 +67,12 @@ struct Flight {
     /// When a running call ends by itself.
     ends: Option<Instant>,
     started: Instant,
-    /// Its place in the log.
+    /// Its index in the log.
     entry: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
+pub(super) enum Mark {
     None,
     Cancel,
     Revoke,
@@ -51,19 +86,19 @@ enum Life {
     Dead,
 }
 
-/// A process that runs its calls in simulated time; it is always exactly as far as the clock when
-/// it is asked.
+/// A process that runs its calls in simulated time. Whenever it is asked, it first advances to the
+/// time of the clock.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) slot: SlotId,
+    pub(super) generation: Generation,
     pub(super) rss: Option<u64>,
-    pub(super) lacks: Vec<ClassId>,
-    generation: Generation,
+    pub(super) lacks: Vec<FunctionId>,
     clock: Instant,
     life: Life,
     draining: bool,
     flights: HashMap<CallId, Flight>,
-    /// Calls that go one after another and have not started.
+    /// Calls that run one after another and have not started.
     lane: VecDeque<CallId>,
     /// Overlapping calls that have not started.
     fresh: Vec<CallId>,
@@ -80,9 +115,9 @@ impl Process {
     pub(super) fn new(slot: SlotId, generation: Generation, now: Instant, log: Log) -> Self {
         Self {
             slot,
+            generation,
             rss: None,
             lacks: Vec::new(),
-            generation,
             clock: now,
             life: Life::Running,
             draining: false,
@@ -103,7 +138,7 @@ impl Process {
         self.life != Life::Dead
     }
 
-    /// Lives up to `now`.
+    /// Runs until `now`.
     pub(super) fn advance(&mut self, now: Instant) {
         while self.life == Life::Running {
             self.interrupt();
@@ -122,7 +157,7 @@ impl Process {
             && gone <= now
         {
             self.life = Life::Dead;
-            self.outbox.push_back(LinkEvent::Lost(exit));
+            self.outbox.push_back(Event::Lost(exit));
             self.wake();
         }
     }
@@ -132,7 +167,8 @@ impl Process {
         running.filter_map(|id| self.flights[id].ends).chain(self.flush_at).min()
     }
 
-    fn next_event(&self) -> Option<Instant> {
+    /// When the process does something by itself next.
+    pub(super) fn next_event(&self) -> Option<Instant> {
         match self.life {
             Life::Running => self.next_step(),
             Life::Dying { gone, .. } => Some(gone),
@@ -149,7 +185,7 @@ impl Process {
                 self.overlapping.push(id);
                 self.start(id);
             } else {
-                self.gather(LinkEvent::Skipped(id));
+                self.gather(Event::Skipped(id));
             }
         }
         while self.running.is_none() && self.life == Life::Running {
@@ -158,7 +194,7 @@ impl Process {
                 self.running = Some(id);
                 self.start(id);
             } else {
-                self.gather(LinkEvent::Skipped(id));
+                self.gather(Event::Skipped(id));
             }
         }
         if self.running.is_none() && self.life == Life::Running {
@@ -197,8 +233,8 @@ impl Process {
             }
             let then = self.flights[&id].call.then;
             if then == Then::PanicAtEnd {
-                // Once: the process is looked at again.
-                self.flights.get_mut(&id).expect("it was just there").ends = None;
+                // It panics only once, because the process is polled again.
+                self.flights.get_mut(&id).expect("a call that runs is in flight").ends = None;
                 panic!("scripted");
             }
             if then == Then::Crash {
@@ -207,8 +243,7 @@ impl Process {
             }
             let service = Some(self.clock.saturating_duration_since(self.flights[&id].started));
             let reply = self.ended(id);
-            let result = if then == Then::Raise { Err(ScriptedError::Raised) } else { Ok(reply) };
-            self.gather(LinkEvent::Done { id, result, service });
+            self.gather(Event::Done { id, reply, raised: then == Then::Raise, service });
         }
     }
 
@@ -229,7 +264,7 @@ impl Process {
             let flight = &self.flights[&id];
             if flight.mark == Mark::Cancel && flight.call.then != Then::Deaf {
                 self.ended(id);
-                self.gather(LinkEvent::Interrupted(id));
+                self.gather(Event::Interrupted(id));
             }
         }
     }
@@ -247,7 +282,7 @@ impl Process {
         }
     }
 
-    /// What was gathered and not sent dies with the process.
+    /// Replies that were gathered and not sent are lost.
     fn die(&mut self, exit: ScriptedExit, reap: Duration) {
         if matches!(self.life, Life::Running | Life::Stopped { .. }) {
             self.life = Life::Dying { exit, gone: self.clock + reap };
@@ -264,7 +299,7 @@ impl Process {
         self.advance(now());
         for id in self.running.iter().chain(&self.overlapping).copied().collect::<Vec<_>>() {
             self.ended(id);
-            self.gather(LinkEvent::Interrupted(id));
+            self.gather(Event::Interrupted(id));
         }
         self.flush();
         self.die(ScriptedExit::Signalled, after);
@@ -277,7 +312,7 @@ impl Process {
         }
     }
 
-    pub(super) fn go_on(&mut self, now: Instant) {
+    pub(super) fn resume(&mut self, now: Instant) {
         let Life::Stopped { since } = self.life else { return };
         self.life = Life::Running;
         self.clock = now;
@@ -290,11 +325,63 @@ impl Process {
     pub(super) fn inject_reply(&mut self, id: CallId, now: Instant) {
         let (slot, generation) = (self.slot, self.generation);
         let reply = ScriptedReply { seq: u64::MAX, slot, generation, call: id, ended: now };
-        self.outbox.push_back(LinkEvent::Done { id, result: Ok(reply), service: None });
+        self.outbox.push_back(Event::Done { id, reply, raised: false, service: None });
         self.wake();
     }
 
-    fn mark(&mut self, id: CallId, mark: Mark) {
+    /// Takes a call.
+    pub(super) fn accept(&mut self, id: CallId, call: ScriptedCall) {
+        self.advance(now());
+        let (started, overlapping) = (self.clock, call.function.overlapping);
+        let flight = Flight { call, phase: Phase::Sent, mark: Mark::None, ends: None, started, entry: 0 };
+        let twice = self.flights.insert(id, flight);
+        assert!(twice.is_none(), "call {id} is in flight twice");
+        if overlapping {
+            self.fresh.push(id);
+        } else {
+            self.lane.push_back(id);
+        }
+        self.advance(now());
+        self.wake();
+    }
+
+    /// The next report. `waker` is woken when there may be one.
+    pub(super) fn next_report(&mut self, waker: &Waker) -> Option<Event> {
+        self.advance(now());
+        let event = self.outbox.pop_front();
+        match &event {
+            Some(event) => {
+                if let Some(id) = event.call() {
+                    self.flights.remove(&id);
+                }
+            }
+            None => self.waker = Some(waker.clone()),
+        }
+        event
+    }
+
+    pub(super) fn phase(&mut self, id: CallId) -> Phase {
+        self.advance(now());
+        self.flights.get(&id).map_or(Phase::Finished, |flight| flight.phase)
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.advance(now());
+        self.draining = true;
+        self.wake();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.life, Life::Stopped { .. })
+    }
+
+    /// The link was dropped, which kills the process.
+    pub(super) fn dropped(&mut self) {
+        self.advance(now());
+        self.life = Life::Dead;
+    }
+
+    pub(super) fn mark(&mut self, id: CallId, mark: Mark) {
         self.advance(now());
         let Some(flight) = self.flights.get_mut(&id) else { return };
         if mark == Mark::Cancel || (flight.phase == Phase::Sent && flight.mark == Mark::None) {
@@ -308,123 +395,5 @@ impl Process {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
-    }
-}
-
-/// The connection to a simulated process.
-#[derive(Debug)]
-pub struct ScriptedLink {
-    process: Rc<RefCell<Process>>,
-    capacity: usize,
-    sleep: Pin<Box<Sleep>>,
-}
-
-impl ScriptedLink {
-    pub(super) fn new(process: Rc<RefCell<Process>>, capacity: usize) -> Self {
-        Self { process, capacity, sleep: Box::pin(tokio::time::sleep(Duration::ZERO)) }
-    }
-}
-
-impl Link<ScriptedBackend> for ScriptedLink {
-    fn pid(&self) -> u32 {
-        1000 + self.process.borrow().generation.0
-    }
-
-    fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    fn send(
-        &mut self,
-        id: CallId,
-        call: &ScriptedCall,
-        _: Option<Instant>,
-    ) -> Result<(), Unsent<ScriptedError>> {
-        assert!(call.then != Then::PanicAtSend, "scripted");
-        if call.then == Then::Unsendable {
-            return Err(Unsent::Refused(ScriptedError::Refused));
-        }
-        let mut process = self.process.borrow_mut();
-        if process.lacks.contains(&call.class.id) {
-            return Err(Unsent::NoFunction);
-        }
-        process.advance(now());
-        let (call, started) = (call.clone(), process.clock);
-        let overlapping = call.class.overlapping;
-        let flight = Flight { call, phase: Phase::Sent, mark: Mark::None, ends: None, started, entry: 0 };
-        let twice = process.flights.insert(id, flight);
-        assert!(twice.is_none(), "call {id} is in flight twice");
-        if overlapping {
-            process.fresh.push(id);
-        } else {
-            process.lane.push_back(id);
-        }
-        process.advance(now());
-        process.wake();
-        Ok(())
-    }
-
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
-    }
-
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let mut process = self.process.borrow_mut();
-        process.advance(now());
-        if let Some(event) = process.outbox.pop_front() {
-            if let Event::Done { id, .. } | Event::Skipped(id) | Event::Interrupted(id) = &event {
-                process.flights.remove(id);
-            }
-            return Poll::Ready(event);
-        }
-        process.waker = Some(cx.waker().clone());
-        if let Some(at) = process.next_event() {
-            self.sleep.as_mut().reset(at.into());
-            if self.sleep.as_mut().poll(cx).is_ready() {
-                cx.waker().wake_by_ref();
-            }
-        }
-        Poll::Pending
-    }
-
-    fn phase(&self, id: CallId) -> Phase {
-        let mut process = self.process.borrow_mut();
-        process.advance(now());
-        process.flights.get(&id).map_or(Phase::Finished, |flight| flight.phase)
-    }
-
-    fn cancel(&mut self, id: CallId) {
-        self.process.borrow_mut().mark(id, Mark::Cancel);
-    }
-
-    fn revoke(&mut self, id: CallId) {
-        self.process.borrow_mut().mark(id, Mark::Revoke);
-    }
-
-    fn drain(&mut self) {
-        let mut process = self.process.borrow_mut();
-        process.advance(now());
-        process.draining = true;
-        process.wake();
-    }
-
-    fn kill(&mut self, reason: KillReason) {
-        self.process.borrow_mut().end(ScriptedExit::Killed(reason));
-    }
-
-    fn is_stopped(&self) -> bool {
-        matches!(self.process.borrow().life, Life::Stopped { .. })
-    }
-
-    fn rss(&self) -> Option<u64> {
-        self.process.borrow().rss
-    }
-}
-
-impl Drop for ScriptedLink {
-    fn drop(&mut self) {
-        let mut process = self.process.borrow_mut();
-        process.advance(now());
-        process.life = Life::Dead;
     }
 }

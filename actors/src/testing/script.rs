@@ -5,20 +5,20 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::ScriptedExit;
-use super::process::{Process, ScriptedLink};
+use super::call::ScriptedExit;
+use super::process::{Execution, Log, Process};
 use crate::alarm::now;
-use crate::id::{CallId, ClassId, Generation, SlotId};
+use crate::id::{CallId, FunctionId, Generation, SlotId};
 
 /// How one launch goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Launch {
+pub struct LaunchPlan {
     pub(super) after: Duration,
     pub(super) result: Result<(), &'static str>,
     pub(super) panics: bool,
 }
 
-impl Launch {
+impl LaunchPlan {
     /// The process is ready after this time.
     #[must_use]
     pub const fn ready(after: Duration) -> Self {
@@ -38,55 +38,35 @@ impl Launch {
     }
 }
 
-/// A launch that was asked for.
+/// A launch that the supervisor requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Launched {
-    /// For which slot.
+pub struct LaunchRecord {
+    /// The slot.
     pub slot: SlotId,
-    /// Which process.
+    /// The process.
     pub generation: Generation,
     /// When.
     pub at: Instant,
 }
 
-/// A call whose function started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Execution {
-    /// Which call.
-    pub seq: u64,
-    /// Where.
-    pub slot: SlotId,
-    /// In which process.
-    pub generation: Generation,
-    /// Under which id.
-    pub call: CallId,
-    /// From when.
-    pub start: Instant,
-    /// Until when; `None` while it runs, and if its process died of something else.
-    pub end: Option<Instant>,
-}
-
-/// The test's hand on the processes. Clones control the same ones.
+/// Controls the processes of a test. Clones control the same processes.
 ///
-/// Launches succeed after 10 ms, until [`Script::expect_launches`] says otherwise.
+/// Launches succeed after 10 ms, unless [`Script::expect_launches`] plans them.
 #[derive(Clone, Debug, Default)]
 pub struct Script(Rc<RefCell<State>>);
 
-/// What simulated processes have executed.
-pub(super) type Log = Rc<RefCell<Vec<Execution>>>;
-
 #[derive(Debug, Default)]
 struct State {
-    /// `None`: every launch succeeds.
-    expected: Option<VecDeque<Launch>>,
-    unexpected: Vec<Launched>,
+    /// `None` if every launch succeeds.
+    expected: Option<VecDeque<LaunchPlan>>,
+    unexpected: Vec<LaunchRecord>,
     launch_time: Option<Duration>,
-    launched: Vec<Launched>,
+    launched: Vec<LaunchRecord>,
     capacity: Option<usize>,
     processes: Vec<Rc<RefCell<Process>>>,
     log: Log,
     /// The functions that no process has.
-    unknown: Vec<ClassId>,
+    unknown: Vec<FunctionId>,
 }
 
 impl Script {
@@ -96,13 +76,13 @@ impl Script {
         Self::default()
     }
 
-    /// From now on launches go like this, one after another; one more never ends, and
-    /// [`Script::assert_drained`] tells.
-    pub fn expect_launches(&self, launches: impl IntoIterator<Item = Launch>) {
+    /// From now on launches go like this, one after another. Further launches never end, and
+    /// [`Script::assert_drained`] reports them.
+    pub fn expect_launches(&self, launches: impl IntoIterator<Item = LaunchPlan>) {
         self.0.borrow_mut().expected.get_or_insert_default().extend(launches);
     }
 
-    /// From now on launches that nobody expects take this long; 10 ms if it was never said.
+    /// From now on launches without a plan take this long. Default: 10 ms.
     pub fn set_launch_time(&self, time: Duration) {
         self.0.borrow_mut().launch_time = Some(time);
     }
@@ -116,15 +96,15 @@ impl Script {
         self.0.borrow_mut().expected = None;
     }
 
-    /// Processes that start from now on take this many calls at once; 1,024 if it was never said.
+    /// Processes that start from now on take this many calls at once. Default: 1,024.
     pub fn set_capacity(&self, calls: usize) {
         self.0.borrow_mut().capacity = Some(calls);
     }
 
-    /// Checks that the launches were those that were expected.
+    /// Checks that the launches were the expected ones.
     ///
     /// # Panics
-    /// If one is left over or was not expected.
+    /// If an expected launch did not happen, or another one did.
     pub fn assert_drained(&self) {
         let state = self.0.borrow();
         let left = state.expected.as_ref().map_or(0, VecDeque::len);
@@ -132,13 +112,13 @@ impl Script {
         assert!(state.unexpected.is_empty(), "launches that were not expected: {:?}", state.unexpected);
     }
 
-    /// All launches that were asked for.
+    /// All launches that were requested.
     #[must_use]
-    pub fn launched(&self) -> Vec<Launched> {
+    pub fn launched(&self) -> Vec<LaunchRecord> {
         self.0.borrow().launched.clone()
     }
 
-    /// All calls that have started, in the order of their starts in each process.
+    /// All calls that have started. Calls of one process are in the order of their starts.
     #[must_use]
     pub fn executions(&self) -> Vec<Execution> {
         self.advance();
@@ -157,8 +137,8 @@ impl Script {
         self.process(slot).borrow_mut().end(ScriptedExit::Signalled);
     }
 
-    /// Tells the newest process of a slot to end, as SIGTERM does: it interrupts what runs, and is
-    /// gone after this time.
+    /// Terminates the newest process of a slot, as SIGTERM does: it interrupts what runs, and ends
+    /// after this time.
     pub fn terminate(&self, slot: u32, after: Duration) {
         self.process(slot).borrow_mut().terminate(after);
     }
@@ -168,42 +148,42 @@ impl Script {
         self.process(slot).borrow_mut().stop(now());
     }
 
-    /// Lets it go on.
-    pub fn go_on(&self, slot: u32) {
-        self.process(slot).borrow_mut().go_on(now());
+    /// Continues the newest process of a slot, as SIGCONT does.
+    pub fn resume(&self, slot: u32) {
+        self.process(slot).borrow_mut().resume(now());
     }
 
-    /// The memory that the newest process of a slot holds.
+    /// Sets the memory of the newest process of a slot.
     pub fn set_rss(&self, slot: u32, bytes: u64) {
         self.process(slot).borrow_mut().rss = Some(bytes);
     }
 
-    /// The newest process of a slot has no such function.
-    pub fn set_lacks(&self, slot: u32, class: u32) {
-        self.process(slot).borrow_mut().lacks.push(ClassId(class));
+    /// From now on the newest process of a slot does not have this function.
+    pub fn set_lacks(&self, slot: u32, function: u32) {
+        self.process(slot).borrow_mut().lacks.push(FunctionId(function));
     }
 
-    /// From now on the backend refuses calls of this class: the function was removed.
-    pub fn forget(&self, class: u32) {
-        self.0.borrow_mut().unknown.push(ClassId(class));
+    /// From now on the backend rejects calls of this function, as if it was removed.
+    pub fn forget(&self, function: u32) {
+        self.0.borrow_mut().unknown.push(FunctionId(function));
     }
 
-    pub(super) fn knows(&self, class: ClassId) -> bool {
-        !self.0.borrow().unknown.contains(&class)
+    pub(super) fn knows(&self, function: FunctionId) -> bool {
+        !self.0.borrow().unknown.contains(&function)
     }
 
-    /// The newest process of a slot answers this id once more, whatever it is.
+    /// The newest process of a slot sends a reply with this id, whether it has such a call or not.
     pub fn inject_reply(&self, slot: u32, call: CallId) {
         self.process(slot).borrow_mut().inject_reply(call, now());
     }
 
-    pub(super) fn next_launch(&self, slot: SlotId, generation: Generation) -> Option<Launch> {
+    pub(super) fn next_launch(&self, slot: SlotId, generation: Generation) -> Option<LaunchPlan> {
         let mut state = self.0.borrow_mut();
-        let launched = Launched { slot, generation, at: now() };
+        let launched = LaunchRecord { slot, generation, at: now() };
         state.launched.push(launched);
         let usual = state.launch_time.unwrap_or(Duration::from_millis(10));
         let launch = match &mut state.expected {
-            None => Some(Launch::ready(usual)),
+            None => Some(LaunchPlan::ready(usual)),
             Some(expected) => expected.pop_front(),
         };
         if launch.is_none() {
@@ -212,12 +192,13 @@ impl Script {
         launch
     }
 
-    pub(super) fn started(&self, slot: SlotId, generation: Generation) -> ScriptedLink {
+    /// Starts a process. Returns it with the number of calls that it takes at once.
+    pub(super) fn start(&self, slot: SlotId, generation: Generation) -> (Rc<RefCell<Process>>, usize) {
         let mut state = self.0.borrow_mut();
         let process = Process::new(slot, generation, now(), Rc::clone(&state.log));
         let process = Rc::new(RefCell::new(process));
         state.processes.push(Rc::clone(&process));
-        ScriptedLink::new(process, state.capacity.unwrap_or(CallId::MAX_INDEX))
+        (process, state.capacity.unwrap_or(CallId::MAX_INDEX))
     }
 
     fn process(&self, slot: u32) -> Rc<RefCell<Process>> {

@@ -1,30 +1,40 @@
-//! The worker as an actor: it minds the desk of one process. The main structure is [`Worker`].
+//! The worker as an actor: it drives the calls in flight of one process. The main structure is
+//! [`Worker`].
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
-use super::desk::{Desk, SharedDesk, WorkerSpec};
+use super::inflight::{Inflight, WorkerSpec};
+use super::messages::{Dismiss, DrainWorker, KillWorker};
+use super::new_workers::NewWorkers;
 use crate::alarm::Alarm;
-use crate::backend::{Backend, KillReason};
+use crate::backend::Backend;
 use crate::panic;
 
 /// Moves calls between the router and one process.
 pub struct Worker<B: Backend> {
-    desk: SharedDesk<B>,
+    inflight: Rc<RefCell<Inflight<B>>>,
 }
 
 impl<B: Backend> Unpin for Worker<B> {}
 
 impl<B: Backend> Worker<B> {
-    /// Starts the actor of a process that is ready; its desk waits for the router.
-    pub(crate) fn start_with(spec: WorkerSpec<B>, link: B::Link) -> Addr<Self> {
-        let desk = Desk::start(spec, link);
-        let worker = Self { desk: Rc::clone(&desk) };
-        panic::start(worker, move |payload| desk.borrow_mut().break_down(payload))
+    /// Starts the actor of a process that is ready. The router finds it in `new_workers`.
+    pub(crate) fn start_with(spec: WorkerSpec<B>, link: B::Link, new_workers: &NewWorkers<B>) -> Addr<Self> {
+        let key = spec.key;
+        let (router, breakdown) = (new_workers.router().clone(), new_workers.breakdown().clone());
+        let inflight = Rc::new(RefCell::new(Inflight::new(spec, link, router)));
+        new_workers.push(key, Rc::clone(&inflight));
+        let worker = Self { inflight: Rc::clone(&inflight) };
+        panic::start(worker, move |payload| {
+            breakdown.report("worker", payload);
+            inflight.borrow_mut().break_down();
+        })
     }
 }
 
@@ -36,7 +46,7 @@ impl<B: Backend> Actor for Worker<B> {
     }
 }
 
-/// Runs after each emptying of the mailbox, and when the link or the router has something.
+/// Runs whenever the mailbox is empty, and when the link or the router wakes the worker.
 struct Pump {
     alarm: Alarm,
 }
@@ -50,41 +60,26 @@ impl<B: Backend> ActorFuture<Worker<B>> for Pump {
         _: &mut Context<Worker<B>>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        worker.desk.borrow_mut().poll(&mut self.alarm, cx);
+        worker.inflight.borrow_mut().poll(&mut self.alarm, cx);
         Poll::Pending
     }
 }
-
-/// The process finishes what it has, and exits.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct DrainWorker;
 
 impl<B: Backend> Handler<DrainWorker> for Worker<B> {
     type Result = ();
 
     fn handle(&mut self, _: DrainWorker, _: &mut Context<Self>) {
-        self.desk.borrow_mut().drain();
+        self.inflight.borrow_mut().drain();
     }
 }
-
-/// The process is killed.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct KillWorker(pub(crate) KillReason);
 
 impl<B: Backend> Handler<KillWorker> for Worker<B> {
     type Result = ();
 
     fn handle(&mut self, kill: KillWorker, _: &mut Context<Self>) {
-        self.desk.borrow_mut().kill(kill.0);
+        self.inflight.borrow_mut().kill(kill.0);
     }
 }
-
-/// The router knows that the process is gone; nothing more comes.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Dismiss;
 
 impl<B: Backend> Handler<Dismiss> for Worker<B> {
     type Result = ();

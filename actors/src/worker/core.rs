@@ -1,46 +1,91 @@
-//! The in-flight table of one worker, without actors or clock. The main structure is [`Core`].
+//! The calls in flight of one worker and the stages of its life, without actors or clock. The main
+//! structure is [`Core`].
+
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 
-use crate::backend::{Class, Phase};
-use crate::id::{CallId, ClassId};
+use super::fate::decide;
+pub use super::fate::{Fate, Part, Trial};
+use crate::call::{Function, Phase};
+use crate::id::{CallId, FunctionId};
+use crate::reason::{CancelReason, KillReason, RetireReason};
 
-/// How often calls in flight are looked over.
-pub(crate) const TICK: Duration = Duration::from_millis(5);
+/// How often calls in flight are swept.
+const TICK: Duration = Duration::from_millis(5);
 /// How often an interrupt is repeated until the call ends.
 const REPEAT: Duration = Duration::from_millis(20);
-/// How many graces a process may say nothing of a cancelled call while it runs none.
+/// For how many graces a process that runs nothing may stay silent about a cancelled call.
 const SILENT_GRACES: u32 = 5;
+/// How often a process is inspected from outside: its memory, and whether it is stopped.
+const INSPECT: Duration = Duration::from_millis(250);
 
-/// What a worker may do.
+/// How long the pool waits for calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// From the cancellation of a running call to the end of its process.
+    /// From the cancellation of a running call to the kill of its process.
     pub kill_grace: Duration,
-    /// A call that is sent or runs for this long stalls its worker: what waits behind it goes
-    /// elsewhere.
+    /// A call that takes longer stalls its worker: the calls behind it go to other workers.
     pub stall_after: Duration,
 }
 
-/// A call and what is known of it.
+/// When a process is replaced although it is healthy. The jitter is already applied.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RetireLimits {
+    /// After this many answers.
+    pub max_calls: Option<u64>,
+    /// At this time.
+    pub at: Option<Instant>,
+    /// Above this much memory, in bytes.
+    pub max_rss: Option<u64>,
+}
+
+/// How one worker is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// How long the pool waits for calls.
+    pub patience: Patience,
+    /// How many workers an idempotent call may be tried on.
+    pub max_attempts: u32,
+    /// When the process is replaced.
+    pub retire: RetireLimits,
+}
+
+/// The stage of a worker's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It takes calls.
+    Serving,
+    /// It takes calls, and the supervisor was asked to replace its process.
+    RetireRequested,
+    /// The process was asked to finish its calls and exit.
+    Draining,
+    /// The process is being killed.
+    Killed(KillReason),
+    /// The process has ended. Calls that still arrive go back.
+    Lost,
+}
+
+/// A call, and what is known about it.
 #[derive(Debug)]
 struct Flight<J> {
     state: State<J>,
     sent: Instant,
     order: u64,
-    class: Class,
+    function: Function,
     charge: u32,
     deadline: Option<Instant>,
 }
 
-/// A call that the process has done with.
+/// A call that the process has finished with.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ended<J> {
     /// The call, if its caller still waits.
     pub job: Option<J>,
-    /// Its class.
-    pub class: Class,
-    /// What the router counted it for.
+    /// Its function.
+    pub function: Function,
+    /// The cost that the router charged for it.
     pub charge: u32,
     /// When it was sent to the process.
     pub sent: Instant,
@@ -48,106 +93,110 @@ pub struct Ended<J> {
 
 #[derive(Debug)]
 enum State<J> {
-    /// Its caller waits.
+    /// The caller waits.
     Live(J),
-    /// Its caller has an answer, is gone, or has its answer from elsewhere; the process still has
-    /// the call.
-    Ended,
-    /// As ended, and it is to stop: since when, and when the process was told last.
-    Cancelled { since: Instant, told: Instant },
+    /// The caller waits no longer for this process, which still has the call.
+    Settled,
+    /// As settled, and the process is to stop it.
+    Cancelled { since: Instant, signalled: Instant },
 }
 
-/// Why the actor is to end a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Its deadline passed.
-    Expired,
-    /// Its caller is gone.
-    Abandoned,
+/// A call that was interrupted because its process ends. It is lost with the process.
+#[derive(Debug)]
+struct Interrupted<J> {
+    job: J,
+    deadline: Option<Instant>,
 }
 
-/// The part that a call had in the end of its process.
-///
-/// One thread runs all functions of a worker, so a function that runs one after another keeps every
-/// coroutine of its worker suspended: those cannot have been the cause. Which of several coroutines
-/// was at work cannot be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// It had not started.
-    NotStarted,
-    /// It had started, and another call was at work.
-    Bystander,
-    /// It may have been the cause.
-    Suspect,
-}
-
-/// What the actor is to do.
+/// What the worker is to do.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Action<J> {
-    /// Cancel the call in the process, then answer the caller: what has not started once it is
-    /// cancelled never does.
+    /// Cancel the call in the process, then answer the caller. In this order: what has not started
+    /// when it is cancelled never starts.
     End {
         /// The call.
         id: CallId,
-        /// What the caller waits with.
+        /// The caller's side of it.
         job: J,
         /// Why.
-        why: End,
+        reason: CancelReason,
     },
     /// Cancel the call in the process once more.
     Cancel(CallId),
-    /// Take back these calls if they have not started, and tell with [`Core::take_revoked`] which
-    /// it were.
-    Revoke(Vec<CallId>),
-    /// Kill the process: a cancelled call did not end.
-    Kill,
+    /// Revoke these calls, and then ask [`Core::take_revoked`] which of them will not start.
+    Revoke {
+        /// The calls, in their order.
+        ids: Vec<CallId>,
+        /// The call that they wait for.
+        running: CallId,
+    },
+    /// Answer the caller of a call that was interrupted with its process: its deadline has passed.
+    Expire(J),
+    /// Kill the process.
+    Kill(KillReason),
+    /// Ask the supervisor for a replacement.
+    Retire(RetireReason),
 }
 
-/// The calls that one process has.
+/// The calls that one process has, and the stage of its life.
 #[derive(Debug)]
 pub struct Core<J> {
-    patience: Patience,
+    policy: Policy,
+    stage: Stage,
     flights: Vec<Option<Flight<J>>>,
     ids: Vec<CallId>,
     free: Vec<usize>,
+    interrupted: Vec<Interrupted<J>>,
     next_deadline: Option<Instant>,
     order: u64,
+    answered: u64,
     stalled: bool,
     /// The function of the abandoned call that occupies the process.
-    abandoned: Option<ClassId>,
-    /// Since when the process runs nothing, and says nothing of a call that was cancelled.
+    abandoned: Option<FunctionId>,
+    /// Since when the process runs nothing and is silent about a cancelled call.
     silent_since: Option<Instant>,
+    stopped_since: Option<Instant>,
+    inspect_at: Instant,
 }
 
 impl<J> Core<J> {
-    /// An empty table of `capacity` places.
+    /// A worker that serves, with an empty table of `capacity` places.
     #[must_use]
-    pub fn new(capacity: usize, patience: Patience) -> Self {
+    pub fn new(capacity: usize, policy: Policy, now: Instant) -> Self {
         Self {
-            patience,
+            policy,
+            stage: Stage::Serving,
             flights: (0..capacity).map(|_| None).collect(),
             ids: (0..capacity).map(|index| CallId::new(index, 0)).collect(),
             free: (0..capacity).rev().collect(),
+            interrupted: Vec::new(),
             next_deadline: None,
             order: 0,
+            answered: 0,
             stalled: false,
             abandoned: None,
             silent_since: None,
+            stopped_since: None,
+            inspect_at: now + INSPECT,
         }
     }
 
-    /// The id that the next call would get; `None` if the table is full.
+    /// The id that the next call gets. `None` if the worker takes no call: the table is full, or
+    /// the process is about to end.
     #[must_use]
     pub fn next_id(&self) -> Option<CallId> {
-        self.free.last().map(|&index| self.ids[index])
+        match self.stage {
+            Stage::Serving | Stage::RetireRequested => self.free.last().map(|&index| self.ids[index]),
+            Stage::Draining | Stage::Killed(_) | Stage::Lost => None,
+        }
     }
 
     /// Puts a call that was sent into the table, under [`Core::next_id`].
     ///
     /// # Panics
     /// If the table is full.
-    pub fn sent(&mut self, job: J, class: Class, charge: u32, deadline: Option<Instant>, now: Instant) {
+    pub fn sent(&mut self, job: J, function: Function, charge: u32, deadline: Option<Instant>, now: Instant) {
         let index = self.free.pop().expect("the router respects the capacity");
         if let Some(deadline) = deadline {
             self.next_deadline = Some(self.next_deadline.map_or(deadline, |next| next.min(deadline)));
@@ -155,12 +204,39 @@ impl<J> Core<J> {
         let order = self.order;
         self.order += 1;
         self.flights[index] =
-            Some(Flight { state: State::Live(job), sent: now, order, class, charge, deadline });
+            Some(Flight { state: State::Live(job), sent: now, order, function, charge, deadline });
     }
 
-    /// The process has done with a call. `None` if it has no such call: an answer of an earlier
-    /// life, or a second one.
-    pub fn ended(&mut self, id: CallId) -> Option<Ended<J>> {
+    /// The process answered a call. `None` if it has no such call: the answer is late, or a second
+    /// one.
+    pub fn answered(&mut self, id: CallId) -> Option<Ended<J>> {
+        let ended = self.take(id)?;
+        self.answered += 1;
+        Some(ended.into())
+    }
+
+    /// The process skipped a call that was cancelled or revoked. `None` if it has no such call.
+    pub fn skipped(&mut self, id: CallId) -> Option<Ended<J>> {
+        self.take(id).map(Into::into)
+    }
+
+    /// The process interrupted a call. `None` if it has no such call, or if the call was not
+    /// cancelled: then the process ends, and the call keeps its place until it is lost. A drain
+    /// waits for what becomes of it.
+    pub fn interrupted(&mut self, id: CallId) -> Option<Ended<J>> {
+        let flight = self.take(id)?;
+        match flight.state {
+            State::Live(job) => {
+                self.interrupted.push(Interrupted { job, deadline: flight.deadline });
+                None
+            }
+            State::Settled | State::Cancelled { .. } => Some(flight.into()),
+        }
+    }
+
+    fn take(&mut self, id: CallId) -> Option<Flight<J>> {
+        // An event proves that the process is running.
+        self.stopped_since = None;
         let index = id.index();
         if self.ids.get(index) != Some(&id) {
             return None;
@@ -169,18 +245,13 @@ impl<J> Core<J> {
         self.ids[index] = id.next();
         self.free.push(index);
         self.silent_since = None;
-        if !flight.class.overlapping {
+        if !flight.function.overlapping {
             self.stalled = false;
         }
-        let job = match flight.state {
-            State::Live(job) => Some(job),
-            State::Ended => None,
-            State::Cancelled { .. } => {
-                self.abandoned.take_if(|class| *class == flight.class.id);
-                None
-            }
-        };
-        Some(Ended { job, class: flight.class, charge: flight.charge, sent: flight.sent })
+        if matches!(flight.state, State::Cancelled { .. }) {
+            self.abandoned.take_if(|function| *function == flight.function.id);
+        }
+        Some(flight)
     }
 
     /// How many calls the process has.
@@ -189,35 +260,123 @@ impl<J> Core<J> {
         self.flights.len() - self.free.len()
     }
 
-    /// Whether a call takes so long that nothing should be sent behind it.
+    /// Whether a call takes so long that no call is sent behind it.
     #[must_use]
     pub const fn is_stalled(&self) -> bool {
         self.stalled
     }
 
-    /// The function of a call that was cancelled, still runs, and keeps all that would run after it
-    /// from their turn.
+    /// The function of a cancelled call that still runs and blocks the calls behind it.
     #[must_use]
-    pub const fn abandoned(&self) -> Option<ClassId> {
+    pub const fn abandoned(&self) -> Option<FunctionId> {
         self.abandoned
     }
 
-    /// When [`Core::sweep`] is due.
+    /// Whether the process has ended.
     #[must_use]
-    pub fn next_sweep(&self, now: Instant) -> Option<Instant> {
-        (self.in_flight() > 0)
-            .then(|| self.next_deadline.map_or(now + TICK, |deadline| deadline.min(now + TICK)))
+    pub const fn is_lost(&self) -> bool {
+        matches!(self.stage, Stage::Lost)
     }
 
-    /// Looks over all calls in flight: deadlines, callers that are gone, interrupts to repeat,
-    /// stalls.
+    /// Whether the pool is killing the process because a call did not end or because it was
+    /// stopped.
+    #[must_use]
+    pub const fn is_killed_by_host(&self) -> bool {
+        matches!(self.stage, Stage::Killed(KillReason::Stuck | KillReason::Stopped))
+    }
+
+    /// The process is to drain. Returns whether to ask it.
+    #[must_use]
+    pub fn drain(&mut self) -> bool {
+        let drains = matches!(self.stage, Stage::Serving | Stage::RetireRequested);
+        if drains {
+            self.stage = Stage::Draining;
+        }
+        drains
+    }
+
+    /// The process is to be killed. Returns whether to kill it.
+    #[must_use]
+    pub fn kill(&mut self, reason: KillReason) -> bool {
+        let kills = !matches!(self.stage, Stage::Killed(_) | Stage::Lost);
+        if kills {
+            self.stage = Stage::Killed(reason);
+        }
+        kills
+    }
+
+    /// The process has answered some calls. Asks for its replacement if those were enough.
+    pub fn check_calls(&mut self) -> Option<Action<J>> {
+        let reached = self.policy.retire.max_calls.is_some_and(|max| self.answered >= max);
+        reached.then(|| self.retire(RetireReason::MaxCalls)).flatten()
+    }
+
+    /// Inspects the process from outside, if that is due: whether it has been stopped for too long,
+    /// is too old or has too much memory.
+    pub fn inspect(
+        &mut self,
+        now: Instant,
+        is_stopped: impl FnOnce() -> bool,
+        rss: impl FnOnce() -> Option<u64>,
+    ) -> Option<Action<J>> {
+        if now < self.inspect_at {
+            return None;
+        }
+        self.inspect_at = now + INSPECT;
+        // An idle process may be stopped, unless it is to drain.
+        let awaited = self.in_flight() > 0 || self.stage == Stage::Draining;
+        if awaited && is_stopped() {
+            let since = *self.stopped_since.get_or_insert(now);
+            if now.saturating_duration_since(since) >= self.policy.patience.kill_grace {
+                return Some(Action::Kill(KillReason::Stopped));
+            }
+        } else {
+            self.stopped_since = None;
+        }
+        let limits = self.policy.retire;
+        if limits.at.is_some_and(|at| at <= now) {
+            self.retire(RetireReason::MaxLifetime)
+        } else if limits.max_rss.is_some_and(|max| rss().is_some_and(|rss| rss > max)) {
+            self.retire(RetireReason::MaxRss)
+        } else {
+            None
+        }
+    }
+
+    fn retire(&mut self, reason: RetireReason) -> Option<Action<J>> {
+        (self.stage == Stage::Serving).then(|| {
+            self.stage = Stage::RetireRequested;
+            Action::Retire(reason)
+        })
+    }
+
+    /// When [`Core::sweep`] and [`Core::inspect`] are due.
+    #[must_use]
+    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let limits = &self.policy.retire;
+        let inspects = match self.stage {
+            Stage::Lost => return None,
+            Stage::Serving => limits.at.is_some() || limits.max_rss.is_some(),
+            Stage::Draining => true,
+            Stage::RetireRequested | Stage::Killed(_) => false,
+        };
+        let inspection = (inspects || self.in_flight() > 0).then_some(self.inspect_at);
+        let sweep = (self.in_flight() > 0)
+            .then(|| self.next_deadline.map_or(now + TICK, |deadline| deadline.min(now + TICK)));
+        let deadlines = self.interrupted.iter().filter_map(|call| call.deadline);
+        let expiry = (!self.interrupted.is_empty()).then(|| deadlines.chain([now + TICK]).min()).flatten();
+        [inspection, sweep, expiry].into_iter().flatten().min()
+    }
+
+    /// Examines all calls in flight: deadlines, abandoned callers, interrupts to repeat, stalls.
     pub fn sweep(
         &mut self,
         now: Instant,
         phase: impl Fn(CallId) -> Phase,
-        gone: impl Fn(&J) -> bool,
+        is_abandoned: impl Fn(&J) -> bool,
     ) -> Vec<Action<J>> {
         let mut actions = Vec::new();
+        let patience = self.policy.patience;
         let mut next_deadline: Option<Instant> = None;
         let mut sync_running = None;
         let mut overlapping = false;
@@ -226,21 +385,21 @@ impl<J> Core<J> {
         for (index, flight) in self.flights.iter_mut().enumerate() {
             let Some(flight) = flight else { continue };
             let id = self.ids[index];
-            overlapping |= flight.class.overlapping;
+            overlapping |= flight.function.overlapping;
             let running = phase(id) == Phase::Running;
             runs |= running;
             awaited |= matches!(flight.state, State::Cancelled { .. }) && !running;
-            if !flight.class.overlapping && running {
+            if !flight.function.overlapping && running {
                 sync_running = Some(id);
                 self.abandoned =
-                    flight.is_abandoned(now, self.patience.kill_grace).then_some(flight.class.id);
+                    flight.ignores_interrupts(now, patience.kill_grace).then_some(flight.function.id);
             }
-            if !flight.class.overlapping
-                && now.saturating_duration_since(flight.sent) >= self.patience.stall_after
+            if !flight.function.overlapping
+                && now.saturating_duration_since(flight.sent) >= patience.stall_after
             {
                 self.stalled = true;
             }
-            if let Some(action) = flight.judge(id, now, self.patience.kill_grace, &phase, &gone) {
+            if let Some(action) = flight.sweep(id, now, patience.kill_grace, &phase, &is_abandoned) {
                 actions.push(action);
             }
             if let (State::Live(_), Some(deadline)) = (&flight.state, flight.deadline) {
@@ -249,67 +408,71 @@ impl<J> Core<J> {
         }
         self.next_deadline = next_deadline;
         if self.is_silent(awaited && !runs, now) {
-            actions.push(Action::Kill);
+            actions.push(Action::Kill(KillReason::Stuck));
         }
-        if self.stalled && sync_running.is_some() && !overlapping {
-            let behind = self.unstarted(&phase);
-            if !behind.is_empty() {
-                actions.push(Action::Revoke(behind));
+        if let Some(running) = sync_running.filter(|_| self.stalled && !overlapping) {
+            let ids = self.unstarted(&phase);
+            if !ids.is_empty() {
+                actions.push(Action::Revoke { ids, running });
             }
         }
+        // The process may take its time to end. The callers of what it interrupted wait no longer
+        // than they would otherwise.
+        let expired = |call: &Interrupted<J>| call.deadline.is_some_and(|deadline| deadline <= now);
+        let ends = self.interrupted.extract_if(.., |call| is_abandoned(&call.job) || expired(call));
+        actions.extend(ends.map(|call| Action::Expire(call.job)));
         actions
     }
 
-    /// Whether the process has been silent for too long: it does not read, or what it writes is not
-    /// understood any more.
+    /// Whether the process has been silent for too long: it does not read, or its answers are no
+    /// longer understood.
     fn is_silent(&mut self, silent: bool, now: Instant) -> bool {
         if !silent {
             self.silent_since = None;
             return false;
         }
         let since = *self.silent_since.get_or_insert(now);
-        now.saturating_duration_since(since) >= self.patience.kill_grace.saturating_mul(SILENT_GRACES)
+        let longest = self.policy.patience.kill_grace.saturating_mul(SILENT_GRACES);
+        now.saturating_duration_since(since) >= longest
     }
 
-    /// After [`Action::Revoke`] was done, the calls that are certain not to start, in their order;
-    /// the process keeps their places until it skips them.
+    /// After the calls of [`Action::Revoke`] were revoked: those that are certain not to start, in
+    /// their order. The process keeps their places until it skips them.
     ///
-    /// `blocked` says that the process could not have started another call since before the
-    /// revocation: a call that is not overlapping still runs, or the process is stopped. Without it
-    /// nothing is certain, and each call comes back by itself when the process skips it.
+    /// It is certain only if `running` still runs, so that the process cannot have started another
+    /// call since before the revocation. Otherwise each call comes back when the process skips it.
     #[must_use]
     pub fn take_revoked(
         &mut self,
         ids: Vec<CallId>,
-        blocked: bool,
+        running: CallId,
         phase: impl Fn(CallId) -> Phase,
     ) -> Vec<J> {
-        if !blocked {
+        if self.running(&phase) != Some(running) {
             return Vec::new();
         }
         let mut jobs = Vec::with_capacity(ids.len());
         for id in ids {
             let flight = self.flights[id.index()].as_mut().filter(|_| self.ids[id.index()] == id);
             let Some(flight) = flight.filter(|_| phase(id) == Phase::Sent) else { continue };
-            match std::mem::replace(&mut flight.state, State::Ended) {
+            match std::mem::replace(&mut flight.state, State::Settled) {
                 State::Live(job) => jobs.push(job),
-                ended => flight.state = ended,
+                other => flight.state = other,
             }
         }
         jobs
     }
 
-    /// The call that is not overlapping and runs, if there is one.
-    #[must_use]
-    pub fn running(&self, phase: impl Fn(CallId) -> Phase) -> Option<CallId> {
+    /// The call that runs and is not overlapping.
+    fn running(&self, phase: impl Fn(CallId) -> Phase) -> Option<CallId> {
         let running = |&(index, flight): &(usize, &Option<Flight<J>>)| {
-            flight.as_ref().is_some_and(|flight| !flight.class.overlapping)
+            flight.as_ref().is_some_and(|flight| !flight.function.overlapping)
                 && phase(self.ids[index]) == Phase::Running
         };
         self.flights.iter().enumerate().find(running).map(|(index, _)| self.ids[index])
     }
 
-    /// The calls that wait in the process, in their order.
+    /// The calls that have not started in the process, in their order.
     #[must_use]
     pub fn unstarted(&self, phase: impl Fn(CallId) -> Phase) -> Vec<CallId> {
         let waits = |flight: &Flight<J>| matches!(flight.state, State::Live(_));
@@ -323,10 +486,42 @@ impl<J> Core<J> {
         waiting.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Empties the table of a process that is gone: the calls whose callers wait, in their order,
-    /// and the part of each in the end of the process.
+    /// The process has ended: empties the table. Returns the calls whose callers wait, in their
+    /// order, and what becomes of each.
     #[must_use]
-    pub fn lost(&mut self, phase: impl Fn(CallId) -> Phase) -> Vec<(J, Part)> {
+    pub fn lost(&mut self, phase: impl Fn(CallId) -> Phase, trial: impl Fn(&J) -> Trial) -> Vec<(J, Fate)> {
+        // The pool knows why it killed the process, and that no call caused it. A call may have
+        // stopped its own process, though.
+        let explained = matches!(self.stage, Stage::Killed(reason) if reason != KillReason::Stopped);
+        let mut lost = self.take_all(phase);
+        if explained {
+            lost.iter_mut().filter(|(_, part)| *part == Part::Suspect).for_each(|(_, part)| {
+                *part = Part::Bystander;
+            });
+        }
+        self.stage = Stage::Lost;
+        let several = lost.iter().filter(|(_, part)| *part == Part::Suspect).count() > 1;
+        let max_attempts = self.policy.max_attempts;
+        let decided = |(job, part): (J, Part)| {
+            let fate = decide(part, trial(&job), several, max_attempts);
+            (job, fate)
+        };
+        lost.into_iter().map(decided).collect()
+    }
+
+    /// As [`Core::lost`], after a panic: nobody will observe how the process ends, so nothing is
+    /// retried.
+    #[must_use]
+    pub fn lost_unobserved(&mut self, phase: impl Fn(CallId) -> Phase) -> Vec<(J, Fate)> {
+        let lost = self.take_all(phase);
+        self.stage = Stage::Lost;
+        let fate = |part| if part == Part::NotStarted { Fate::Requeued } else { Fate::Lost };
+        lost.into_iter().map(|(job, part)| (job, fate(part))).collect()
+    }
+
+    /// Takes out all calls whose callers wait: first those that were interrupted, then the others
+    /// in their order.
+    fn take_all(&mut self, phase: impl Fn(CallId) -> Phase) -> Vec<(J, Part)> {
         let blocking = self.running(&phase);
         let phases = || self.flights.iter().zip(&self.ids).filter(|(flight, _)| flight.is_some());
         let any_running = phases().any(|(_, &id)| phase(id) == Phase::Running);
@@ -345,203 +540,67 @@ impl<J> Core<J> {
         }
         self.free = (0..self.flights.len()).rev().collect();
         lost.sort_unstable_by_key(|&(order, ..)| order);
-        lost.into_iter().map(|(_, job, part)| (job, part)).collect()
+        let interrupted = self.interrupted.drain(..).map(|call| (call.job, Part::Bystander));
+        interrupted.chain(lost.into_iter().map(|(_, job, part)| (job, part))).collect()
+    }
+}
+
+impl<J> From<Flight<J>> for Ended<J> {
+    fn from(flight: Flight<J>) -> Self {
+        let Flight { state, function, charge, sent, .. } = flight;
+        let job = match state {
+            State::Live(job) => Some(job),
+            State::Settled | State::Cancelled { .. } => None,
+        };
+        Self { job, function, charge, sent }
     }
 }
 
 impl<J> Flight<J> {
-    /// Whether the call, which runs, has not answered to an interrupt.
-    fn is_abandoned(&self, now: Instant, kill_grace: Duration) -> bool {
+    /// Whether the call, which runs, has not ended although it was interrupted.
+    fn ignores_interrupts(&self, now: Instant, kill_grace: Duration) -> bool {
         let enough = REPEAT.min(kill_grace);
         matches!(self.state, State::Cancelled { since, .. } if now.saturating_duration_since(since) >= enough)
     }
 
-    fn judge(
+    fn sweep(
         &mut self,
         id: CallId,
         now: Instant,
         kill_grace: Duration,
         phase: &impl Fn(CallId) -> Phase,
-        gone: &impl Fn(&J) -> bool,
+        is_abandoned: &impl Fn(&J) -> bool,
     ) -> Option<Action<J>> {
         match &mut self.state {
             State::Live(job) => {
-                let why = if gone(job) {
-                    End::Abandoned
+                let reason = if is_abandoned(job) {
+                    CancelReason::Abandoned
                 } else if self.deadline.is_some_and(|deadline| deadline <= now) {
-                    End::Expired
+                    CancelReason::DeadlinePassed
                 } else {
                     return None;
                 };
-                let cancelled = State::Cancelled { since: now, told: now };
+                let cancelled = State::Cancelled { since: now, signalled: now };
                 let State::Live(job) = std::mem::replace(&mut self.state, cancelled) else { return None };
-                Some(Action::End { id, job, why })
+                Some(Action::End { id, job, reason })
             }
-            State::Cancelled { since, told } => {
+            State::Cancelled { since, signalled } => {
                 if phase(id) != Phase::Running {
-                    // Skipped when its turn comes; the grace counts from its start, should it slip
-                    // through.
+                    // The process skips it when its turn comes. Should it start all the same, the
+                    // grace counts from its start.
                     *since = now;
                     return None;
                 }
                 if now.saturating_duration_since(*since) >= kill_grace {
-                    return Some(Action::Kill);
+                    return Some(Action::Kill(KillReason::Stuck));
                 }
-                let due = now.saturating_duration_since(*told) >= REPEAT;
+                let due = now.saturating_duration_since(*signalled) >= REPEAT;
                 due.then(|| {
-                    *told = now;
+                    *signalled = now;
                     Action::Cancel(id)
                 })
             }
-            State::Ended => None,
+            State::Settled => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-    use std::collections::HashMap;
-
-    use super::*;
-    use crate::id::ClassId;
-
-    const MS: Duration = Duration::from_millis(1);
-    const CLASS: Class = Class { id: ClassId(0), overlapping: false };
-
-    struct Table {
-        core: Core<&'static str>,
-        phases: RefCell<HashMap<CallId, Phase>>,
-        start: Instant,
-    }
-
-    impl Table {
-        fn new() -> Self {
-            let patience = Patience { kill_grace: MS * 100, stall_after: MS * 10 };
-            Self { core: Core::new(4, patience), phases: RefCell::default(), start: Instant::now() }
-        }
-
-        fn send(&mut self, name: &'static str, timeout: u32, at: u32) -> CallId {
-            let id = self.core.next_id().expect("there is room");
-            self.core.sent(name, CLASS, 1, Some(self.start + MS * timeout), self.start + MS * at);
-            id
-        }
-
-        /// `None` if the table has no such call, `Some(None)` if nobody waits for it.
-        fn ended(&mut self, id: CallId) -> Option<Option<&'static str>> {
-            self.core.ended(id).map(|ended| ended.job)
-        }
-
-        fn phase(&self, id: CallId, phase: Phase) {
-            self.phases.borrow_mut().insert(id, phase);
-        }
-
-        fn sweep(&mut self, at: u32) -> Vec<Action<&'static str>> {
-            let phases = self.phases.borrow();
-            let phase = |id| phases.get(&id).copied().unwrap_or(Phase::Sent);
-            self.core.sweep(self.start + MS * at, phase, |job| *job == "gone")
-        }
-    }
-
-    #[test]
-    fn a_second_or_late_reply_ends_no_other_call() {
-        let mut table = Table::new();
-        let first = table.send("a", 100, 0);
-        assert_eq!(table.ended(first), Some(Some("a")));
-        assert_eq!(table.ended(first), None);
-        let second = table.send("b", 100, 0);
-        assert_eq!(second.index(), first.index());
-        assert_eq!(table.ended(first), None);
-        assert_eq!(table.ended(CallId::new(1000, 0)), None);
-        assert_eq!(table.ended(second), Some(Some("b")));
-        assert_eq!(table.core.in_flight(), 0);
-    }
-
-    #[test]
-    fn a_call_past_its_deadline_is_ended_once_then_interrupted_then_its_process_killed() {
-        let mut table = Table::new();
-        let id = table.send("slow", 30, 0);
-        table.phase(id, Phase::Running);
-        assert_eq!(table.sweep(5), vec![]);
-        assert_eq!(table.sweep(30), vec![Action::End { id, job: "slow", why: End::Expired }]);
-        assert_eq!(table.sweep(35), vec![]);
-        assert_eq!(table.sweep(50), vec![Action::Cancel(id)]);
-        assert_eq!(table.sweep(130), vec![Action::Kill]);
-        assert_eq!(table.ended(id), Some(None));
-    }
-
-    #[test]
-    fn a_call_that_was_not_started_is_ended_without_a_kill() {
-        let mut table = Table::new();
-        let id = table.send("waiting", 30, 0);
-        assert_eq!(table.sweep(31), vec![Action::End { id, job: "waiting", why: End::Expired }]);
-        assert_eq!(table.sweep(1000), vec![]);
-        table.phase(id, Phase::Running);
-        assert_eq!(table.sweep(1010), vec![Action::Cancel(id)]);
-        assert_eq!(table.sweep(1101), vec![Action::Kill]);
-    }
-
-    #[test]
-    fn a_process_that_runs_nothing_and_says_nothing_of_a_cancelled_call_is_killed() {
-        for silent in [Phase::Sent, Phase::Finished] {
-            let mut table = Table::new();
-            let id = table.send("late", 30, 0);
-            table.phase(id, silent);
-            assert_eq!(table.sweep(30).len(), 1);
-            // What runs explains the silence, and an answer ends it.
-            let other = table.send("runs", 9000, 30);
-            table.phase(other, Phase::Running);
-            assert_eq!(table.sweep(900), vec![]);
-            assert_eq!(table.ended(other), Some(Some("runs")));
-            assert_eq!((table.sweep(910), table.sweep(1400)), (vec![], vec![]));
-            let other = table.send("quick", 9000, 1400);
-            assert_eq!(table.ended(other), Some(Some("quick")));
-            assert_eq!((table.sweep(1410), table.sweep(1909)), (vec![], vec![]));
-            assert_eq!(table.sweep(1910), vec![Action::Kill]);
-        }
-    }
-
-    #[test]
-    fn a_caller_that_is_gone_ends_its_call() {
-        let mut table = Table::new();
-        let id = table.send("gone", 1000, 0);
-        table.phase(id, Phase::Running);
-        assert_eq!(table.sweep(5), vec![Action::End { id, job: "gone", why: End::Abandoned }]);
-    }
-
-    #[test]
-    fn what_waits_behind_a_slow_call_is_revoked_in_order_and_taken_only_if_certain() {
-        let mut table = Table::new();
-        let head = table.send("head", 9000, 0);
-        let second = table.send("second", 9000, 0);
-        let third = table.send("third", 9000, 0);
-        table.phase(head, Phase::Running);
-        assert_eq!(table.sweep(5), vec![]);
-        assert!(!table.core.is_stalled());
-        assert_eq!(table.sweep(10), vec![Action::Revoke(vec![second, third])]);
-        assert!(table.core.is_stalled());
-        let sent = |_| Phase::Sent;
-        assert_eq!(table.core.take_revoked(vec![second, third], false, sent), Vec::<&str>::new());
-        assert_eq!(table.core.take_revoked(vec![second, third], true, sent), vec!["second", "third"]);
-        assert_eq!(table.sweep(15), vec![]);
-        assert_eq!(table.core.in_flight(), 3);
-        assert_eq!(table.ended(head), Some(Some("head")));
-        assert!(!table.core.is_stalled());
-        assert_eq!(table.ended(second), Some(None));
-    }
-
-    #[test]
-    fn lost_calls_come_in_the_order_in_which_they_were_sent() {
-        let mut table = Table::new();
-        let a = table.send("a", 9000, 0);
-        let b = table.send("b", 9000, 0);
-        let _c = table.send("c", 9000, 0);
-        assert_eq!(table.ended(a), Some(Some("a")));
-        let _d = table.send("d", 9000, 0);
-        table.phase(b, Phase::Finished);
-        let phases = table.phases.borrow().clone();
-        let lost = table.core.lost(|id| phases.get(&id).copied().unwrap_or(Phase::Sent));
-        assert_eq!(lost, vec![("b", Part::Suspect), ("c", Part::NotStarted), ("d", Part::NotStarted)]);
-        assert_eq!(table.core.in_flight(), 0);
     }
 }

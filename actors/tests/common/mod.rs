@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, Context, Handler};
 use actix_pyproc_actors::WorkerEvent;
-use actix_pyproc_actors::router::core::Limits;
+use actix_pyproc_actors::router::Limits;
 use actix_pyproc_actors::router::{GetStatus, RouterStatus};
 use actix_pyproc_actors::supervisor::{
     AwaitReady, GetSlots, ReloadAll, Resize, Settings, SlotStatus, Subscribe,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::core::{Action, Breaker, Cause, Core, Event};
 use super::{MS, policy};
-use crate::id::{Generation, SlotId};
+use crate::id::{Generation, SlotId, WorkerKey};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -87,26 +87,26 @@ impl World {
             Op::Ready { which } => {
                 if let Some((slot, generation)) = nth(&self.launching, which) {
                     self.launching.remove(&slot);
-                    self.handle(Event::Ready(slot, generation));
+                    self.handle(Event::Ready(WorkerKey { slot, generation }));
                     assert_eq!(self.serving.get(&slot), Some(&generation), "a process that is ready serves");
                 }
             }
             Op::Fail { which } => {
                 if let Some((slot, generation)) = nth(&self.launching, which) {
                     self.launching.remove(&slot);
-                    self.handle(Event::StartFailed(slot, generation));
+                    self.handle(Event::StartFailed(WorkerKey { slot, generation }));
                 }
             }
             Op::Exit { which } => {
                 if let Some((slot, generation)) = nth(&self.serving, which) {
                     self.serving.remove(&slot);
-                    self.handle(Event::Exited(slot, generation, Cause::Itself));
+                    self.handle(Event::Exited(WorkerKey { slot, generation }, Cause::Itself));
                 }
             }
             Op::Kill { which } => {
                 if let Some((slot, generation)) = nth(&self.serving, which) {
                     self.serving.remove(&slot);
-                    self.handle(Event::Exited(slot, generation, Cause::Pool));
+                    self.handle(Event::Exited(WorkerKey { slot, generation }, Cause::Pool));
                     assert!(self.shutdown || self.launching.contains_key(&slot), "it is replaced at once");
                 }
             }
@@ -114,12 +114,12 @@ impl World {
                 let drained = self.draining.iter().nth(which % self.draining.len().max(1)).copied();
                 if let Some((slot, generation)) = drained {
                     self.draining.remove(&(slot, generation));
-                    self.handle(Event::Exited(slot, generation, Cause::Itself));
+                    self.handle(Event::Exited(WorkerKey { slot, generation }, Cause::Itself));
                 }
             }
             Op::Retire { which } => {
                 if let Some((slot, generation)) = nth(&self.serving, which) {
-                    self.handle(Event::RetireWanted(slot, generation));
+                    self.handle(Event::RetireWanted(WorkerKey { slot, generation }));
                 }
             }
             Op::Reload => {
@@ -146,13 +146,15 @@ impl World {
             Op::Pass { ms } => self.now += MS * ms,
             Op::LateReady => {
                 if let Some((slot, generation)) = self.cancelled.pop() {
-                    let actions = self.core.handle(Event::Ready(slot, generation), self.now, &mut || 0.5);
+                    let actions =
+                        self.core.handle(Event::Ready(WorkerKey { slot, generation }), self.now, &mut || 0.5);
                     assert_eq!(actions, [], "nobody waits for it");
                 }
             }
-            Op::UnknownExit { slot } => {
-                self.handle(Event::Exited(SlotId(slot), Generation(1_000_000), Cause::Itself))
-            }
+            Op::UnknownExit { slot } => self.handle(Event::Exited(
+                WorkerKey { slot: SlotId(slot), generation: Generation(1_000_000) },
+                Cause::Itself,
+            )),
             Op::Shutdown => {
                 self.shutdown = true;
                 self.handle(Event::Shutdown);
@@ -171,23 +173,23 @@ impl World {
     fn perform(&mut self, action: Action, event: Event) {
         assert!(!self.stopped, "{action:?} after the end");
         match action {
-            Action::Launch(slot, generation) => {
+            Action::Launch(WorkerKey { slot, generation }) => {
                 assert!(!self.shutdown && slot.0 < self.target);
                 assert!(generation.0 > self.newest, "generations grow");
                 self.newest = generation.0;
                 assert_eq!(self.launching.insert(slot, generation), None, "two launches of {slot}");
             }
-            Action::CancelLaunch(slot, generation) => {
+            Action::CancelLaunch(WorkerKey { slot, generation }) => {
                 assert_eq!(self.launching.remove(&slot), Some(generation));
                 self.cancelled.push((slot, generation));
             }
-            Action::Serve(slot, generation) => {
-                assert_eq!(event, Event::Ready(slot, generation), "only what is ready serves");
+            Action::Serve(WorkerKey { slot, generation }) => {
+                assert_eq!(event, Event::Ready(WorkerKey { slot, generation }), "only what is ready serves");
                 if let Some(old) = self.serving.insert(slot, generation) {
                     self.draining.insert((slot, old));
                 }
             }
-            Action::Drain(slot, generation) => {
+            Action::Drain(WorkerKey { slot, generation }) => {
                 if self.serving.get(&slot) == Some(&generation) {
                     self.serving.remove(&slot);
                     self.draining.insert((slot, generation));
@@ -204,7 +206,7 @@ impl World {
                 assert!(self.refusing && !self.serving.is_empty());
                 self.refusing = false;
             }
-            Action::Reloaded | Action::ReloadFailed(..) => self.reload_waits = false,
+            Action::Reloaded | Action::ReloadFailed(_) => self.reload_waits = false,
             Action::Resized => {
                 assert!(self.resize_waits && self.serving.len() == self.target as usize);
                 self.resize_waits = false;
@@ -221,7 +223,7 @@ impl World {
         assert_eq!(self.core.serving(), self.serving.len());
         assert!(self.serving.len() <= self.target as usize);
         for (&slot, &generation) in &self.serving {
-            assert!(self.core.is_serving(slot, generation));
+            assert!(self.core.is_serving(WorkerKey { slot, generation }));
         }
         assert_eq!(self.core.breaker() != Breaker::Closed, self.refusing);
         if self.shutdown {

@@ -61,12 +61,14 @@ impl Handler<WorkerEvent> for Observer {
 
     fn handle(&mut self, event: WorkerEvent, _: &mut Context<Self>) {
         match event {
-            WorkerEvent::Started { slot, pid, .. } => {
+            WorkerEvent::Started { worker, pid, .. } => {
                 self.observations.pids.push(pid);
-                self.observations.recoveries.extend(self.down.remove(&slot).map(|since| since.elapsed()));
+                self.observations
+                    .recoveries
+                    .extend(self.down.remove(&worker.slot).map(|since| since.elapsed()));
             }
-            WorkerEvent::Exited { slot, expected: false, .. } => {
-                self.down.entry(slot).or_insert_with(Instant::now);
+            WorkerEvent::Exited { worker, expected: false, .. } => {
+                self.down.entry(worker.slot).or_insert_with(Instant::now);
             }
             _ => {}
         }
