@@ -16,7 +16,7 @@ _ASK = "import sys; print(sys.version_info[1], sys.version.split()[0], sys.execu
 
 
 def interpreters():
-    """Return {(minor version, version): path}, with the first interpreter found for each version."""
+    """Return {(minor version, version): path}; the first interpreter of each version counts."""
     candidates = [sys.executable]
     for minor in VERSIONS:
         root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))

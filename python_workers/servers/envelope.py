@@ -1,4 +1,4 @@
-"""The wire of the Go project pyproc: a 4-byte length and a JSON object `{"id", "method", "body"}`."""
+"""The wire of the Go project pyproc: a 4-byte length and `{"id", "method", "body"}` in JSON."""
 
 from json import dumps, loads
 from struct import Struct

@@ -30,7 +30,7 @@ def before_each(modules, act):
 
 @contextlib.contextmanager
 def raise_at(number, modules, error):
-    """Raise in front of the bytecode of this number; yield a list whose item counts the bytecodes."""
+    """Raise in front of the bytecode of this number; yield a list whose item counts bytecodes."""
     seen = [0]
 
     def act(_frame):

@@ -224,7 +224,7 @@ class Host:
             assert condition(), "%s did not come (ended: %s)\n%s" % (what, self.ended, self.err.text)
 
     def frame_of(self, kind):
-        """Wait for the first frame of a kind; return its decoded payload, or None if that is empty."""
+        """Wait for the first frame of a kind; return its decoded payload, or None if empty."""
         self.wait_for(lambda: any(f[0] == kind for f in self.frames), "frame %d" % kind)
         payload = next(f[4] for f in self.frames if f[0] == kind)
         return json.loads(payload) if payload else None
@@ -309,7 +309,10 @@ class Host:
         return self.answer(call)
 
     def cancel_running(self, function, argument=None, **options):
-        """Start and interrupt a call; return its answer. Repeats if the mark came before the start."""
+        """Start and interrupt a call; return its answer.
+
+        Starts another call if the mark came before the start.
+        """
         while True:
             call = self.start_call(function, argument, **options)
             self.wait_phase(call, 1)
@@ -329,7 +332,7 @@ class Host:
         return self.process.wait(CAP)
 
     def hang_up(self):
-        """Close the socket for writing, so that the worker reads its end; return the exit status."""
+        """Close the socket for writing, which ends the worker; return the exit status."""
         self.socket.shutdown(socket.SHUT_WR)
         return self.process.wait(CAP)
 

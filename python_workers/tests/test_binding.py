@@ -1,4 +1,4 @@
-"""How one argument reaches the parameters, what Ready states about it, and what `expose` accepts."""
+"""How an argument reaches the parameters, what Ready states, and what `expose` accepts."""
 
 import collections.abc
 import functools

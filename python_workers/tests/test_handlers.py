@@ -63,7 +63,7 @@ class Driver(unittest.TestCase):
         return table, host, Channel(worker.detach())
 
     def check(self, host, table, ended):
-        """Read all answers, and check them against the runs; `ended` says that no exception came through."""
+        """Check all answers against the runs; `ended` means that the loop did not raise."""
         answered = collections.Counter()
         for kind, codec, _function, call, payload in _frames.FrameReader().feed(read_to_end(host)):
             if kind != _frames.PONG:
@@ -132,7 +132,7 @@ class EveryBytecodeTest(Driver):
             yield _frames.frame(_frames.CALL, codec, function, 1 << 10 | number, payload)
 
     def serve(self, count, then=None):
-        """Serve all calls with an exception in front of one bytecode; return whether it was raised."""
+        """Serve with an exception in front of one bytecode; return whether there is such a one."""
         table, host, channel = self.begin()
         host.sendall(_frames.frame(_frames.PING, 0, 0, 9) + b"".join(self.calls()))
         host.shutdown(socket.SHUT_WR)
@@ -213,7 +213,7 @@ class EveryBytecodeOfTheEventLoopTest(Driver):
         return self.inline(n)
 
     def serve(self, count):
-        """Serve all calls with an exception in front of one bytecode; return whether it was raised."""
+        """Serve with an exception in front of one bytecode; return whether there is such a one."""
         table, host, channel = self.begin()
         STATE.stopping = False
         for number in self.CALLS:

@@ -316,7 +316,7 @@ class InterruptTest(HostTest):
 
 
 class EveryBytecodeTest(unittest.TestCase):
-    """Interrupts at each bytecode of the standard library's code that takes locks without `with`."""
+    """Interrupts at each bytecode of standard library code that takes locks without `with`."""
 
     def setUp(self):
         use_as_call_site(self, self.call)
@@ -344,7 +344,7 @@ class EveryBytecodeTest(unittest.TestCase):
         return seen[1]
 
     def interrupt_everywhere(self, function, modules):
-        """Interrupt the function at each bytecode in turn; yield its number after each interrupt."""
+        """Interrupt the function at each bytecode in turn; then yield the bytecode's number."""
         at = 0
         while at is not None:
             at = self.interrupt_at(at + 1, function, modules)
