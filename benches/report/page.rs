@@ -123,87 +123,29 @@ const fn ratio(figure: &'static str, row: &'static str, sides: [&'static str; 3]
     Target { figure, row, sides, value: "ratio", target, below: false }
 }
 
+const fn limit(figure: &'static str, row: &'static str, value: &'static str, target: f64) -> Target {
+    Target { figure, row, sides: [""; 3], value, target, below: true }
+}
+
+const LATENCIES: [&str; 3] = ["floor_us", "pool_us", "µs"];
+const RATES: [&str; 3] = ["floor_per_s", "pool_per_s", "/s"];
+const BANDWIDTHS: [&str; 3] = ["floor_mb_per_s", "pool_mb_per_s", "MB/s"];
+const WORKERS: [&str; 3] = ["one_per_s", "many_per_s", "/s"];
+const CRASH: &str = "ms from a crash to a reply of the replacement, first delay 50 ms, median";
+
 const TARGETS: [Target; 12] = [
-    ratio(
-        "p50 of one caller, free, floor / pool",
-        "p50 of one caller, free",
-        ["floor_us", "pool_us", "µs"],
-        0.8,
-    ),
-    ratio(
-        "p50 of one caller, on one core",
-        "p50 of one caller, one core",
-        ["floor_us", "pool_us", "µs"],
-        0.8,
-    ),
-    ratio(
-        "p50 of one caller, on two cores",
-        "p50 of one caller, two cores",
-        ["floor_us", "pool_us", "µs"],
-        0.8,
-    ),
-    ratio(
-        "calls/s with 64 callers, pool / floor",
-        "calls/s with 64 callers",
-        ["floor_per_s", "pool_per_s", "/s"],
-        0.75,
-    ),
-    ratio(
-        "calls/s with 256 callers, pool / floor",
-        "calls/s with 256 callers",
-        ["floor_per_s", "pool_per_s", "/s"],
-        0.75,
-    ),
-    ratio(
-        "work that waits 2 ms, 8 workers / 1",
-        "wait 2 ms, 8 workers / 1 worker",
-        ["one_per_s", "many_per_s", "/s"],
-        7.8,
-    ),
-    ratio(
-        "work that computes 5 ms, 2 workers / 1",
-        "burn 5 ms, 2 workers / 1 worker",
-        ["one_per_s", "many_per_s", "/s"],
-        1.9,
-    ),
-    ratio(
-        "1 MiB echo of bytes, pool / floor",
-        "1 MiB bytes echo",
-        ["floor_mb_per_s", "pool_mb_per_s", "MB/s"],
-        0.8,
-    ),
-    Target {
-        figure: "bytes allocated per call, 1 caller",
-        row: "allocated per call, 1 callers",
-        sides: ["", "", ""],
-        value: "bytes",
-        target: 2048.0,
-        below: true,
-    },
-    Target {
-        figure: "bytes allocated per call, 256 callers",
-        row: "allocated per call, 256 callers",
-        sides: ["", "", ""],
-        value: "bytes",
-        target: 2048.0,
-        below: true,
-    },
-    Target {
-        figure: "ms from a crash to a reply of the replacement, first delay 50 ms, median",
-        row: "crash to the reply of a replacement",
-        sides: ["", "", ""],
-        value: "p50_ms",
-        target: 150.0,
-        below: true,
-    },
-    Target {
-        figure: "the same, maximum",
-        row: "crash to the reply of a replacement",
-        sides: ["", "", ""],
-        value: "max_ms",
-        target: 150.0,
-        below: true,
-    },
+    ratio("p50 of one caller, free, floor / pool", "p50 of one caller, free", LATENCIES, 0.8),
+    ratio("p50 of one caller, on one core", "p50 of one caller, one core", LATENCIES, 0.8),
+    ratio("p50 of one caller, on two cores", "p50 of one caller, two cores", LATENCIES, 0.8),
+    ratio("calls/s with 64 callers, pool / floor", "calls/s with 64 callers", RATES, 0.75),
+    ratio("calls/s with 256 callers, pool / floor", "calls/s with 256 callers", RATES, 0.75),
+    ratio("work that waits 2 ms, 8 workers / 1", "wait 2 ms, 8 workers / 1 worker", WORKERS, 7.8),
+    ratio("work that computes 5 ms, 2 workers / 1", "burn 5 ms, 2 workers / 1 worker", WORKERS, 1.9),
+    ratio("1 MiB echo of bytes, pool / floor", "1 MiB bytes echo", BANDWIDTHS, 0.8),
+    limit("bytes allocated per call, 1 caller", "allocated per call, 1 callers", "bytes", 2048.0),
+    limit("bytes allocated per call, 256 callers", "allocated per call, 256 callers", "bytes", 2048.0),
+    limit(CRASH, "crash to the reply of a replacement", "p50_ms", 150.0),
+    limit("the same, maximum", "crash to the reply of a replacement", "max_ms", 150.0),
 ];
 
 fn figures(out: &mut String, report: &Report) {

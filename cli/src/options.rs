@@ -31,7 +31,8 @@ pub(crate) struct PoolOptions {
     /// The deadline of a call: 5s, 250ms, none; a bare number is milliseconds [default: 30s]
     #[arg(long, value_name = "MS", value_parser = duration::positive_limit)]
     timeout: Option<TimeLimit>,
-    /// How long a worker may take to become ready, as for --timeout [default: 30s]
+    /// How long a worker may take to become ready: 5s, 250ms; a bare number is milliseconds
+    /// [default: 30s]
     #[arg(long, value_name = "MS", value_parser = duration::positive)]
     start_timeout: Option<Duration>,
     /// How many calls may wait for a worker [default: 4096]

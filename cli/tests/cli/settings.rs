@@ -88,3 +88,20 @@ fn variable_that_is_not_utf8_is_a_path_or_an_error() {
     let problem = "error: invalid configuration: read PYPROC_MAX_QUEUE: it is not UTF-8";
     with("PYPROC_MAX_QUEUE").exits(2).reports_once(&[problem]);
 }
+
+#[test]
+fn durations_have_units_as_in_the_file_or_are_milliseconds() {
+    for (text, expected) in [("5s", "5s"), ("250ms", "250ms"), ("250", "250ms"), ("none", "none")] {
+        let ended = Pyproc::new().args(&["config", "--json", "--timeout", text]).run().exits(0);
+        let values: Value = serde_json::from_slice(&ended.stdout).expect("the output is JSON");
+        assert_eq!(values["call_timeout"], json!({"value": expected, "source": "flag --timeout"}));
+    }
+    for args in [["--timeout", "0"], ["--timeout", "soon"], ["--start-timeout", "none"]] {
+        let ended = Pyproc::new().arg("config").args(&args).run().exits(2);
+        assert!(
+            ended.stderr.contains(args[0]) && ended.stderr.contains("expected a duration"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
