@@ -14,7 +14,7 @@ use crate::config::{PoolConfig, WorkerSource};
 use crate::error::ConfigError;
 
 /// Secrets of the command line.
-const TOKENS: [&str; 2] = ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN"];
+const SECRETS: [&str; 2] = ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN"];
 
 impl ConfigLayers {
     /// Adds a layer with the values of the environment, as [`ConfigLayers::vars`] does.
@@ -138,13 +138,19 @@ fn nearest_variable(name: &str) -> Option<String> {
     nearest(&key, PoolConfig::fields().iter().map(|field| field.key.as_str())).map(variable)
 }
 
+/// Whether a `PYPROC_` variable is for something else than the configuration.
 fn is_foreign(name: &str) -> bool {
     let of_kubernetes = name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
         || name.ends_with("_PORT")
         || name.contains("_PORT_");
     let of_tests = name.starts_with("PYPROC_BENCH_") || name.starts_with("PYPROC_SOAK_");
-    name.ends_with("_FD") || TOKENS.contains(&name) || of_tests || of_kubernetes
+    is_of_protocol(name) || SECRETS.contains(&name) || of_tests || of_kubernetes
+}
+
+/// Whether a variable passes a file descriptor to a worker.
+pub(super) fn is_of_protocol(name: &str) -> bool {
+    name.starts_with(ENV_PREFIX) && name.ends_with("_FD")
 }
 
 #[cfg(test)]

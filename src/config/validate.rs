@@ -2,6 +2,7 @@
 
 use actix_pyproc_actors::setting::Settable as _;
 
+use crate::config::environment::is_of_protocol;
 use crate::config::{PoolConfig, WorkerSource};
 use crate::error::ConfigError;
 
@@ -32,18 +33,13 @@ impl PoolConfig {
             return Err(ConfigError::Field { field, problem: problem.to_owned() });
         }
         let bad = |name: &str, value: &str| {
-            name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') || is_reserved(name)
+            name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') || is_of_protocol(name)
         };
         match self.env.iter().find(|(name, value)| bad(name, value)) {
             Some((name, _)) => Err(ConfigError::Env { name: name.clone() }),
             None => Ok(()),
         }
     }
-}
-
-/// Whether a variable belongs to the protocol.
-fn is_reserved(name: &str) -> bool {
-    name.starts_with("PYPROC_") && name.ends_with("_FD")
 }
 
 impl WorkerSource {
