@@ -10,8 +10,10 @@ pub(crate) mod kinds;
 mod link;
 mod registry;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use actix_pyproc_actors::backend::{Backend, Outcome, Panic};
@@ -32,16 +34,27 @@ use declared::Declared;
 #[cfg(feature = "fault-injection")]
 use fault_port::FaultTargets;
 pub use link::PythonLink;
-use registry::{Registry, Unknown};
+use registry::{Registry, Snapshot, Unknown};
 
 const _: () = assert!(SLOTS == MAX_IN_FLIGHT && SLOTS == CallId::MAX_INDEX);
 
-/// Starts Python workers and classifies calls. Clones share their state.
+/// Starts Python workers and finds the functions of calls. Clones share their state.
+///
+/// It stays on the arbiter of the actors, so that a call takes no lock. [`BackendHandle`] is the
+/// part for other threads.
 #[derive(Clone)]
 pub struct PythonBackend {
+    handle: BackendHandle,
+    registry: Rc<RefCell<Registry>>,
+}
+
+/// The part of a backend that every thread may use. Clones share their state.
+#[derive(Clone)]
+pub struct BackendHandle {
     config: Arc<PoolConfig>,
     launcher: Arc<Launcher>,
-    registry: Arc<RwLock<Registry>>,
+    /// The latest state of the registry.
+    known: Arc<RwLock<Snapshot>>,
     /// The functions of typed calls. A worker whose functions do not match them does not serve.
     required: Arc<RwLock<Vec<Declared>>>,
     #[cfg(feature = "fault-injection")]
@@ -57,16 +70,45 @@ impl PythonBackend {
     pub async fn new(config: Arc<PoolConfig>) -> Result<Self, StartError> {
         config.validate()?;
         let launcher = Arc::new(Launcher::new(launch_options(&config)?).await?);
-        Ok(Self {
+        let handle = BackendHandle {
             config,
             launcher,
-            registry: Arc::default(),
+            known: Arc::default(),
             required: Arc::default(),
             #[cfg(feature = "fault-injection")]
             fault_targets: FaultTargets::default(),
-        })
+        };
+        Ok(Self { handle, registry: Rc::default() })
     }
 
+    /// The part for other threads.
+    #[must_use]
+    pub fn handle(&self) -> &BackendHandle {
+        &self.handle
+    }
+
+    fn function(&self, call: &Call) -> Result<Function, CallError> {
+        let function = self.registry.borrow().function(call.function());
+        match function {
+            Some(Ok(function)) => Ok(function),
+            Some(Err(Unknown(known))) => {
+                Err(CallError::UnknownFunction { function: call.function().into(), known })
+            }
+            None => {
+                let id = self.registry.borrow_mut().intern(call.function());
+                self.publish();
+                Ok(Function { id, overlapping: false })
+            }
+        }
+    }
+
+    /// Shows other threads what the registry knows.
+    fn publish(&self) {
+        *write(&self.handle.known) = self.registry.borrow().snapshot();
+    }
+}
+
+impl BackendHandle {
     /// The configuration of the pool.
     #[must_use]
     pub fn config(&self) -> &Arc<PoolConfig> {
@@ -88,12 +130,12 @@ impl PythonBackend {
     /// The functions of the worker that became ready last; empty before the first one.
     #[must_use]
     pub fn catalog(&self) -> Arc<[FunctionInfo]> {
-        self.known().catalog()
+        Arc::clone(&self.known().catalog)
     }
 
     /// The names of all functions that were ever called or exposed, by their numbers.
     pub(crate) fn function_names(&self) -> Vec<String> {
-        self.known().function_names()
+        self.known().function_names.clone()
     }
 
     /// Requires these functions of workers that start from now on.
@@ -122,19 +164,8 @@ impl PythonBackend {
         }
     }
 
-    fn known(&self) -> RwLockReadGuard<'_, Registry> {
-        self.registry.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn function(&self, call: &Call) -> Result<Function, CallError> {
-        let function = self.known().function(call.function());
-        match function {
-            Some(Ok(function)) => Ok(function),
-            Some(Err(Unknown(known))) => {
-                Err(CallError::UnknownFunction { function: call.function().into(), known })
-            }
-            None => Ok(Function { id: write(&self.registry).intern(call.function()), overlapping: false }),
-        }
+    fn known(&self) -> RwLockReadGuard<'_, Snapshot> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,7 +213,7 @@ impl Backend for PythonBackend {
 
     fn resolve(&self, call: &Call) -> Result<Function, CallError> {
         let size = call.metadata_block()?.len() + call.payload().len();
-        let limit = self.config().max_frame;
+        let limit = self.handle.config.max_frame;
         if size > limit {
             return Err(CallError::PayloadTooLarge { size: Some(size), limit, ran: false });
         }
@@ -196,21 +227,21 @@ impl Backend for PythonBackend {
     ) -> LocalBoxFuture<'static, Result<PythonLink, StartError>> {
         let backend = self.clone();
         async move {
-            let fault = backend.start_fault(slot);
-            let (worker, ready) = backend.launcher.launch(slot.0, generation.0, fault).await?;
-            let required = backend.required.read().unwrap_or_else(PoisonError::into_inner);
+            let handle = &backend.handle;
+            let fault = handle.start_fault(slot);
+            let (worker, ready) = handle.launcher.launch(slot.0, generation.0, fault).await?;
+            let required = handle.required.read().unwrap_or_else(PoisonError::into_inner);
             // An error drops the worker, which kills its process.
             declared::check(&*required, &ready.functions)?;
             drop(required);
-            let mut known = write(&backend.registry);
-            let functions = known.learn(ready.functions);
-            let names = known.names();
-            drop(known);
+            let functions = backend.registry.borrow_mut().learn(ready.functions);
+            let names = backend.registry.borrow().names();
+            backend.publish();
             #[cfg(feature = "fault-injection")]
-            let fault_port = backend.fault_targets.add(slot.0, worker.pid());
+            let fault_port = handle.fault_targets.add(slot.0, worker.pid());
             Ok(PythonLink::new(
                 slot,
-                Arc::clone(&backend.config),
+                Arc::clone(&handle.config),
                 functions,
                 names,
                 worker,
@@ -245,7 +276,7 @@ impl Backend for PythonBackend {
 impl fmt::Debug for PythonBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the configuration: the environment of workers can hold passwords.
-        let interpreter = self.launcher.interpreter();
+        let interpreter = self.handle.launcher.interpreter();
         f.debug_struct("PythonBackend").field("interpreter", interpreter).finish_non_exhaustive()
     }
 }

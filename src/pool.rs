@@ -21,8 +21,8 @@ use tokio::sync::oneshot;
 
 use self::future::call_span;
 pub use self::future::{ReplyFuture, ValueFuture};
-use crate::backend::PythonBackend;
 use crate::backend::declared::Declared;
+use crate::backend::{BackendHandle, PythonBackend};
 use crate::call::Call;
 use crate::config::{ActorThread, PoolConfig};
 use crate::error::StartError;
@@ -83,7 +83,7 @@ struct Actors {
     router: PoolAddr,
     supervisor: Addr<Supervisor<PythonBackend>>,
     journal: Addr<Journal>,
-    backend: PythonBackend,
+    backend: BackendHandle,
 }
 
 impl Pool {
@@ -296,7 +296,7 @@ impl Handler<Fault> for Router<PythonBackend> {
     type Result = Result<Hit, NotInjected>;
 
     fn handle(&mut self, fault: Fault, _: &mut Context<Self>) -> Self::Result {
-        fault.inject(self.backend().fault_targets(), fastrand::u32(..))
+        fault.inject(self.backend().handle().fault_targets(), fastrand::u32(..))
     }
 }
 
@@ -305,22 +305,22 @@ impl Handler<DrawnFault> for Router<PythonBackend> {
     type Result = Result<Hit, NotInjected>;
 
     fn handle(&mut self, drawn: DrawnFault, _: &mut Context<Self>) -> Self::Result {
-        drawn.fault.inject(self.backend().fault_targets(), drawn.draw)
+        drawn.fault.inject(self.backend().handle().fault_targets(), drawn.draw)
     }
 }
 
 impl Actors {
     /// Starts the actors on the current arbiter.
     fn start(backend: PythonBackend, config: &PoolConfig) -> Self {
-        let shared = Rc::new(backend.clone());
+        let (handle, backend) = (backend.handle().clone(), Rc::new(backend));
         let new_workers = NewWorkers::default();
         let router =
-            Router::start(Rc::clone(&shared), new_workers.clone(), limits(config), config.call_timeout);
-        let supervisor = Supervisor::start_with(shared, router.clone(), new_workers, settings(config));
+            Router::start(Rc::clone(&backend), new_workers.clone(), limits(config), config.call_timeout);
+        let supervisor = Supervisor::start_with(backend, router.clone(), new_workers, settings(config));
         let journal = Journal::default().start();
         // No worker becomes ready before the current task yields, so the journal misses none.
         supervisor.do_send(Subscribe(journal.clone().recipient()));
-        Self { router, supervisor, journal, backend }
+        Self { router, supervisor, journal, backend: handle }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the pool knows of the workers' functions. The main structure is [`Registry`].
+//! What the pool knows about the functions of its workers. The main structure is [`Registry`].
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -18,21 +18,30 @@ pub(super) struct Registry {
     catalog: Option<Catalog>,
 }
 
-/// What the latest worker that became ready offers.
+/// What the registry knows, for other threads.
+#[derive(Default)]
+pub(super) struct Snapshot {
+    /// The functions of the latest worker; empty before the first one.
+    pub(super) catalog: Arc<[FunctionInfo]>,
+    /// The names of all functions, by their numbers.
+    pub(super) function_names: Vec<String>,
+}
+
+/// The functions of the latest worker that became ready.
 #[derive(Clone)]
 struct Catalog {
     functions: Arc<[FunctionInfo]>,
     names: Arc<[String]>,
 }
 
-/// What is known of one name.
+/// What is known about one name.
 #[derive(Clone, Copy)]
 struct Entry {
     overlapping: bool,
     exists: bool,
 }
 
-/// The names that exist, for those who asked for another.
+/// The function does not exist. These names do.
 pub(super) struct Unknown(pub(super) Arc<[String]>);
 
 impl Registry {
@@ -65,7 +74,7 @@ impl Registry {
         id
     }
 
-    /// Takes over what a worker offers.
+    /// Replaces the functions with those of a worker that became ready.
     pub(super) fn learn(&mut self, functions: Vec<FunctionInfo>) -> FunctionIds {
         self.entries.iter_mut().for_each(|entry| entry.exists = false);
         let mut ids = vec![NO_FUNCTION; self.entries.len()];
@@ -75,7 +84,7 @@ impl Registry {
             ids.resize(self.entries.len(), NO_FUNCTION);
             ids[index] = id;
         }
-        // A worker that was replaced by one just like it changes nothing.
+        // The common case: the worker has the same functions as the one that it replaces.
         if self.catalog.as_ref().is_none_or(|catalog| catalog.functions[..] != functions[..]) {
             let names = functions.iter().map(|function| function.name.clone()).collect();
             self.catalog = Some(Catalog { functions: functions.into(), names });
@@ -83,16 +92,13 @@ impl Registry {
         FunctionIds(ids.into())
     }
 
-    /// The functions of the latest worker; none before there was one.
-    pub(super) fn catalog(&self) -> Arc<[FunctionInfo]> {
-        self.catalog.as_ref().map_or_else(Arc::default, |catalog| catalog.functions.clone())
-    }
-
-    /// The names of all functions, by their numbers.
-    pub(super) fn function_names(&self) -> Vec<String> {
-        let mut names = vec![String::new(); self.entries.len()];
-        self.numbers.iter().for_each(|(name, id)| names[id.0 as usize] = name.to_string());
-        names
+    /// What other threads may know.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let catalog =
+            self.catalog.as_ref().map_or_else(Arc::default, |catalog| Arc::clone(&catalog.functions));
+        let mut function_names = vec![String::new(); self.entries.len()];
+        self.numbers.iter().for_each(|(name, id)| function_names[id.0 as usize] = name.to_string());
+        Snapshot { catalog, function_names }
     }
 
     pub(super) fn names(&self) -> Arc<[String]> {
@@ -183,8 +189,8 @@ mod tests {
         assert_eq!(ids.get(FunctionId(0)), None);
         registry.learn(vec![function("g", FunctionKind::Sync), function("f", FunctionKind::Async)]);
         assert_eq!(find(&registry, "f"), Some(Ok(Function { id: FunctionId(0), overlapping: true })));
-        assert_eq!(registry.catalog().len(), 2);
+        assert_eq!(registry.snapshot().catalog.len(), 2);
         assert_eq!(&registry.names()[..], ["g", "f"]);
-        assert_eq!(registry.function_names(), ["f", "g"]);
+        assert_eq!(registry.snapshot().function_names, ["f", "g"]);
     }
 }

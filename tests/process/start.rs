@@ -28,14 +28,14 @@ fn fake_python(directory: &tempfile::TempDir, script: &str) -> PathBuf {
 #[actix_rt::test]
 async fn worker_that_is_ready_tells_its_functions() {
     let driver = Driver::basic().await;
-    let catalog = driver.backend.catalog();
+    let catalog = driver.backend.handle().catalog();
     let add = catalog.iter().find(|function| function.name == "add").expect("it is exposed");
     assert_eq!((add.signature.as_str(), add.doc.as_deref()), ("(a, b=1)", Some("Adds two numbers.")));
     assert_eq!((add.kind, add.parameters.len(), add.parameters[1].required), (FunctionKind::Sync, 2, false));
     let wait = catalog.iter().find(|function| function.name == "wait").expect("it is exposed");
     assert_eq!(wait.kind, FunctionKind::Async);
-    assert!(driver.backend.python_version().starts_with("3."));
-    assert!(driver.backend.python_executable().is_absolute());
+    assert!(driver.backend.handle().python_version().starts_with("3."));
+    assert!(driver.backend.handle().python_executable().is_absolute());
     assert!(driver.link.rss().expect("it lives") > 1 << 20);
 }
 
@@ -153,7 +153,7 @@ async fn paths_need_not_be_utf_8() {
     symlink(found.trim(), &python).expect("the directory is ours");
 
     let mut driver = Driver::start(PoolConfig::new(&script).python(&python).cwd(&odd)).await;
-    assert_eq!(driver.backend.python_executable(), python);
+    assert_eq!(driver.backend.handle().python_executable(), python);
     let reply = driver.call(Call::raw_json("fail", "\"x\"")).await.expect_err("it raises");
     assert!(
         matches!(&reply, CallError::Exception { traceback, .. } if traceback.contains("rker.py")),
