@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use support::leaks::alone;
 use support::processes::lives;
-use support::{fixture, lines, until};
+use support::{fixture, lines, scratch, until};
 
 #[test]
 fn a_host_that_is_killed_takes_its_workers_and_what_they_have_started_whatever_they_do() {
     for how in ["asleep", "in c", "stopped", "deaf"] {
         alone(async {
-            let dir = tempfile::TempDir::new().expect("the disk has room");
+            let dir = scratch();
             let log = dir.path().join("pids");
             let argument = json!({"log": log, "how": how}).to_string();
             let mut host = Command::new(env!("CARGO_BIN_EXE_pyproc"))

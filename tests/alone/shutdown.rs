@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::leaks::alone;
 use crate::support::processes::{lives, members, signal};
-use crate::support::{capped, fixture, lines, pids, start, until};
+use crate::support::{capped, fixture, lines, pids, scratch, start, until};
 
 fn worker(name: &str) -> PoolConfig {
     let mut config = PoolConfig::new(fixture(name)).workers(3).kill_grace(Duration::from_millis(200));
@@ -129,7 +129,7 @@ fn a_pool_that_is_shut_down_while_workers_die_and_start_leaves_nothing() {
 fn a_pool_ends_with_what_its_workers_have_started() {
     alone(async {
         let pool = start(worker("breeds.py")).await;
-        let dir = tempfile::TempDir::new().expect("the disk has room");
+        let dir = scratch();
         let log = dir.path().join("pids");
         let argument = json!({"log": log, "how": "asleep"});
         let call = pool.send(Call::json("work", &argument).expect("it is JSON"));

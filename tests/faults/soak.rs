@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::leaks::alone;
 use crate::support::processes::members;
-use crate::support::{capped, fixture, lines, pids, start};
+use crate::support::{capped, fixture, lines, pids, scratch, start};
 
 const CALLERS: usize = 64;
 const WORKERS: usize = 3;
@@ -93,7 +93,7 @@ fn check(id: u64, end: &Result<(), CallError>, runs: u32) {
 #[test]
 fn under_random_kills_every_call_ends_once_and_runs_as_often_as_its_caller_was_told() {
     alone(async {
-        let dir = tempfile::TempDir::new().expect("the disk has room");
+        let dir = scratch();
         let path = dir.path().join("notes");
         let pool = start(config()).await;
         let (seed, book) = (fastrand::u64(..), Rc::new(Book::default()));

@@ -9,11 +9,12 @@ use actix_pyproc::{
 };
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::leaks::alone;
 use crate::support::processes::members;
-use crate::support::{Events, capped, fixture, json_call, lines, overdue, pids, spawn, start, until};
+use crate::support::{
+    Events, capped, fixture, json_call, lines, overdue, pids, scratch, spawn, start, until,
+};
 
 fn worker(name: &str) -> PoolConfig {
     let mut config = PoolConfig::new(fixture(name)).workers(2).kill_grace(Duration::from_millis(200));
@@ -136,7 +137,7 @@ async fn call_fault(pool: &Pool, row: &Row, log: &Path, idempotent: bool) -> Res
 
 async fn is_as_the_table_says(row: &Row) {
     let pool = start(worker(row.fault)).await;
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let (idempotent, runs) = row.idempotent;
     for (name, expected, expected_runs) in [("plain", row.plain, 1), ("idempotent", idempotent, runs)] {
         let log = dir.path().join(name);
@@ -231,7 +232,7 @@ async fn meets(pool: &Pool, row: &Injected, log: &Path, idempotent: bool) -> Res
 async fn does_what_its_row_says(kind: FaultKind, file: &str) {
     let row = injected(kind);
     let pool = start(worker(file).workers(1)).await;
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let (idempotent, runs) = row.idempotent;
     for (name, expected, expected_runs) in
         [("plain", row.plain, None), ("idempotent", idempotent, Some(runs))]

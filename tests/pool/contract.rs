@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
-use actix_pyproc::{Call, CallError, ConfigError, Pool, PoolConfig, StartError, WorkerEvent};
+use actix_pyproc::{Call, CallError, ConfigError, Pool, StartError, WorkerEvent};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::{Events, capped, ended, json_call, lines, signal, slots, spawn, start, until, worker};
+use crate::support::{
+    Events, Script, capped, ended, json_call, lines, scratch, signal, slots, spawn, start, until, worker,
+};
+
+/// A worker with one function.
+const FIRST: &str = "from pyproc_worker import expose\n@expose\ndef first(n):\n    return n\n";
 
 /// Calls a function of the new code in a loop. After the first reply, every call must get one.
 async fn call_new_function(pool: Pool) -> usize {
@@ -30,14 +34,10 @@ async fn call_new_function(pool: Pool) -> usize {
 // 69,053 of 118,123 calls got UnknownFunction from workers that were not replaced yet.
 #[actix_rt::test]
 async fn a_function_of_new_code_never_disappears_again_while_the_workers_are_replaced() {
-    let dir = TempDir::new().expect("the disk has room");
-    let script = dir.path().join("worker.py");
-    let first = "from pyproc_worker import expose\n@expose\ndef first(n):\n    return n\n";
-    std::fs::write(&script, first).expect("the disk has room");
-    let pool = start(PoolConfig::new(&script).workers(4)).await;
+    let script = Script::new(FIRST);
+    let pool = start(script.config(4)).await;
     let callers: Vec<_> = (0..8).map(|_| actix_rt::spawn(call_new_function(pool.clone()))).collect();
-    let second = format!("{first}@expose\ndef second(n):\n    return n * 2\n");
-    std::fs::write(&script, second).expect("the disk has room");
+    script.write(&format!("{FIRST}@expose\ndef second(n):\n    return n * 2\n"));
     capped("the reload", pool.reload()).await.expect("the new code starts");
     assert_eq!(pool.call::<Value>("second", &json!(1)).await.expect("all have it"), json!(2));
     pool.shutdown().await;
@@ -56,10 +56,8 @@ fn version(n: u32) -> String {
 
 #[actix_rt::test]
 async fn calls_have_their_answers_while_functions_come_go_and_become_coroutines() {
-    let dir = TempDir::new().expect("the disk has room");
-    let script = dir.path().join("worker.py");
-    std::fs::write(&script, version(0)).expect("the disk has room");
-    let pool = start(PoolConfig::new(&script).workers(3)).await;
+    let script = Script::new(&version(0));
+    let pool = start(script.config(3)).await;
     let caller = |seed: u64| {
         let pool = pool.clone();
         async move {
@@ -80,7 +78,7 @@ async fn calls_have_their_answers_while_functions_come_go_and_become_coroutines(
     };
     let callers: Vec<_> = (0..16).map(|seed| actix_rt::spawn(caller(seed))).collect();
     for n in 1..8 {
-        std::fs::write(&script, version(n)).expect("the disk has room");
+        script.write(&version(n));
         capped("a reload", pool.reload()).await.expect("the new code starts");
     }
     pool.shutdown().await;
@@ -152,7 +150,7 @@ async fn while_no_worker_serves_and_none_is_about_to_calls_are_unavailable_at_on
 // It ended as ShuttingDown, which means that it did not run.
 #[actix_rt::test]
 async fn a_call_that_ran_in_part_and_is_never_tried_again_is_lost_with_the_worker_it_ran_on() {
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let path = dir.path().join("ran");
     let mut config = worker("contract.py").call_timeout(None);
     config.restart.initial = Duration::from_secs(3600);
@@ -173,7 +171,7 @@ async fn a_call_that_ran_in_part_and_is_never_tried_again_is_lost_with_the_worke
 // killed the workers.
 #[actix_rt::test]
 async fn of_many_coroutines_only_the_one_that_kills_its_workers_is_quarantined() {
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let path = dir.path().join("ran");
     let pool = start(worker("suspects.py").workers(2)).await;
     let waiting: Vec<_> = (0..20)
@@ -206,13 +204,9 @@ async fn a_pool_is_never_resized_to_nothing() {
 
 #[actix_rt::test]
 async fn a_reload_or_resize_of_a_pool_that_stops_meanwhile_is_an_error() {
-    let dir = TempDir::new().expect("the disk has room");
-    let script = dir.path().join("worker.py");
-    let code = "from pyproc_worker import expose\n@expose\ndef first(n):\n    return n\n";
-    std::fs::write(&script, code).expect("the disk has room");
-    let pool = start(PoolConfig::new(&script).workers(1)).await;
-    let hangs = format!("import time\ntime.sleep(3600)\n{code}");
-    std::fs::write(&script, hangs).expect("the disk has room");
+    let script = Script::new(FIRST);
+    let pool = start(script.config(1)).await;
+    script.write(&format!("import time\ntime.sleep(3600)\n{FIRST}"));
     let reload = actix_rt::spawn({
         let pool = pool.clone();
         async move { pool.reload().await }
@@ -230,7 +224,7 @@ async fn a_reload_or_resize_of_a_pool_that_stops_meanwhile_is_an_error() {
 
 #[actix_rt::test]
 async fn a_call_that_has_no_time_at_all_does_not_run() {
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let path = dir.path().join("ran");
     let pool = start(worker("contract.py")).await;
     let call = json_call("ran", json!({"path": path, "name": "a"})).timeout(Duration::ZERO);
@@ -279,7 +273,7 @@ async fn durations_beyond_the_clock_are_for_ever() {
 #[actix_rt::test]
 async fn the_queue_is_bounded_in_bytes() {
     let pool = start(worker("contract.py").max_queue_bytes(1 << 20)).await;
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let go = dir.path().join("go");
     let blocked = spawn(&pool, json_call("touch_and_wait", json!({"path": "/dev/null", "go": go})));
     let sent = |bytes: usize| spawn_bytes(&pool, bytes);

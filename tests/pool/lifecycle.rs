@@ -5,7 +5,9 @@ use std::time::Duration;
 use actix_pyproc::{ActorThread, AdmissionState, Call, CallError, Pool, PoolConfig, WorkerEvent};
 use serde_json::{Value, json};
 
-use crate::support::{Events, capped, exists, lines, pids, signal, slots, start, until, worker};
+use crate::support::{
+    Events, Script, capped, ended, exists, lines, pids, scratch, signal, slots, start, until, worker,
+};
 
 fn contract() -> PoolConfig {
     worker("contract.py")
@@ -164,39 +166,30 @@ async fn after_kill_9_of_one_of_two_workers_at_most_the_running_call_fails_and_t
 
 #[actix_rt::test]
 async fn a_reload_swaps_all_workers_without_a_failed_call_and_keeps_the_old_code_if_the_new_does_not_start() {
-    let dir = tempfile::TempDir::new().expect("the disk has room");
-    let script = dir.path().join("worker.py");
-    let write = |body: &str| {
-        let code = format!("from pyproc_worker import expose\n@expose\ndef predict(req):\n    {body}\n");
-        std::fs::write(&script, code).expect("the disk has room");
-    };
-    write("return {'result': req['value'] * 2}");
-    let pool = start(PoolConfig::new(&script).workers(2)).await;
+    let code =
+        |body: &str| format!("from pyproc_worker import expose\n@expose\ndef predict(req):\n    {body}\n");
+    let script = Script::new(&code("return {'result': req['value'] * 2}"));
+    let pool = start(script.config(2)).await;
     let before = pids(&pool).await;
 
-    write("return ((");
+    script.write(&code("return (("));
     let error = capped("the reload", pool.reload()).await.expect_err("it does not parse");
     assert!(error.details().contains("SyntaxError"), "{error:?}");
     assert_eq!(pids(&pool).await, before);
     assert_eq!(load(&pool, 4, 10).await.0, 40);
 
-    write("return {'result': 'new'}");
+    script.write(&code("return {'result': 'new'}"));
     let calls = {
         let pool = pool.clone();
         actix_rt::spawn(async move {
-            let mut seen_new = false;
-            for _ in 0..100_000 {
-                let reply: Value = pool.call("predict", &json!({"value": 1})).await.expect("no call fails");
-                seen_new |= reply == json!({"result": "new"});
-                if seen_new {
-                    break;
-                }
-            }
-            seen_new
+            // Until the new code replies.
+            while pool.call::<Value>("predict", &json!({"value": 1})).await.expect("no call fails")
+                != json!({"result": "new"})
+            {}
         })
     };
     capped("the reload", pool.reload()).await.expect("it starts");
-    assert!(capped("the calls", calls).await.expect("the task did not panic"));
+    ended(calls).await;
     let after = pids(&pool).await;
     assert_eq!(after.len(), 2);
     assert!(after.iter().all(|pid| !before.contains(pid)));
@@ -257,12 +250,11 @@ async fn a_worker_is_recycled_after_its_calls_its_time_or_its_memory_and_no_call
 
 #[actix_rt::test]
 async fn grandchildren_go_with_their_worker() {
-    let dir = tempfile::TempDir::new().expect("the disk has room");
-    let (script, file) = (dir.path().join("worker.py"), dir.path().join("pid"));
     let code = "import subprocess\nfrom pyproc_worker import expose\n@expose\ndef breed(path):\n    \
                 child = subprocess.Popen(['sleep', '600'])\n    open(path, 'w').write('%d\\n' % child.pid)\n";
-    std::fs::write(&script, code).expect("the disk has room");
-    let pool = start(PoolConfig::new(&script).workers(1)).await;
+    let (script, dir) = (Script::new(code), scratch());
+    let file = dir.path().join("pid");
+    let pool = start(script.config(1)).await;
     pool.call::<Value>("breed", &file).await.expect("it breeds");
     let grandchild: u32 = lines(&file)[0].parse().expect("a pid");
     assert!(exists(grandchild));

@@ -10,15 +10,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Events, capped, ended, exists, json_call, lines, overdue, pids, signal, spawn, start, until, worker,
+    Events, Script, capped, ended, exists, json_call, lines, overdue, pids, scratch, signal, spawn, start,
+    until, worker,
 };
 
 fn contract() -> PoolConfig {
     worker("contract.py")
-}
-
-fn scratch() -> TempDir {
-    TempDir::new().expect("the disk has room")
 }
 
 async fn call(pool: &Pool, function: &'static str, argument: Value) -> Result<Value, CallError> {
@@ -329,13 +326,13 @@ async fn an_idempotent_call_is_tried_again_and_quarantined_when_it_has_killed_it
 #[actix_rt::test]
 async fn a_crash_loop_at_start_opens_the_breaker_and_calls_are_unavailable_at_once_until_it_closes() {
     let dir = scratch();
-    let (script, broken) = (dir.path().join("worker.py"), dir.path().join("broken"));
+    let broken = dir.path().join("broken");
     let code = format!(
         "import os\nfrom pyproc_worker import expose\nif os.path.exists({broken:?}):\n    raise RuntimeError('broken')\n\
          @expose\ndef predict(req):\n    return req\n@expose\ndef die(req):\n    os._exit(1)\n"
     );
-    std::fs::write(&script, code).expect("the disk has room");
-    let mut config = PoolConfig::new(&script).workers(1);
+    let script = Script::new(&code);
+    let mut config = script.config(1);
     config.restart.initial = Duration::from_millis(20);
     config.restart.max = Duration::from_millis(200);
     let pool = start(config).await;

@@ -8,7 +8,7 @@ use actix_pyproc::{Call, CallError, WorkerEvent};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use crate::support::{Events, capped, overdue, start, until, worker};
+use crate::support::{Events, capped, overdue, scratch, start, until, worker};
 
 /// The warnings of the pool, as text.
 #[derive(Clone, Default)]
@@ -41,7 +41,7 @@ async fn stacks_of_a_stuck_worker_are_in_the_event_the_log_and_the_errors_of_its
     let config = worker("stuck_beside_others.py").kill_grace(Duration::from_millis(200));
     let pool = start(config).await;
     let mut events = Events::of(&pool).await;
-    let dir = tempfile::TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let begun = dir.path().join("begun");
     let neighbour = {
         let (pool, call) = (pool.clone(), Call::json("waits", &begun).expect("a path is JSON"));

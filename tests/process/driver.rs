@@ -88,6 +88,12 @@ impl Driver {
         result
     }
 
+    /// Starts a process from `basic.py`, in its own session if `session`; returns its PID.
+    pub(crate) async fn grandchild(&mut self, session: bool) -> u32 {
+        let reply = self.call(Call::json("grandchild", &session).expect("it is JSON")).await;
+        reply.expect("it returns").json().expect("it is a PID")
+    }
+
     pub(crate) async fn lost(&mut self) -> Arc<Exit> {
         match self.event().await {
             LinkEvent::Lost(exit) => exit,

@@ -168,8 +168,7 @@ async fn worker_that_breaks_the_protocol_is_killed_and_told_how() {
 #[actix_rt::test]
 async fn what_a_worker_started_dies_with_it() {
     let mut driver = Driver::basic().await;
-    let reply = driver.call(Call::raw_json("grandchild", "false")).await.expect("it returns");
-    let grandchild: u32 = reply.json().expect("it is a PID");
+    let grandchild = driver.grandchild(false).await;
     assert!(is_alive(grandchild));
     driver.send(&Call::raw_json("leave", "3"));
     let exit = driver.lost().await;
@@ -180,8 +179,7 @@ async fn what_a_worker_started_dies_with_it() {
 #[actix_rt::test]
 async fn death_is_told_although_a_daemon_holds_the_pipes_open() {
     let mut driver = Driver::basic().await;
-    let reply = driver.call(Call::raw_json("grandchild", "true")).await.expect("it returns");
-    let daemon: u32 = reply.json().expect("it is a PID");
+    let daemon = driver.grandchild(true).await;
     let begun = Instant::now();
     driver.send(&Call::raw_json("leave", "3"));
     let exit = driver.lost().await;
@@ -194,8 +192,7 @@ async fn death_is_told_although_a_daemon_holds_the_pipes_open() {
 #[actix_rt::test]
 async fn dropped_link_kills_the_worker_and_reaps_it() {
     let mut driver = Driver::basic().await;
-    let reply = driver.call(Call::raw_json("grandchild", "false")).await.expect("it returns");
-    let grandchild: u32 = reply.json().expect("it is a PID");
+    let grandchild = driver.grandchild(false).await;
     let pid = driver.link.pid();
     drop(driver);
     gone(pid).await;

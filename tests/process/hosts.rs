@@ -51,8 +51,7 @@ async fn host_that_ignores_sigchld_loses_the_exit_status_and_nothing_else() {
         return passes_by_way_of(&["python3", "-c", NO_SIGNALS], module_path!(), name);
     }
     let mut driver = Driver::basic().await;
-    let reply = driver.call(Call::raw_json("grandchild", "false")).await.expect("it returns");
-    let grandchild: u32 = reply.json().expect("it is a PID");
+    let grandchild = driver.grandchild(false).await;
     assert!(is_alive(grandchild));
     driver.send(&Call::raw_json("leave", "3"));
     let exit = driver.lost().await;

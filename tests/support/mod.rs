@@ -5,6 +5,7 @@ pub(crate) mod blocking;
 pub(crate) mod events;
 pub(crate) mod leaks;
 pub(crate) mod processes;
+mod script;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,11 @@ use std::time::Duration;
 use actix_pyproc::{Call, CallError, Pool, PoolConfig, SlotRow};
 use actix_rt::task::JoinHandle;
 use serde_json::Value;
+use tempfile::TempDir;
 
 pub(crate) use events::Events;
 pub(crate) use processes::{exists, signal};
+pub(crate) use script::Script;
 
 /// The longest that a test waits for any one event.
 pub(crate) const CAP: Duration = Duration::from_secs(60);
@@ -38,6 +41,11 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
 /// The path of a worker file in `tests/workers`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     root().join("tests/workers").join(name)
+}
+
+/// A temporary directory.
+pub(crate) fn scratch() -> TempDir {
+    TempDir::new().expect("the disk has room")
 }
 
 /// A pool of one worker that runs a fixture.

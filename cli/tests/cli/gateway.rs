@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::client::{Answer, exchange, post, send};
 use crate::harness::{Ended, Pyproc, Running};
-use crate::support::{capped, fixture, lines, until};
+use crate::support::{capped, fixture, lines, scratch, until};
 
 /// A gateway process.
 struct Gateway {
@@ -93,7 +92,7 @@ async fn client(address: SocketAddr, path: std::path::PathBuf, name: usize) -> u
 
 #[actix_rt::test]
 async fn sigterm_under_load_loses_no_call_and_exits_with_0() {
-    let (gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("the disk has room"));
+    let (gateway, dir) = (Gateway::contract(&[]), scratch());
     let path = dir.path().join("ran");
     let clients: Vec<_> =
         (0..16).map(|name| actix_rt::spawn(client(gateway.address, path.clone(), name))).collect();
@@ -112,7 +111,7 @@ async fn sigterm_under_load_loses_no_call_and_exits_with_0() {
 
 #[actix_rt::test]
 async fn a_call_that_runs_at_sigint_is_answered_and_readiness_is_gone_before() {
-    let (mut gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("the disk has room"));
+    let (mut gateway, dir) = (Gateway::contract(&[]), scratch());
     let busy = dir.path().join("busy");
     let argument = json!({"path": busy, "seconds": 1}).to_string();
     let headers = [("Content-Type", "application/json")];
@@ -130,7 +129,7 @@ async fn a_call_that_runs_at_sigint_is_answered_and_readiness_is_gone_before() {
 
 #[actix_rt::test]
 async fn a_second_signal_stops_at_once() {
-    let (mut gateway, dir) = (Gateway::contract(&[]), TempDir::new().expect("the disk has room"));
+    let (mut gateway, dir) = (Gateway::contract(&[]), scratch());
     let busy = dir.path().join("busy");
     let argument = json!({"path": busy, "seconds": 60}).to_string();
     let headers = [("Content-Type", "application/json")];
@@ -145,7 +144,7 @@ async fn a_second_signal_stops_at_once() {
 
 #[actix_rt::test]
 async fn code_that_changes_is_read_anew_and_code_that_does_not_start_is_not_used() {
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let (script, helper) = (dir.path().join("worker.py"), dir.path().join("helper.py"));
     fs::write(&helper, "VERSION = 1\n").expect("the disk has room");
     let code = "from helper import VERSION\nfrom pyproc_worker import expose\n@expose\ndef version():\n    return VERSION\n";
@@ -189,7 +188,7 @@ fn telltale(dir: &Path) -> std::path::PathBuf {
 
 #[actix_rt::test]
 async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let args = ["--allow-control", "--log", "trace"];
     let mut gateway = Gateway::start_with(&telltale(dir.path()), &args, &SECRETS);
     let ask = |path: &'static str, token: &'static str| {
@@ -215,7 +214,7 @@ async fn tokens_are_asked_for_and_neither_workers_nor_logs_have_them() {
 
 #[actix_rt::test]
 async fn a_token_that_nobody_gave_is_made_and_printed_once() {
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let mut gateway = Gateway::start_with(&telltale(dir.path()), &["--token"], &[]);
     let said = gateway.reports("token for Authorization: Bearer: ");
     let token =
@@ -238,7 +237,7 @@ fn config_does_not_show_tokens() {
 
 #[actix_rt::test]
 async fn flags_of_serve_reach_the_gateway() {
-    let dir = TempDir::new().expect("the disk has room");
+    let dir = scratch();
     let args = [
         "--allow-host",
         "models.example",
