@@ -1,4 +1,4 @@
-//! Everything at once, by chance, in simulated time: the outcome contract holds for every call.
+//! Random events in simulated time: the outcome contract holds for every call.
 
 #[expect(dead_code, reason = "the helpers of the other test crates")]
 mod common;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 const WORKERS: u32 = 5;
 const CALLS: u64 = 600;
 
-/// A call and what may become of it.
+/// A call and its possible outcomes.
 struct Sent {
     call: Plan,
     at: Instant,
@@ -84,33 +84,33 @@ fn disturb(pool: &ScriptedPool, random: &mut Rng) {
 fn check(sent: &Sent, (answer, at): (Answer, Instant), runs: usize, max_attempts: u32) {
     let max_attempts = max_attempts as usize;
     let Plan { then, timeout, idempotent, seq, .. } = sent.call;
-    let told = (&sent.call, &answer);
+    let context = (&sent.call, &answer);
     match answer {
         Ok(reply) => {
-            assert!(reply.seq == seq && then == Then::Reply, "{told:?}");
-            assert!(runs >= 1, "{told:?}");
+            assert!(reply.seq == seq && then == Then::Reply, "{context:?}");
+            assert!(runs >= 1, "{context:?}");
         }
-        Err(ScriptedError::Raised) => assert!(then == Then::Raise && runs >= 1, "{told:?}"),
+        Err(ScriptedError::Raised) => assert!(then == Then::Raise && runs >= 1, "{context:?}"),
         Err(ScriptedError::DeadlineExceeded { started }) => {
             assert_at(at, sent.at + timeout.expect("it had a deadline"));
-            assert_eq!(started, runs > 0, "{told:?}");
+            assert_eq!(started, runs > 0, "{context:?}");
         }
         Err(ScriptedError::WorkerLost { .. }) => {
-            assert!(if idempotent { (1..=max_attempts).contains(&runs) } else { runs == 1 }, "{told:?}");
+            assert!(if idempotent { (1..=max_attempts).contains(&runs) } else { runs == 1 }, "{context:?}");
         }
         Err(ScriptedError::Quarantined { attempts, .. }) => {
-            assert!(idempotent && runs == attempts as usize && runs == max_attempts, "{told:?}");
+            assert!(idempotent && runs == attempts as usize && runs == max_attempts, "{context:?}");
         }
         Err(ScriptedError::ShuttingDown | ScriptedError::Unavailable { .. }) => {
-            assert_eq!(runs, 0, "{told:?}");
+            assert_eq!(runs, 0, "{context:?}");
         }
-        Err(ScriptedError::Overloaded { .. }) => assert_eq!(runs, 0, "{told:?}"),
-        Err(ScriptedError::Rejected) => panic!("{told:?}"),
+        Err(ScriptedError::Overloaded { .. }) => assert_eq!(runs, 0, "{context:?}"),
+        Err(ScriptedError::Rejected) => panic!("{context:?}"),
     }
-    assert!(idempotent || runs <= 1, "{told:?} ran {runs} times");
-    assert!(runs <= max_attempts, "{told:?} ran {runs} times");
+    assert!(idempotent || runs <= 1, "{context:?} ran {runs} times");
+    assert!(runs <= max_attempts, "{context:?} ran {runs} times");
     if let Some(timeout) = timeout {
-        assert!(at <= sent.at + timeout + MS * 2, "{told:?} {:?} late", at - sent.at - timeout);
+        assert!(at <= sent.at + timeout + MS * 2, "{context:?} {:?} late", at - sent.at - timeout);
     }
 }
 
@@ -157,7 +157,7 @@ async fn one_pool(seed: u64) {
         let longest = if random.bool() { 300 } else { 30_000 };
         soon(pool.shutdown(MS * random.u32(..longest))).await;
     } else {
-        // Functions that no worker has any more come back with the code.
+        // Functions that no worker has return with a reload.
         pool.supervisor.do_send(ReloadAll::default());
     }
     (0..2).for_each(|slot| pool.script.resume(slot));
@@ -166,7 +166,7 @@ async fn one_pool(seed: u64) {
         answers
             .push(answer(std::mem::replace(&mut sent.answer, actix_rt::spawn(std::future::pending()))).await);
     }
-    // What was cancelled is still to be told to the router.
+    // The workers still have to report cancelled calls to the router.
     sleep(SECOND * 5).await;
     let status = status(&pool).await;
     assert_eq!((status.queued, status.in_flight), (0, 0), "seed {seed}");
@@ -192,7 +192,7 @@ async fn every_call_has_one_outcome_that_says_what_happened() {
     }
 }
 
-/// A pool of which an actor panics while everything else happens.
+/// A pool in which an actor panics while everything else happens.
 async fn one_broken_pool(seed: u64) {
     let mut random = Rng::with_seed(seed);
     let settings =

@@ -37,7 +37,7 @@ async fn shutdown_finishes_what_is_in_and_refuses_what_comes_after() {
     assert_eq!(pool.call(call(100)).await.expect_err("it ends with an error"), ScriptedError::ShuttingDown);
 }
 
-// The drain came to the router in one batch with the calls before it, and they were refused.
+// The drain arrived in one batch with calls that were sent before it, and they were rejected.
 #[actix::test]
 async fn a_call_that_was_sent_before_the_shutdown_is_finished() {
     let pool = ready_pool(limits(), settings(1)).await;
@@ -70,7 +70,7 @@ async fn at_the_deadline_what_runs_is_killed_and_what_waits_ends_with_shutting_d
     assert_eq!(names(&heard), ["draining", "exited as expected"]);
 }
 
-// They went back to a queue that no worker was to empty any more.
+// They went back to the queue although no worker was left.
 #[actix::test]
 async fn calls_on_a_worker_that_is_killed_at_the_deadline_end_too() {
     let pool = ready_pool(limits(), settings(1)).await;
@@ -168,7 +168,7 @@ async fn a_process_that_ignores_the_drain_is_killed_at_the_deadline() {
     assert_eq!(pool.script.alive(), 0);
 }
 
-// Only processes with calls were looked at, so a shutdown waited for its whole deadline.
+// Only processes with calls were inspected, so a shutdown waited until its deadline.
 #[actix::test]
 async fn a_process_that_is_stopped_and_has_nothing_to_do_holds_a_shutdown_up_for_the_grace_only() {
     let pool = ready_pool(limits(), settings(1)).await;
@@ -189,13 +189,13 @@ async fn after_the_shutdown_the_actors_are_gone_with_their_last_address() {
     let pool = ScriptedPool { router, supervisor, script: Script::new() };
     soon(pool.call(call(0))).await.expect("it succeeds");
     soon(pool.shutdown(SECOND)).await;
-    assert_eq!(Rc::strong_count(&backend), 2, "the supervisor is gone");
+    assert_eq!(Rc::strong_count(&backend), 2, "the supervisor has stopped");
     drop(pool);
     sleep(MS).await;
-    assert_eq!(Rc::strong_count(&backend), 1, "the router is gone");
+    assert_eq!(Rc::strong_count(&backend), 1, "the router has stopped");
 }
 
-// The router waited for a shutdown that nobody could ask for any more.
+// The router waited for a shutdown that could not come, because no address of it was left.
 #[actix::test]
 async fn a_router_whose_last_address_goes_ends_with_its_calls() {
     tokio::time::pause();
@@ -211,7 +211,7 @@ async fn a_router_whose_last_address_goes_ends_with_its_calls() {
     assert_eq!(Rc::strong_count(&backend), 1);
 }
 
-// It had left its worker's count, so the drain did not wait, and nobody ended the call afterwards.
+// Its worker did not count it any more, so the drain did not wait and the call never ended.
 #[actix::test]
 async fn a_call_whose_worker_is_ended_by_somebody_else_during_a_drain_is_tried_again_or_lost() {
     for (service, deadline) in [(SECOND, SECOND * 60), (SECOND * 3600, SECOND * 5)] {

@@ -1,5 +1,5 @@
-//! An actor that panics, which is a defect of ours: every call still has an answer, and the pool
-//! says what happened.
+//! After a panic of an actor, which is a defect of this crate, every call still gets an answer, and
+//! the pool says what happened.
 
 #[expect(dead_code, reason = "the helpers of the other test crates")]
 mod common;
@@ -22,7 +22,7 @@ fn call(seq: u64) -> ScriptedCall {
 
 type Spawned = JoinHandle<(Answer, std::time::Instant)>;
 
-/// Two workers that run a call each, the first of which ends like this, and calls that wait.
+/// Two workers that run one call each, and calls that wait. The first call ends like this.
 async fn busy_pool(first: Then) -> (ScriptedPool, Vec<Spawned>, Vec<Spawned>) {
     let pool = ready_pool(limits(), settings(2)).await;
     let calls = [call(0).takes(MS * 50).then(first), call(1).then(Then::Hang)];
@@ -37,8 +37,8 @@ fn is_broken(answer: &Answer) -> bool {
     matches!(answer, Err(ScriptedError::Unavailable { cause: Some("panicked"), .. }))
 }
 
-/// What waits ends as unavailable, and so does what comes; no process is left, and the event names
-/// the actor.
+/// Calls that wait and new calls end as unavailable, no process is left, and the event names the
+/// actor.
 async fn assert_broken(
     pool: &ScriptedPool,
     waiting: Vec<Spawned>,
@@ -118,7 +118,7 @@ async fn a_pool_whose_actor_panics_before_it_has_started_does_not_start_and_says
     }
 }
 
-// Each actor panics while the others drain, and another one panics after it.
+// Each actor panics while the others drain, and then another one does.
 #[actix::test]
 async fn a_panic_during_a_shutdown_ends_every_call_and_the_shutdown() {
     for actor in 0..3 {
@@ -152,8 +152,8 @@ async fn a_panic_during_a_shutdown_ends_every_call_and_the_shutdown() {
     }
 }
 
-// All calls that were to go to the worker were dropped with it, and their callers heard of no
-// panic.
+// All calls that were assigned to the worker were dropped with it, and their callers did not learn
+// of the panic.
 #[actix::test]
 async fn a_call_that_cannot_be_sent_without_a_panic_takes_no_other_with_it() {
     let pool = ready_pool(limits(), settings(2)).await;

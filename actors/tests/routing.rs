@@ -16,7 +16,7 @@ fn call(seq: u64) -> ScriptedCall {
     ScriptedCall::new(seq)
 }
 
-/// The estimate of function 0 is now this.
+/// Sets the estimate of function 0.
 async fn measured(pool: &ScriptedPool, service: std::time::Duration) {
     for _ in 0..20 {
         pool.call(call(u64::MAX).takes(service)).await.expect("the call succeeds");
@@ -151,7 +151,7 @@ async fn short_calls_never_wait_behind_a_long_one_while_another_worker_is_free()
 async fn what_waits_behind_a_call_that_takes_longer_than_ever_goes_elsewhere_and_runs_once() {
     let pool = ready_pool(limits(), settings(2)).await;
     measured(&pool, US * 50).await;
-    // Function 0 was always short; one call of it now takes a second, with others pipelined behind
+    // Function 0 was always short. Now one call of it takes a second, with others pipelined behind
     // it.
     let sent = now();
     let surprise = spawn(&pool, call(0).takes(SECOND));
@@ -203,7 +203,7 @@ async fn overlapping_calls_run_side_by_side_up_to_the_limit_of_a_worker() {
     assert!((MS * 300..MS * 306).contains(&(last - sent)), "{:?} for 3 rounds of 100 ms", last - sent);
 }
 
-// One queue for both kinds let overlapping calls without room hold up all that came after them.
+// With one queue for both kinds, overlapping calls without room blocked all calls behind them.
 #[actix::test]
 async fn overlapping_calls_beyond_the_limit_do_not_hold_up_the_others() {
     let pool = ready_pool(Limits { max_concurrent: 2, ..limits() }, settings(1)).await;
@@ -275,7 +275,7 @@ async fn a_call_that_runs_is_answered_at_its_deadline_and_interrupted() {
     assert_eq!(result.expect_err("it ends with an error"), ScriptedError::DeadlineExceeded { started: true });
     assert_at(at, sent + MS * 63);
     let reply = replies(vec![spawn(&pool, call(1))], 1).await[0];
-    assert_eq!(reply.generation.0, 1, "the process lives on");
+    assert_eq!(reply.generation.0, 1, "the process survives");
     assert_at(execution(&pool, 0).end.expect("it was interrupted"), sent + MS * 63);
 }
 
@@ -285,7 +285,7 @@ async fn a_call_on_its_worker_that_has_not_started_is_skipped_at_its_deadline() 
     measured(&pool, US * 50).await;
     let long = spawn(&pool, call(0).takes(MS * 100));
     let sent = now();
-    // Revocation needs 10 ms; these are on the socket until then.
+    // The calls are revoked after 10 ms. Until then they are on the socket.
     let (result, at) = answer(spawn(&pool, call(1).timeout(MS * 6))).await;
     assert_eq!(
         result.expect_err("it ends with an error"),
@@ -298,7 +298,8 @@ async fn a_call_on_its_worker_that_has_not_started_is_skipped_at_its_deadline() 
     assert_eq!(status(&pool).await.in_flight, 0);
 }
 
-// Both were judged before the first was interrupted, and the second said that it had not started.
+// Both phases were read before the first call was interrupted, so the second was reported as not
+// started.
 #[actix::test]
 async fn a_call_that_starts_because_the_one_before_it_was_interrupted_says_that_it_started() {
     let pool = ready_pool(limits(), settings(1)).await;
@@ -337,12 +338,12 @@ async fn a_deaf_call_is_killed_after_the_grace_and_its_neighbours_go_on_elsewher
     }
 }
 
-// The router went on giving calls to a worker that was being killed, and it gave them back, until
-// the process was gone.
+// The router kept sending calls to a worker that was being killed, and the worker returned them,
+// until the process had ended.
 #[actix::test]
 async fn a_worker_that_is_being_killed_is_given_no_calls() {
     let pool = ready_pool(limits(), settings(1)).await;
-    // An overlapping call does not stall its worker, so it goes on being given others.
+    // An overlapping call does not stall its worker, so the worker gets more calls.
     let deaf = spawn(&pool, call(0).overlapping().then(Then::Deaf).timeout(MS * 5));
     let mut others = Vec::new();
     for seq in 1..600 {
@@ -430,7 +431,7 @@ async fn a_stopped_process_is_killed_after_the_grace_and_what_had_not_started_go
     replies(behind, 1).await;
 }
 
-// The grace went on counting from the first stop.
+// The grace counted from the first stop.
 #[actix::test]
 async fn a_process_that_is_stopped_again_and_again_and_goes_on_is_left_alone() {
     let pool = ready_pool(limits(), settings(1)).await;
@@ -486,7 +487,7 @@ async fn a_call_without_any_time_ends_at_its_deadline_and_never_runs() {
     assert_eq!(runs(&pool, 1), 0);
 }
 
-// Workers that were not yet replaced said that there is no such function: most calls of it failed
+// Workers that were not yet replaced reported an unknown function, so most calls of it failed
 // during a reload.
 #[actix::test]
 async fn calls_of_a_function_that_only_new_workers_have_go_to_those() {
@@ -541,8 +542,8 @@ async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_and_cos
     assert!(!names(&heard).contains(&"restarting") && !names(&heard).contains(&"opened"));
 }
 
-// It had left the table of calls in flight, and nobody looked at its deadline until the process was
-// gone.
+// It was no longer in the in-flight table, so its deadline was not checked until the process had
+// ended.
 #[actix::test]
 async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
     let pool = ready_pool(limits(), settings(1)).await;
@@ -563,8 +564,8 @@ async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
     assert_at(at, start + MS * 2020);
 }
 
-// While some workers were being replaced, the others were given the same calls, until none was
-// left: 882 of 1,000 calls of others expired.
+// While some workers were being replaced, the others got the same calls, until none was left: 882
+// of 1,000 calls of other functions expired.
 #[actix::test]
 async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_also_if_replacements_take_long() {
     tokio::time::pause();
@@ -582,7 +583,7 @@ async fn calls_that_are_given_up_and_do_not_end_leave_a_worker_to_others_also_if
     assert!(kills > 5, "{kills} workers were killed");
 }
 
-// A place that is counted as occupied until a worker comes must not be counted for ever.
+// A slot that counts as occupied until its next worker serves must not count for ever.
 #[actix::test]
 async fn calls_of_a_function_go_on_when_the_worker_that_they_took_is_not_replaced() {
     for resized in [true, false] {

@@ -17,7 +17,7 @@ fn call(seq: u64) -> ScriptedCall {
     ScriptedCall::new(seq)
 }
 
-/// When the launches were asked for, in milliseconds from then.
+/// When the launches were requested, in milliseconds after `start`.
 fn launched_at(pool: &ScriptedPool, start: std::time::Instant) -> Vec<u128> {
     pool.script.launched().iter().map(|launched| (launched.at - start).as_millis()).collect()
 }
@@ -107,7 +107,7 @@ async fn a_call_that_finished_with_its_reply_unsent_counts_as_run() {
     for _ in 0..20 {
         pool.call(call(1000)).await.expect("it succeeds");
     }
-    // The first ends 100 µs before the crash, in the batch that the crash takes with it.
+    // The first ends 100 µs before the crash, and its reply is lost with the batch.
     let first = spawn(&pool, call(0).takes(US * 100));
     let crash = spawn(&pool, call(1).takes(US * 100).then(Then::Crash));
     for lost in [first, crash] {
@@ -200,7 +200,7 @@ async fn a_crash_loop_at_start_opens_the_breaker_which_refuses_at_once_and_probe
     let heard = listen(&pool);
     let start = now();
     let waiting = spawn(&pool, call(0));
-    // Failures at 1, 52 and 153 ms; the third one opens.
+    // Starts fail at 1, 52 and 153 ms. The third failure opens the breaker.
     let (result, at) = answer(waiting).await;
     let unavailable = |after| ScriptedError::Unavailable { cause: Some("broken"), retry_after: MS * after };
     assert_eq!(result.expect_err("it ends with an error"), unavailable(200));
@@ -280,7 +280,7 @@ async fn a_crash_loop_under_load_exceeds_the_intensity_and_rests() {
     settings.restart.max_restarts = 4;
     let pool = ready_pool(limits(), settings).await;
     let heard = listen(&pool);
-    // A start that failed before is not the cause; the crash is.
+    // The crash is the cause, not the start that failed before.
     pool.script.expect_launches([LaunchPlan::fails(MS, "once")]);
     pool.script.expect_launches([LaunchPlan::ready(MS); 4]);
     for _ in 0..4 {
@@ -411,7 +411,7 @@ async fn a_crash_during_a_reload_is_made_good_and_the_reload_ends() {
     replies(spawn_all(&pool, (0..10).map(call)), 0).await;
 }
 
-// Each slot that the reload was to replace had gone, and nobody noticed.
+// All slots that the reload had left were removed, and the reload never ended.
 #[actix::test]
 async fn a_reload_ends_when_the_slots_that_are_left_are_resized_away() {
     let pool = ready_pool(limits(), settings(3)).await;
@@ -526,7 +526,7 @@ async fn coroutines_that_wait_while_a_function_kills_their_worker_are_not_blamed
     assert!(matches!(answer(kills).await.0, Err(ScriptedError::Quarantined { attempts: 1, .. })));
 }
 
-// The wait had no end: each start had succeeded, and all workers never served at once.
+// The wait never ended: each start succeeded, but the workers never all served at once.
 #[actix::test]
 async fn workers_that_become_ready_and_crash_in_a_loop_are_an_error_of_the_start() {
     tokio::time::pause();
@@ -568,7 +568,8 @@ fn ready_of(pool: &ScriptedPool) -> impl std::future::Future<Output = Result<(),
     async { asked.await.expect("the supervisor lives") }
 }
 
-// It was quarantined, as if it had ended its workers: the pool had, because of calls beside it.
+// It was quarantined as if it had killed its workers, which the pool had killed because of other
+// calls.
 #[actix::test]
 async fn calls_beside_a_stuck_one_are_lost_with_their_worker_and_never_quarantined() {
     let pool = ready_pool(limits(), settings(1)).await;
@@ -583,7 +584,7 @@ async fn calls_beside_a_stuck_one_are_lost_with_their_worker_and_never_quarantin
     assert_eq!(runs(&pool, 0), 3);
 }
 
-// They waited for a worker whose coroutine took an hour, and no other call was given to it.
+// They waited for a worker whose coroutine took an hour, and which got no other calls meanwhile.
 #[actix::test]
 async fn calls_that_must_run_alone_go_to_the_first_idle_worker_and_take_no_other() {
     let pool = ready_pool(limits(), Settings { max_attempts: 2, ..settings(2) }).await;

@@ -1,11 +1,11 @@
-//! What a call is expected to cost. The main structure in this module is [`Estimates`].
+//! Estimates of the cost of calls. The main structure in this module is [`Estimates`].
 
 use std::time::Duration;
 
 use crate::id::FunctionId;
 
-/// The weight of one measurement is 1 / 2^3: eight calls after a change the estimate has mostly
-/// followed it.
+/// The weight of one measurement is 1 / 2^3, so the estimate follows a change within some eight
+/// calls.
 const SHIFT: u32 = 3;
 
 /// An exponentially weighted moving average of the service time of each function, in nanoseconds.
@@ -19,7 +19,7 @@ impl Estimates {
         self.0.get(function.0 as usize).copied().flatten()
     }
 
-    /// Takes a measured service time into the estimate.
+    /// Updates the estimate with a measured service time.
     pub fn measured(&mut self, function: FunctionId, service: Duration) {
         let sample = u32::try_from(service.as_nanos()).unwrap_or(u32::MAX);
         let index = function.0 as usize;

@@ -22,7 +22,7 @@ impl<B: Backend> Handler<WorkerUp<B>> for Router<B> {
     fn handle(&mut self, up: WorkerUp<B>, _: &mut Context<Self>) {
         let WorkerUp { key, addr, capacity } = up;
         let Some(inflight) = self.new_workers.take(key) else {
-            unreachable!("a worker enters the queue before the router hears of it");
+            unreachable!("a worker enters the queue before WorkerUp is sent");
         };
         if self.is_broken() {
             addr.do_send(KillWorker(KillReason::Shutdown));

@@ -1,4 +1,4 @@
-//! Which of the workers with room gets the next call. The main item in this module is
+//! Chooses a worker among those that have room. The main item in this module is
 //! [`Select::choose`].
 
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,10 @@ use crate::setting::Settable;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Select {
-    /// The next slot in turn. Fair by count; right where all calls cost the same.
+    /// The next slot in turn. It suits calls that all cost the same.
     RoundRobin,
-    /// The worker with the least estimated work on its socket, then the fewest calls, then the next
-    /// in turn.
+    /// The worker with the least estimated work on its socket, then with the fewest calls, then the
+    /// next in turn.
     #[default]
     LeastLoaded,
 }
@@ -27,14 +27,14 @@ impl Settable for Select {
 pub struct Candidate {
     /// Its slot.
     pub slot: SlotId,
-    /// The estimated time of what it has, in nanoseconds.
+    /// The estimated time of its calls, in nanoseconds.
     pub backlog: u64,
     /// How many calls it has.
     pub in_flight: u32,
 }
 
 impl Select {
-    /// The index of the chosen candidate; `last` is the slot that was chosen before.
+    /// The index of the chosen candidate. `last` is the slot that was chosen before.
     #[must_use]
     pub fn choose(self, candidates: &[Candidate], last: SlotId) -> Option<usize> {
         let turn = |slot: SlotId| slot.0.wrapping_sub(last.0).wrapping_sub(1);
@@ -47,8 +47,8 @@ impl Select {
     }
 }
 
-/// The slot that calls with `key` go to, by rendezvous hashing: when a slot comes or goes, only its
-/// own keys move.
+/// The slot that calls with `key` go to, by rendezvous hashing. When a slot is added or removed,
+/// only its own keys move.
 #[must_use]
 pub fn pinned(key: u64, slots: impl Iterator<Item = SlotId>) -> Option<SlotId> {
     slots.max_by_key(|slot| (mix(key ^ mix(u64::from(slot.0))), slot.0))

@@ -1,4 +1,4 @@
-//! The router's core as tables of events, and what holds whatever happens.
+//! Tables of events for the router's core, and properties that hold for any events.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -157,8 +157,8 @@ fn a_closed_door_refuses_and_gives_back_what_waits() {
     let (draining, over) = (Availability::ShuttingDown, Availability::Stopped);
     let no = Some(Rejection::ShuttingDown);
     let not_now = Some(Rejection::Unavailable { retry_after: MS });
-    // Which doors were set one after another, how many calls come back at the last one, and why the
-    // next is refused.
+    // Availabilities that follow each other, how many calls the last one returns, and why the next
+    // call is rejected.
     for (doors, back, refusal) in [
         (vec![open], 0, None),
         (vec![unavailable], 2, not_now),
@@ -175,7 +175,7 @@ fn a_closed_door_refuses_and_gives_back_what_waits() {
         (vec![unavailable, draining], 0, no),
     ] {
         let mut core = core(0, MS);
-        // The one that measures the function still waits, without a worker.
+        // The call that measures the function still waits, without a worker.
         admit(&mut core, [entry(1, SYNC)]);
         let returned = doors.iter().map(|&door| core.set_availability(door)).last();
         assert_eq!(returned.map(|jobs| jobs.len()), Some(back), "{doors:?}");
@@ -225,7 +225,7 @@ fn the_queue_is_bounded_in_bytes_and_one_call_may_exceed_it() {
     assert_eq!(core.queued_bytes(), 0);
 }
 
-// A worker of the old code refused the function as unknown, although others had it.
+// A worker with the old code rejected the function as unknown, although others had it.
 #[test]
 fn calls_of_a_function_that_a_worker_lacks_go_to_others_and_wait_for_one_that_has_it() {
     let mut core = core(2, MS / 10);
@@ -241,7 +241,7 @@ fn calls_of_a_function_that_a_worker_lacks_go_to_others_and_wait_for_one_that_ha
     assert_eq!(jobs(&mut core), [(6, 2)]);
 }
 
-// One client that gave up early took the whole pool from the others.
+// One client with a short deadline took all workers from the others.
 #[test]
 fn abandoned_calls_of_one_function_leave_a_worker_to_the_others() {
     let mut core = core(3, MS * 20);
@@ -259,7 +259,7 @@ fn abandoned_calls_of_one_function_leave_a_worker_to_the_others() {
     assert_eq!(jobs(&mut core), [(3, stuck[0])]);
 }
 
-// While workers were killed and replaced one after another, one function took the last one too.
+// While workers were killed and replaced, one function took the last worker too.
 #[test]
 fn workers_that_were_killed_for_abandoned_calls_count_until_they_are_replaced() {
     let mut core = core(3, MS * 20);
@@ -271,13 +271,13 @@ fn workers_that_were_killed_for_abandoned_calls_count_until_they_are_replaced() 
     };
     core.worker_killed(key(stuck), Some(FunctionId(0)));
     core.worker_down(key(stuck));
-    // The second worker runs another call of that function, the third is left to others.
+    // The second worker runs another call of the function. The third is left to other functions.
     admit(&mut core, [entry(3, SYNC), entry(4, other)]);
     let third = 3 - stuck - beside;
     assert_eq!(jobs(&mut core), [(4, third)]);
     core.settled(key(third), other, BUDGET, None);
     assert_eq!(jobs(&mut core), []);
-    // No worker comes, so the function may have what there is.
+    // No replacement is expected, so the function may use the remaining workers.
     core.not_replaced(SlotId(stuck));
     assert_eq!(jobs(&mut core), [(3, third)]);
 }
@@ -290,7 +290,7 @@ fn a_call_that_must_run_alone_has_its_worker_for_itself_and_the_others_go_on() {
     assert!(core.requeue(vec![Entry { alone: true, ..entry(5, SYNC) }]).is_empty());
     admit(&mut core, (6..8).map(|job| entry(job, SYNC)));
     let charge = 100_000;
-    // One worker is kept free until it is idle.
+    // One worker gets no other calls until it is idle.
     let slots: Vec<u32> = jobs(&mut core).into_iter().map(|(_, slot)| slot).collect();
     assert_eq!((slots.len(), slots.iter().all(|slot| *slot == slots[0])), (2, true));
     let kept = 1 - slots[0];
@@ -305,8 +305,8 @@ fn a_call_that_must_run_alone_has_its_worker_for_itself_and_the_others_go_on() {
     assert_eq!(jobs(&mut core), [(9, kept)]);
 }
 
-// It waited for the worker with the smallest backlog, whose coroutine took an hour, and another was
-// idle.
+// It waited for the worker with the smallest backlog, whose coroutine took an hour, although
+// another worker was idle.
 #[test]
 fn a_call_that_must_run_alone_goes_to_whichever_worker_is_idle_first() {
     let mut core = core(3, MS * 20);
@@ -316,12 +316,13 @@ fn a_call_that_must_run_alone_goes_to_whichever_worker_is_idle_first() {
     assert_eq!(jobs(&mut core), []);
     core.settled(key(slots[2]), SYNC, 20_000_000, None);
     assert_eq!(jobs(&mut core), [(4, slots[2])]);
-    // The other is not kept any more.
+    // The other worker is no longer reserved.
     admit(&mut core, [entry(5, SYNC)]);
     assert_eq!(jobs(&mut core), [(5, slots[0])]);
 }
 
-// One after another stalled, and each time another worker was kept, until none was left.
+// Workers stalled one after another, and each time another worker was reserved, until none was
+// left.
 #[test]
 fn calls_that_must_run_alone_take_one_worker_at_most() {
     let mut core = core(2, MS * 20);
@@ -402,7 +403,7 @@ struct Job {
     affinity: Option<u64>,
     deadline: Option<Instant>,
     alone: bool,
-    /// Where it is, and what it was charged; `None` while it waits.
+    /// The worker that has it and its charge. `None` while it waits.
     at: Option<(WorkerKey, u32)>,
 }
 
@@ -413,7 +414,7 @@ impl Job {
     }
 }
 
-/// The length of a call's arguments: some are longer than the whole queue may be.
+/// The length of a call's arguments. Some exceed the bound of the whole queue.
 fn size(job: u64) -> usize {
     usize::try_from(job * 37 % 290).expect("it is small") * if job % 20 == 7 { 10 } else { 1 }
 }
@@ -433,11 +434,11 @@ struct Load {
     draining: bool,
 }
 
-/// What must be true, kept apart from the core.
+/// The expected state, independent of the core.
 struct World {
     core: Core<u64>,
     now: Instant,
-    /// The calls that were let in and have not ended.
+    /// The calls that were admitted and have not ended.
     jobs: BTreeMap<u64, Job>,
     loads: BTreeMap<u32, Load>,
     /// The slots whose worker was killed for an abandoned call, and the function of that call.
@@ -603,7 +604,8 @@ impl World {
             job.at.is_none() && (job.alone || job.affinity.is_none() && !self.is_held(job.function.id.0))
         };
         for job in self.jobs.values().filter(|job| waits(job)) {
-            // A worker that is kept for a call that must run alone may be idle for another reason.
+            // A reserved worker may be idle because the call that must run alone has left the
+            // queue.
             let kept = self.jobs.values().any(|job| job.alone && job.at.is_none());
             let mut able = self.loads.values().filter(|load| !load.lacks.contains(&job.function.id.0));
             assert!(kept || !able.any(idle), "an idle worker was given no call");
@@ -678,7 +680,7 @@ impl World {
         flights.get(which % flights.len().max(1)).copied()
     }
 
-    /// With a worker and an open door, every call ends.
+    /// While a worker serves and calls are admitted, every call ends.
     fn finish(&mut self) {
         self.apply(&Op::Door { open: true });
         self.apply(&Op::Up);

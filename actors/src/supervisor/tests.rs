@@ -1,4 +1,4 @@
-//! The supervisor's core as tables of events, and what holds whatever happens.
+//! Tables of events for the supervisor's core, and properties that hold for any events.
 
 use std::time::{Duration, Instant};
 
@@ -191,7 +191,7 @@ fn while_something_still_starts_the_breaker_waits_for_it() {
         assert_eq!(table.at(0, failed(slot, slot + 1)), [wait(slot, delay)]);
     }
     assert_eq!(table.at(10, failed(3, 4)), [wait(3, 50), table.open(60)]);
-    // One probe, and the others once it serves.
+    // One slot is tried; the others start when it serves.
     let probe = table.at(60, Event::Tick);
     assert_eq!(probe.len(), 2, "{probe:?}");
     assert_eq!(probe[0], Action::HalfOpenBreaker);
@@ -345,8 +345,8 @@ fn a_reload_starts_anew_what_is_starting_with_the_old_code() {
     assert_eq!(table.at(61, ready(1, 4)), [serve(1, 4), Action::Reloaded]);
 }
 
-// The slot had neither a process nor a launch nor a time to wait for: the second reload took its
-// launch away.
+// The second reload cancelled the launch of the slot, which then had no process, no launch and no
+// delay.
 #[test]
 fn a_second_reload_leaves_no_slot_whose_process_died_behind() {
     let mut table = Table::serving(2);
@@ -357,7 +357,7 @@ fn a_second_reload_leaves_no_slot_whose_process_died_behind() {
     assert_eq!(table.at(4, ready(0, 4)), [serve(0, 4)]);
 }
 
-// Its worker had asked once, and does not ask again.
+// A worker asks for a replacement only once.
 #[test]
 fn a_process_that_wanted_to_retire_during_a_reload_that_failed_is_replaced_after_it() {
     let mut table = Table::serving(2);
@@ -371,7 +371,7 @@ fn a_process_that_wanted_to_retire_during_a_reload_that_failed_is_replaced_after
     assert_eq!(table.at(51, Event::Tick), [launch(0, 3)]);
 }
 
-// The reload waited for a slot that failed again and again, and its caller was never told.
+// The reload waited for a slot that kept failing, and its caller never got an answer.
 #[test]
 fn a_reload_fails_when_a_slot_that_had_crashed_does_not_start_with_the_new_code() {
     let mut table = Table::serving(2);
@@ -422,7 +422,7 @@ fn a_reload_is_told_when_a_resize_takes_the_slots_that_are_left() {
     assert_eq!(told, [cancel(1, 4), drain(1, 2), Action::Reloaded, Action::Resized]);
 }
 
-// Half-open means that something starts; nothing did, and nothing was to wake it.
+// The breaker was half-open, but no process started, and no wake-up was due.
 #[test]
 fn a_probe_that_is_resized_away_is_followed_by_another() {
     let mut table = Table::new(2);
@@ -502,7 +502,7 @@ fn a_process_that_the_pool_killed_is_replaced_at_once_and_is_no_restart() {
     }
     let view = table.core.slots().next().expect("there is one slot");
     assert_eq!((view.restarts, view.kills), (0, 49));
-    // The backoff is still at its start.
+    // The next delay is still the first one.
     assert_eq!(table.at(100, exited(0, 50)), [wait(0, 50)]);
 }
 
@@ -520,7 +520,7 @@ fn a_backoff_beyond_the_hold_with_nothing_that_serves_opens_the_breaker() {
     assert_eq!(table.at(1300, Event::Tick), [launch(1, 4)]);
     assert_eq!(table.at(1300, ready(1, 4)), [serve(1, 4)]);
     assert_eq!(table.at(1300, exited(1, 4)), [wait(1, 1600)]);
-    // The other slot still serves; when it dies, its own first delay is short.
+    // The other slot still serves. When its process dies, its own first delay is short.
     assert_eq!(table.at(1400, exited(0, 1)), [wait(0, 400)]);
     assert_eq!(table.core.breaker(), Breaker::Closed);
     assert_eq!(table.at(1800, Event::Tick), [launch(0, 5)]);

@@ -509,7 +509,7 @@ impl<J> Core<J> {
         lost.into_iter().map(decided).collect()
     }
 
-    /// As [`Core::lost`], after a panic: nobody will observe how the process ends, so nothing is
+    /// As [`Core::lost`], after a panic: the end of the process is not observed, so nothing is
     /// retried.
     #[must_use]
     pub fn lost_unobserved(&mut self, phase: impl Fn(CallId) -> Phase) -> Vec<(J, Fate)> {

@@ -26,7 +26,7 @@ pub(crate) struct Assignment<B: Backend> {
     pub(crate) charge: u32,
 }
 
-/// Which process a worker has, how it is run, and who is told about it.
+/// The process of a worker, its policy, and the recipients of its messages.
 pub(crate) struct WorkerSpec<B: Backend> {
     pub(crate) key: WorkerKey,
     pub(crate) policy: Policy,
@@ -345,8 +345,8 @@ impl<B: Backend> Inflight<B> {
 
     pub(super) fn kill(&mut self, reason: KillReason) {
         if self.core.kill(reason) {
-            // The router hears it before the process has ended, so that no call is sent here and
-            // comes back meanwhile.
+            // Reported before the process has ended, so that the router sends no calls that would
+            // only come back.
             let (key, abandoned) = (self.spec.key, self.core.abandoned());
             self.spec.killed.do_send(WorkerKilled { key, abandoned });
             self.link.kill(reason);

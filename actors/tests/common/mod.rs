@@ -1,4 +1,4 @@
-//! What the tests in simulated time share. The main item in this module is [`ready_pool`].
+//! Helpers of the tests in simulated time. The main item in this module is [`ready_pool`].
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -24,7 +24,7 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) type Answer = Result<ScriptedReply, ScriptedError>;
 pub(crate) type Event = WorkerEvent<ScriptedBackend>;
 
-/// Pauses the clock, and starts a pool of which all workers serve.
+/// Pauses the clock, starts a pool, and waits until all workers serve.
 pub(crate) async fn ready_pool(limits: Limits, settings: Settings) -> ScriptedPool {
     tokio::time::pause();
     ready_pool_with(Script::new(), limits, settings).await
@@ -56,12 +56,12 @@ pub(crate) async fn slots(pool: &ScriptedPool) -> Vec<SlotStatus<ScriptedBackend
     pool.supervisor.send(GetSlots::default()).await.expect("the supervisor lives")
 }
 
-/// The result, or a failed test if it does not come within a simulated hour.
+/// The result. The test fails if there is none within a simulated hour.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(SECOND * 3600, future).await.expect("nothing hangs")
 }
 
-/// Sends a call now, and waits for its answer beside the test.
+/// Sends a call now, and waits for its answer in a task of its own.
 pub(crate) fn spawn(pool: &ScriptedPool, call: ScriptedCall) -> JoinHandle<(Answer, Instant)> {
     let answer = pool.call(call);
     actix_rt::spawn(async { (answer.await, now()) })
@@ -79,7 +79,7 @@ pub(crate) async fn answer(spawned: JoinHandle<(Answer, Instant)>) -> (Answer, I
     soon(spawned).await.expect("the call's task does not panic")
 }
 
-/// All answers, which must be replies to the right calls.
+/// All answers, which must be the replies to these calls.
 pub(crate) async fn replies(spawned: Vec<JoinHandle<(Answer, Instant)>>, first: u64) -> Vec<ScriptedReply> {
     let mut replies = Vec::with_capacity(spawned.len());
     for (seq, spawned) in (first..).zip(spawned) {
@@ -113,7 +113,7 @@ pub(crate) fn execution(pool: &ScriptedPool, seq: u64) -> Execution {
     *pool.script.executions().iter().rev().find(|execution| execution.seq == seq).expect("the call ran")
 }
 
-/// Whether `at` is `expected` or up to 2 ms later: replies are heard in whole milliseconds.
+/// Asserts that `at` is `expected` or up to 2 ms later, because timers count whole milliseconds.
 #[track_caller]
 pub(crate) fn assert_at(at: Instant, expected: Instant) {
     let late = at.checked_duration_since(expected);
@@ -125,7 +125,7 @@ pub(crate) fn assert_at(at: Instant, expected: Instant) {
     );
 }
 
-/// Hears the events of a pool.
+/// Collects the events of a pool.
 pub(crate) struct Listener(Rc<RefCell<Vec<(Instant, Event)>>>);
 
 impl Actor for Listener {
@@ -140,7 +140,7 @@ impl Handler<Event> for Listener {
     }
 }
 
-/// All events of the pool from now on, as they come.
+/// The events of the pool from now on.
 pub(crate) fn listen(pool: &ScriptedPool) -> Rc<RefCell<Vec<(Instant, Event)>>> {
     let heard = Rc::default();
     let listener = Listener(Rc::clone(&heard)).start();
@@ -148,7 +148,7 @@ pub(crate) fn listen(pool: &ScriptedPool) -> Rc<RefCell<Vec<(Instant, Event)>>> 
     heard
 }
 
-/// The names of the events that were heard.
+/// The names of the events.
 pub(crate) fn names(heard: &Rc<RefCell<Vec<(Instant, Event)>>>) -> Vec<&'static str> {
     let name = |event: &Event| match event {
         WorkerEvent::Started { .. } => "started",

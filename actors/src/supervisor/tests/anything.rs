@@ -1,4 +1,4 @@
-//! What holds over any sequence of events. The main structure in this module is [`World`].
+//! Properties that hold for any sequence of events. The main structure in this module is [`World`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The processes as they are, kept apart from the core.
+/// The expected processes, independent of the core.
 struct World {
     core: Core,
     now: Instant,
@@ -148,7 +148,7 @@ impl World {
                 if let Some((slot, generation)) = self.cancelled.pop() {
                     let actions =
                         self.core.handle(Event::Ready(WorkerKey { slot, generation }), self.now, &mut || 0.5);
-                    assert_eq!(actions, [], "nobody waits for it");
+                    assert_eq!(actions, [], "the launch was cancelled");
                 }
             }
             Op::UnknownExit { slot } => self.handle(Event::Exited(
@@ -241,7 +241,7 @@ impl World {
         assert!(self.core.breaker() != Breaker::HalfOpen || probing || self.target == 0);
     }
 
-    /// If from now on all goes well, everything serves and everybody is told.
+    /// If nothing fails from now on, all slots serve and all callers get their answers.
     fn recover(&mut self) {
         for _ in 0..100 {
             self.apply(Op::Ready { which: 0 });
@@ -250,7 +250,7 @@ impl World {
         }
         assert_eq!(self.serving.len(), self.target as usize);
         assert!(self.launching.is_empty() && self.draining.is_empty());
-        assert!(!self.reload_waits && !self.resize_waits, "somebody was never told");
+        assert!(!self.reload_waits && !self.resize_waits, "a caller never got its answer");
         assert!(!self.refusing || self.target == 0);
     }
 

@@ -1,4 +1,4 @@
-//! The worker's core as tables of events.
+//! Tables of events for the worker's core.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ impl Table {
         id
     }
 
-    /// `None` if the table has no such call, `Some(None)` if nobody waits for it.
+    /// `None` if the table has no such call, `Some(None)` if its caller does not wait.
     fn ended(&mut self, id: CallId) -> Option<Option<&'static str>> {
         self.core.answered(id).map(|ended| ended.job)
     }
@@ -93,7 +93,7 @@ fn a_process_that_runs_nothing_and_says_nothing_of_a_cancelled_call_is_killed() 
         let id = table.send("late", 30, 0);
         table.phase(id, silent);
         assert_eq!(table.sweep(30).len(), 1);
-        // What runs explains the silence, and an answer ends it.
+        // A call that runs explains the silence, and an answer ends it.
         let other = table.send("runs", 9000, 30);
         table.phase(other, Phase::Running);
         assert_eq!(table.sweep(900), vec![]);
@@ -178,7 +178,7 @@ fn the_stages_of_a_worker_follow_the_table() {
         ("killed", &[kill]),
         ("lost", &[|core| core.lost(|_| Phase::Sent, trial).is_empty()]),
     ];
-    // Whether the step does anything: request, drain, kill; and whether the stage takes calls.
+    // Whether a request, a drain and a kill have an effect, and whether the stage takes calls.
     let expected = [
         (true, true, true, true),
         (false, true, true, true),
@@ -217,7 +217,7 @@ fn a_process_that_stays_stopped_while_it_has_calls_is_killed_after_the_grace() {
     assert_eq!(inspect(&mut core, INSPECT * 6, true), None);
     assert_eq!(inspect(&mut core, INSPECT * 7, true), Some(Action::Kill(KillReason::Stopped)));
     assert_eq!(core.answered(id).map(|ended| ended.job), Some(Some("a")));
-    // A process without calls is waited for only if it drains.
+    // A stopped process without calls is killed only if it is to drain.
     assert_eq!(inspect(&mut core, INSPECT * 8, true), None);
     assert!(core.drain());
     assert_eq!(inspect(&mut core, INSPECT * 9, true), None);
