@@ -156,7 +156,7 @@ impl BackendHandle {
     /// The fault of the next start of a slot.
     fn start_fault(&self, slot: SlotId) -> Option<FaultOrder> {
         #[cfg(feature = "fault-injection")]
-        return self.fault_targets.take_start(slot.0);
+        return self.fault_targets.take_start(slot);
         #[cfg(not(feature = "fault-injection"))]
         {
             let _ = slot;
@@ -238,7 +238,7 @@ impl Backend for PythonBackend {
             let names = backend.registry.borrow().names();
             backend.publish();
             #[cfg(feature = "fault-injection")]
-            let fault_port = handle.fault_targets.add(slot.0, worker.pid());
+            let fault_port = handle.fault_targets.add(slot, worker.pid());
             Ok(PythonLink::new(
                 slot,
                 Arc::clone(&handle.config),

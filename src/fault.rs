@@ -8,6 +8,7 @@ mod injector;
 mod kind;
 
 use actix::Message;
+use actix_pyproc_actors::id::SlotId;
 
 use crate::backend::fault_port::FaultTargets;
 
@@ -31,7 +32,7 @@ pub struct Fault {
     /// What goes wrong.
     pub kind: FaultKind,
     /// The slot whose worker is hit; `None` for a random worker that serves.
-    pub slot: Option<u32>,
+    pub slot: Option<SlotId>,
 }
 
 /// The worker that a fault hits.
@@ -39,7 +40,7 @@ pub struct Fault {
 #[non_exhaustive]
 pub struct Hit {
     /// Its slot; `None` if the fault waits for the next start in any slot.
-    pub slot: Option<u32>,
+    pub slot: Option<SlotId>,
     /// Its process id; `None` if the fault waits for the next start.
     pub pid: Option<u32>,
 }
@@ -65,8 +66,8 @@ impl Fault {
 
     /// The same fault for the worker of this slot.
     #[must_use]
-    pub const fn on(mut self, slot: u32) -> Self {
-        self.slot = Some(slot);
+    pub fn on(mut self, slot: impl Into<SlotId>) -> Self {
+        self.slot = Some(slot.into());
         self
     }
 
@@ -79,7 +80,7 @@ impl Fault {
             }
             Delivery::Serving(injection) => {
                 let (slot, pid) = targets.send(self.slot, injection, draw).ok_or(NotInjected::NoWorker)?;
-                tracing::info!(slot, pid, fault = %self.kind, "fault injected");
+                tracing::info!(slot = slot.0, pid, fault = %self.kind, "fault injected");
                 Ok(Hit { slot: Some(slot), pid: Some(pid) })
             }
         }
@@ -109,6 +110,8 @@ impl Message for DrawnFault {
 
 #[cfg(test)]
 mod tests {
+    use actix_pyproc_actors::id::SlotId;
+
     use super::{Fault, FaultKind, Hit, NotInjected};
     use crate::backend::fault_port::FaultTargets;
 
@@ -117,9 +120,9 @@ mod tests {
         let targets = FaultTargets::default();
         let kill = Fault::new(FaultKind::Kill);
         assert_eq!(kill.inject(&targets, 7), Err(NotInjected::NoWorker));
-        let second = targets.add(1, 101);
-        let _first = targets.add(0, 100);
-        let hit = |slot, pid| Ok(Hit { slot: Some(slot), pid: Some(pid) });
+        let second = targets.add(SlotId(1), 101);
+        let _first = targets.add(SlotId(0), 100);
+        let hit = |slot, pid| Ok(Hit { slot: Some(SlotId(slot)), pid: Some(pid) });
         assert_eq!(kill.inject(&targets, 0), hit(0, 100));
         assert_eq!(kill.inject(&targets, 3), hit(1, 101));
         assert_eq!(kill.on(1).inject(&targets, 0), hit(1, 101));
@@ -132,11 +135,11 @@ mod tests {
     fn a_fault_of_a_start_waits_for_its_slot() {
         let targets = FaultTargets::default();
         let fault = Fault::new(FaultKind::StartFailure);
-        assert_eq!(fault.on(2).inject(&targets, 0), Ok(Hit { slot: Some(2), pid: None }));
-        assert_eq!(targets.take_start(1), None);
-        assert_eq!(targets.take_start(2).expect("the fault waits for slot 2").kind, "start_failure");
-        assert_eq!(targets.take_start(2), None);
+        assert_eq!(fault.on(2).inject(&targets, 0), Ok(Hit { slot: Some(SlotId(2)), pid: None }));
+        assert_eq!(targets.take_start(SlotId(1)), None);
+        assert_eq!(targets.take_start(SlotId(2)).expect("the fault waits for slot 2").kind, "start_failure");
+        assert_eq!(targets.take_start(SlotId(2)), None);
         assert!(fault.inject(&targets, 0).is_ok());
-        assert!(targets.take_start(1).is_some());
+        assert!(targets.take_start(SlotId(1)).is_some());
     }
 }

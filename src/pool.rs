@@ -236,8 +236,8 @@ impl Pool {
 
     /// Starts to replace the process of one slot, and does not wait for it: the new process serves
     /// before the old one drains. Returns `false` if the slot does not serve.
-    pub async fn replace(&self, slot: u32) -> bool {
-        self.shared.actors.supervisor.send(ReplaceSlot(SlotId(slot))).await.unwrap_or(false)
+    pub async fn replace(&self, slot: impl Into<SlotId>) -> bool {
+        self.shared.actors.supervisor.send(ReplaceSlot(slot.into())).await.unwrap_or(false)
     }
 
     /// Stops admitting calls, waits for the admitted ones to end, and stops the workers, within the

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actix_pyproc_actors::id::SlotId;
 use tokio::sync::mpsc;
 
 use crate::wire::message::FaultOrder;
@@ -28,14 +29,14 @@ pub(crate) struct FaultTargets(Arc<Mutex<Targets>>);
 #[derive(Debug, Default)]
 struct Targets {
     serving: Vec<Target>,
-    starts: VecDeque<(Option<u32>, FaultOrder)>,
+    starts: VecDeque<(Option<SlotId>, FaultOrder)>,
     next: u64,
 }
 
 #[derive(Debug)]
 struct Target {
     number: u64,
-    slot: u32,
+    slot: SlotId,
     pid: u32,
     port: mpsc::UnboundedSender<Injection>,
 }
@@ -50,7 +51,7 @@ pub(crate) struct FaultPort {
 
 impl FaultTargets {
     /// Adds a worker that serves.
-    pub(crate) fn add(&self, slot: u32, pid: u32) -> FaultPort {
+    pub(crate) fn add(&self, slot: SlotId, pid: u32) -> FaultPort {
         let (port, injections) = mpsc::unbounded_channel();
         let mut targets = self.targets();
         let number = targets.next;
@@ -61,7 +62,12 @@ impl FaultTargets {
 
     /// Sends a fault to the worker of this slot, or to any; `draw` chooses among those that serve.
     /// It returns the slot and the process id, or `None` if no such worker serves.
-    pub(crate) fn send(&self, slot: Option<u32>, injection: Injection, draw: u32) -> Option<(u32, u32)> {
+    pub(crate) fn send(
+        &self,
+        slot: Option<SlotId>,
+        injection: Injection,
+        draw: u32,
+    ) -> Option<(SlotId, u32)> {
         let targets = self.targets();
         let mut candidates: Vec<&Target> = (targets.serving.iter())
             .filter(|target| slot.is_none_or(|slot| slot == target.slot))
@@ -74,12 +80,12 @@ impl FaultTargets {
     }
 
     /// Keeps a fault for the next start of this slot, or of any.
-    pub(crate) fn add_start(&self, slot: Option<u32>, order: FaultOrder) {
+    pub(crate) fn add_start(&self, slot: Option<SlotId>, order: FaultOrder) {
         self.targets().starts.push_back((slot, order));
     }
 
     /// Takes the fault of the next start of a slot.
-    pub(crate) fn take_start(&self, slot: u32) -> Option<FaultOrder> {
+    pub(crate) fn take_start(&self, slot: SlotId) -> Option<FaultOrder> {
         let starts = &mut self.targets().starts;
         let index = starts.iter().position(|(wanted, _)| wanted.is_none_or(|wanted| wanted == slot))?;
         starts.remove(index).map(|(_, order)| order)

@@ -22,7 +22,6 @@ const BODY_LIMIT: usize = 4096;
 /// The body of `POST /dashboard/control`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
-#[non_exhaustive]
 pub enum ControlAction {
     /// Replaces the process of a slot; the new one serves before the old one drains.
     Replace {
@@ -61,7 +60,7 @@ async fn perform(request: &HttpRequest, payload: web::Payload, gateway: &Gateway
     })?;
     tracing::info!(?action, "requested on the live page");
     match action {
-        ControlAction::Replace { slot } if gateway.pool().replace(slot.0).await => Ok(()),
+        ControlAction::Replace { slot } if gateway.pool().replace(slot).await => Ok(()),
         ControlAction::Replace { slot } => {
             let detail = format!("slot {slot} does not serve");
             Err(Problem::new(StatusCode::CONFLICT, "not_serving", "The slot does not serve", detail))

@@ -5,12 +5,11 @@ mod overlay;
 mod panes;
 mod theme;
 
+use actix_pyproc::http::page::NotReady;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
-
-use actix_pyproc::http::page::NotReady;
 
 use super::format::{clean, span};
 use super::model::{Link, Model};

@@ -78,7 +78,6 @@ pub(super) fn question(action: ControlAction) -> String {
         ControlAction::Replace { slot } => format!("Restart the worker in slot {slot}?"),
         ControlAction::Reload => "Replace all workers, so that they load the code again?".to_owned(),
         ControlAction::Drain => "Drain and stop the gateway? You cannot start it again from here.".to_owned(),
-        _ => "Continue?".to_owned(),
     }
 }
 
@@ -88,7 +87,6 @@ pub(super) fn done(action: ControlAction) -> String {
         ControlAction::Replace { slot } => format!("slot {slot} is being replaced"),
         ControlAction::Reload => "all workers run the new code".to_owned(),
         ControlAction::Drain => "draining".to_owned(),
-        _ => "done".to_owned(),
     }
 }
 
