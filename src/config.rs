@@ -74,7 +74,7 @@ settings! {
         /// but one.
         #[setting("0")]
         pub max_abandoned: usize = 0,
-        /// The deadline of calls that bring none; `"none"` for no deadline.
+        /// The deadline of calls that have none of their own; `"none"` for no deadline.
         #[setting("30 s", exclusiveMinimum = 0)]
         #[set(impl Into<Option<Duration>> => call_timeout.into())]
         #[serde(with = "duration::optional")]
@@ -105,7 +105,7 @@ settings! {
         pub min_ready: usize = 0,
         /// How workers that died are replaced.
         pub restart: RestartConfig = RestartConfig::default(),
-        /// When workers that live are replaced.
+        /// When running workers are replaced.
         pub recycle: RecycleConfig = RecycleConfig::default(),
         /// How long a worker may take to finish its calls when it is retired or the pool shuts
         /// down.
@@ -137,26 +137,26 @@ settings! {
 }
 
 settings! {
-    /// When workers that live are replaced; the replacement is ready before the old one drains.
+    /// When running workers are replaced; the replacement is ready before the old worker drains.
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(default, deny_unknown_fields, expecting = "the section [recycle]")]
     #[non_exhaustive]
     pub struct RecycleConfig {
-        /// After this many calls.
+        /// How many calls a worker serves before it is replaced.
         #[setting("none: never", minimum = 1)]
         #[set(u64 => Some(max_calls))]
         pub max_calls: Option<u64> = None,
-        /// After this long.
+        /// How long a worker lives before it is replaced.
         #[setting("none: never", exclusiveMinimum = 0)]
         #[set(Duration => Some(max_lifetime))]
         #[serde(with = "duration::optional")]
         pub max_lifetime: Option<Duration> = None,
-        /// Above this much resident memory, in bytes.
+        /// The resident memory, in bytes, above which a worker is replaced.
         #[setting("none: never", minimum = 1)]
         #[set(u64 => Some(max_rss))]
         pub max_rss: Option<u64> = None,
-        /// How much the limits differ from worker to worker, so that not all are replaced at once:
-        /// 0.1 is ±10 %.
+        /// How much the limits vary between workers, so that not all are replaced at once: 0.1 is
+        /// ±10 %.
         #[setting("0.1", minimum = 0, exclusiveMaximum = 1)]
         pub jitter: f64 = 0.1,
     }
@@ -182,7 +182,7 @@ impl PoolConfig {
     }
 }
 
-/// What the workers run.
+/// The script or module that the workers run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected the path of a script, or { module = \"pkg.mod\" }")]
 pub enum WorkerSource {

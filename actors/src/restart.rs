@@ -38,7 +38,7 @@ settings! {
         /// How much of a delay is random: 0.2 is ±20 %.
         #[setting("0.2", minimum = 0, exclusiveMaximum = 1)]
         pub jitter: f64 = 0.2,
-        /// After this long in health the next delay is `initial` again.
+        /// After a worker has served this long, the next delay is `initial` again.
         #[setting("10 s")]
         #[serde(with = "duration")]
         pub reset_after: Duration = Duration::from_secs(10),
@@ -56,8 +56,8 @@ settings! {
         /// How many starts in a row may fail before the slot rests.
         #[setting("3", minimum = 1)]
         pub max_start_failures: u32 = 3,
-        /// While no worker serves and the next start is further away than this, calls are refused
-        /// as unavailable instead of kept.
+        /// While no worker serves and the next start is further away than this, calls are
+        /// refused as unavailable instead of queued.
         #[setting("1 s")]
         #[serde(with = "duration")]
         pub hold: Duration = Duration::from_secs(1),
