@@ -8,6 +8,7 @@ ci:
 check:
     cargo fmt --all --check
     python3 .ci/columns.py
+    python3 .ci/structure.py
     cargo clippy --workspace --all-targets --all-features -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
     if cargo deny --version >/dev/null 2>&1; then cargo deny check; fi
