@@ -146,11 +146,12 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame>, ConnectionError>> {
-        let next = if self.at_end {
-            let decoder = *self.frames.decoder();
-            decoder.decode(self.frames.read_buffer_mut()).map_err(ConnectionError::Frame)
-        } else {
-            ready!(self.frames.poll_next_unpin(cx)).transpose()
+        let decoder = *self.frames.decoder();
+        // A read often brings many frames. Decoding them without the state machine of `FramedRead`
+        // is faster.
+        let next = match decoder.decode(self.frames.read_buffer_mut()) {
+            Ok(None) if !self.at_end => ready!(self.frames.poll_next_unpin(cx)).transpose(),
+            next => next.map_err(ConnectionError::Frame),
         };
         match &next {
             Ok(Some(_)) => {}

@@ -1,9 +1,9 @@
-//! Bytes into lines of bounded length, and the last of them. The main structure is [`Lines`].
+//! Splitting output into lines of bounded length. The main structure is [`Lines`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Cuts what it is given into lines. A line that is longer than the limit comes in pieces.
+/// Splits bytes into lines. A line that is longer than the limit is split into pieces.
 pub(super) struct Lines {
     limit: usize,
     part: Vec<u8>,
@@ -14,7 +14,7 @@ impl Lines {
         Self { limit, part: Vec::new() }
     }
 
-    /// Takes more bytes, and hands out the lines that are whole.
+    /// Adds bytes and passes the complete lines to `line`.
     pub(super) fn push(&mut self, mut bytes: &[u8], line: &mut impl FnMut(&[u8])) {
         while !bytes.is_empty() {
             let room = self.limit - self.part.len();
@@ -36,7 +36,7 @@ impl Lines {
         }
     }
 
-    /// Hands out what the last line break left.
+    /// Passes the rest after the last line break to `line`.
     pub(super) fn finish(&mut self, line: &mut impl FnMut(&[u8])) {
         if !self.part.is_empty() {
             self.emit(&[], line);
@@ -67,7 +67,7 @@ impl Tail {
     }
 
     pub(super) fn push(&mut self, line: &str) {
-        // The oldest line gives its memory to the newest.
+        // Reuses the memory of the oldest line.
         let mut slot = match self.lines.len() < self.limit {
             true => String::new(),
             false => self.lines.pop_front().unwrap_or_default(),

@@ -1,8 +1,8 @@
-//! What Python prints and logs, as `tracing` events. The main structure is [`Source`].
+//! Output and log records of workers as `tracing` events. The main structure is [`Source`].
 
 use serde::Deserialize;
 
-/// Whose output it is.
+/// The worker that wrote the output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
     pub(super) slot: u32,
@@ -21,7 +21,7 @@ struct Record<'a> {
 }
 
 impl Source {
-    /// A line of standard output.
+    /// Emits a line of standard output.
     pub(super) fn stdout(self, line: &[u8]) {
         if tracing::enabled!(target: "pyproc::stdout", tracing::Level::INFO) {
             let Self { slot, pid } = self;
@@ -29,20 +29,20 @@ impl Source {
         }
     }
 
-    /// A line of standard error.
+    /// Emits a line of standard error.
     pub(super) fn stderr(self, line: &str) {
         let Self { slot, pid } = self;
         tracing::warn!(target: "pyproc::stderr", slot, pid, "{line}");
     }
 
-    /// A line of the log pipe.
+    /// Emits a line of the log pipe.
     pub(super) fn record(self, line: &[u8]) {
         let Self { slot, pid } = self;
         let Ok(Record { level, logger, message, call }) = serde_json::from_slice(line) else {
             tracing::warn!(target: "pyproc::log", slot, pid, "{}", String::from_utf8_lossy(line));
             return;
         };
-        // The level of an event is fixed where it is written, hence five of them.
+        // The level of an event is a constant, so each level needs its own event.
         macro_rules! event {
             ($level:ident) => {
                 tracing::$level!(target: "pyproc::log", slot, pid, logger = &*logger, call, "{message}")

@@ -1,4 +1,4 @@
-//! Anonymous files that are shared with children.
+//! Anonymous files that the host shares with children. The main item is [`create`].
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -7,13 +7,13 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::fcntl_dupfd_cloexec;
 
-/// An empty file.
+/// Creates an empty file.
 pub(super) fn create(name: &str) -> io::Result<OwnedFd> {
     let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     above_stdio(fd)
 }
 
-/// A file that holds `content` and is read from its start.
+/// Creates a file with this content, positioned at its start.
 pub(super) fn with_content(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(create(name)?);
     file.write_all(content)?;
@@ -21,12 +21,13 @@ pub(super) fn with_content(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Fixes the size of a file for good. Whoever has it mapped and reads beyond its end gets SIGBUS.
+/// Fixes the size of a file forever, because reading a mapping beyond the end of a file is a
+/// SIGBUS.
 pub(super) fn seal_size(fd: &OwnedFd) -> io::Result<()> {
     Ok(fcntl_add_seals(fd, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW)?)
 }
 
-/// Makes a file read-only for everybody, for good.
+/// Makes a file read-only for all processes, forever.
 pub(super) fn seal(fd: &OwnedFd) -> io::Result<()> {
     Ok(fcntl_add_seals(fd, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?)
 }
@@ -37,13 +38,12 @@ pub(super) fn read_tail(fd: &OwnedFd, limit: u64) -> io::Result<String> {
     let size = file.metadata()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(limit)))?;
     let mut bytes = Vec::new();
-    // A process that still writes must not make this read without end.
+    // Without a limit, a process that keeps writing would make this read forever.
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The same file under a number above those of standard input, output and error, which a child has
-/// for itself.
+/// The same file with a number above those of the standard streams, which a child replaces.
 pub(super) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd as _;
     match fd.as_raw_fd() {

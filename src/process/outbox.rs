@@ -1,4 +1,4 @@
-//! Frames that wait to be written. The main structure is [`Outbox`].
+//! Frames that are staged for writing. The main structure is [`Outbox`].
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -7,20 +7,20 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::wire::Header;
 
-/// Payloads from this length on are not copied; they are written from where they are.
+/// Payloads of at least this length are shared instead of copied.
 const SHARE_FROM: usize = 32 * 1024;
 
-/// How many pieces one write takes.
+/// The maximum number of slices in one write.
 pub(super) const MAX_SLICES: usize = 16;
 
-/// A buffer that a burst made greater than this is given back.
+/// A buffer that has grown beyond this capacity is freed.
 const KEEP_CAPACITY: usize = 1 << 20;
 
-/// Frames in the order in which they are to be written: small ones in one buffer, great ones beside
-/// it.
+/// Frames in the order of writing. Small payloads are copied into one buffer; large ones are
+/// shared.
 #[derive(Default)]
 pub(super) struct Outbox {
-    /// What comes before `tail`.
+    /// The pieces before `tail`.
     front: VecDeque<Bytes>,
     tail: BytesMut,
 }
@@ -42,12 +42,12 @@ impl Outbox {
         self.tail.is_empty() && self.front.is_empty()
     }
 
-    /// All that is to be written, if it is in one piece.
+    /// All staged bytes, if they are in one piece.
     pub(super) fn single(&self) -> Option<&[u8]> {
         self.front.is_empty().then_some(&self.tail[..])
     }
 
-    /// What is to be written next, as many pieces as fit; the number says how many there are.
+    /// Fills `slices` with the next pieces and returns their number.
     pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
         let pieces = self.front.iter().map(|piece| &piece[..]).chain([&self.tail[..]]);
         let mut count = 0;
@@ -58,7 +58,7 @@ impl Outbox {
         count
     }
 
-    /// Drops what has been written.
+    /// Removes the bytes that have been written.
     pub(super) fn advance(&mut self, mut written: usize) {
         while let Some(piece) = self.front.front_mut() {
             if written < piece.len() {

@@ -1,5 +1,4 @@
-//! What a worker writes beside the socket: standard output, standard error, log records. The main
-//! structure is [`Output`].
+//! Standard output, standard error and log records of a worker. The main structure is [`Output`].
 
 use std::cell::RefCell;
 use std::io;
@@ -15,13 +14,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::lines::{Lines, Tail};
 use super::log::Source;
 
-/// A longer line of output comes in pieces.
+/// Longer lines of output are split.
 const MAX_LINE: usize = 8 * 1024;
 
-/// The protocol allows log records of this length.
+/// The maximum length of a log record in the protocol.
 const MAX_RECORD: usize = 64 * 1024;
 
-/// How much is read at once.
+/// The size of a read.
 const CHUNK: usize = 16 * 1024;
 
 /// The read ends of a worker's pipes.
@@ -31,9 +30,8 @@ pub(super) struct Pipes {
     pub(super) log: OwnedFd,
 }
 
-/// Tasks that read a worker's pipes to their end, so that a worker that prints never waits for the
-/// host for long. They end with this structure even if a descendant of the worker holds a pipe
-/// open.
+/// The tasks that read a worker's pipes to their end, so that the worker does not block on output.
+/// Dropping this structure cancels them, even if a descendant of the worker holds a pipe open.
 pub(super) struct Output {
     tail: Rc<RefCell<Tail>>,
     ended: [CancellationToken; 3],
@@ -41,7 +39,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Starts to read. It must be called on an arbiter.
+    /// Starts the tasks. It must be called on an arbiter.
     pub(super) fn start(source: Source, pipes: Pipes, tail_lines: usize) -> io::Result<Self> {
         let tail = Rc::new(RefCell::new(Tail::new(tail_lines)));
         let keep = Rc::clone(&tail);
@@ -58,14 +56,14 @@ impl Output {
         Ok(Self { tail, ended, _stop: stop.drop_guard() })
     }
 
-    /// Waits until all has been read, but no longer than `limit`.
+    /// Waits until all pipes are at their end, but no longer than `limit`.
     pub(super) async fn drained(&self, limit: Duration) {
         let all = async {
             for ended in &self.ended {
                 ended.cancelled().await;
             }
         };
-        // When a descendant holds a pipe open, what is missing is not the worker's.
+        // If a descendant holds a pipe open, all output of the worker itself has been read.
         let _ = tokio::time::timeout(limit, all).await;
     }
 
@@ -75,7 +73,7 @@ impl Output {
     }
 }
 
-/// Starts to read one pipe; what comes back is cancelled when it is at its end.
+/// Starts a task that reads one pipe. The returned token is cancelled when the task ends.
 fn read_lines(
     pipe: OwnedFd,
     max_line: usize,
@@ -94,7 +92,7 @@ fn read_lines(
             while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
                 lines.push(&chunk[..read], &mut sink);
                 if read == chunk.len() {
-                    // A flood of prints must not keep the actors from their turn.
+                    // A flood of output must not starve the actors.
                     tokio::task::yield_now().await;
                 }
             }

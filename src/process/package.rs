@@ -1,4 +1,4 @@
-//! The Python package `pyproc_worker`, which every worker imports, as part of this library.
+//! The embedded Python package `pyproc_worker`. The main item is [`sources_json`].
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ macro_rules! sources {
     };
 }
 
-/// The files, by their path in the package.
+/// The files with their paths in the package.
 const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/__init__.py",
     "pyproc_worker/_async_loop.py",
@@ -36,10 +36,10 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_worker.py",
 ];
 
-/// The files as the probe reads them: a JSON object.
+/// The files as a JSON object, the input of the probe.
 pub(super) fn sources_json() -> Vec<u8> {
     let sources: BTreeMap<_, _> = SOURCES.iter().copied().collect();
-    serde_json::to_vec(&sources).expect("strings have a JSON")
+    serde_json::to_vec(&sources).expect("strings encode as JSON")
 }
 
 #[cfg(test)]
@@ -49,9 +49,9 @@ mod tests {
     #[test]
     fn list_of_files_is_the_directory() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("python_workers/pyproc_worker");
-        let entries = std::fs::read_dir(directory).expect("the package is part of the repository");
+        let entries = std::fs::read_dir(directory).expect("the repository contains the package");
         let mut files: Vec<String> = entries
-            .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned())
+            .map(|entry| entry.expect("the directory is readable").file_name().to_string_lossy().into_owned())
             .filter(|name| name.ends_with(".py"))
             .map(|name| format!("pyproc_worker/{name}"))
             .collect();

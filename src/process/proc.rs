@@ -1,4 +1,4 @@
-//! What `/proc` tells of a process.
+//! Reading `/proc`: the state, memory and processor time of a process.
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// Whether the process is stopped (`SIGSTOP`, or by a debugger).
+/// Whether the process is stopped, by `SIGSTOP` or a debugger.
 pub(crate) fn is_stopped(pid: u32) -> bool {
     let stat = read(pid, "stat").unwrap_or_default();
     matches!(state(&stat), Some(b'T' | b't'))
@@ -17,7 +17,7 @@ pub(crate) fn rss(pid: u32) -> Option<u64> {
     resident(&text(read(pid, "status")?))
 }
 
-/// The processor time that the process has used, user and system, in milliseconds.
+/// The processor time of the process, user and system, in milliseconds.
 pub(crate) fn cpu_time(pid: u32) -> Option<u64> {
     ticks(&read(pid, "stat")?).map(|ticks| ticks * 1000 / rustix::param::clock_ticks_per_second())
 }
@@ -36,8 +36,8 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The number under which `/proc` has the process. It is another one if `/proc` belongs to an outer
-/// PID namespace (`unshare --pid` without `--mount-proc`), where ours is that of a stranger.
+/// The number of the process in `/proc`. It differs from the process id if `/proc` belongs to an
+/// outer PID namespace (`unshare --pid` without `--mount-proc`).
 fn number(pid: u32) -> Option<u32> {
     static IS_OURS: OnceLock<bool> = OnceLock::new();
     let own = std::process::id().to_string();
@@ -49,20 +49,20 @@ fn number(pid: u32) -> Option<u32> {
     seen_as(&fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?)
 }
 
-/// What the system tells of a pidfd, in the numbers of `/proc`: 0 for a process that `/proc` does
-/// not have, -1 for one that was reaped.
+/// The process id in the `fdinfo` of a pidfd, as numbered by `/proc`. The kernel writes 0 for a
+/// process outside of that namespace, and -1 for a reaped one.
 fn seen_as(fdinfo: &str) -> Option<u32> {
     let line = fdinfo.lines().find_map(|line| line.strip_prefix("Pid:"))?;
     line.trim().parse().ok().filter(|&number| number != 0)
 }
 
-/// The state's letter follows the name, which stands in parentheses and can hold anything.
+/// The letter of the state. It follows the name in parentheses, which may contain any bytes.
 fn state(stat: &[u8]) -> Option<u8> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     stat.get(name_end + 2).copied()
 }
 
-/// Fields 14 and 15; the third is the state.
+/// The sum of fields 14 and 15; field 3 is the state.
 fn ticks(stat: &[u8]) -> Option<u64> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     let fields = std::str::from_utf8(stat.get(name_end + 2..)?).ok()?;
@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn signals_with_a_handler_are_told() {
         assert_eq!(caught("SigCgt:\t0000000800000402\n"), Some(0x8_0000_0402));
-        // The test harness of Rust handles SIGSEGV, to tell of stack overflows, and nobody handles
-        // this one.
+        // The Rust runtime handles SIGSEGV to detect stack overflows, and nothing handles signal
+        // 50.
         assert!(catches(std::process::id(), 11));
         assert!(!catches(std::process::id(), 50));
     }
