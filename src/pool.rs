@@ -13,7 +13,7 @@ use actix_pyproc_actors::router::{Admission, GetStatus, Limits};
 use actix_pyproc_actors::supervisor::{
     AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Settings, Shutdown, Subscribe,
 };
-use actix_pyproc_actors::worker::core::Patience;
+use actix_pyproc_actors::worker::Patience;
 use actix_pyproc_actors::{NewWorkers, Router, SlotId, Supervisor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -5,15 +5,17 @@
 
 mod actor;
 pub mod core;
-mod events;
+mod event;
 mod handlers;
 mod messages;
+mod slot;
 #[cfg(test)]
 mod tests;
+mod worker_event;
 
 pub use self::actor::{Settings, Supervisor};
-pub use self::core::SlotState;
-pub use self::events::WorkerEvent;
 pub use self::messages::{
     AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Shutdown, SlotStatus, Subscribe,
 };
+pub use self::slot::SlotState;
+pub use self::worker_event::WorkerEvent;

@@ -12,8 +12,9 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-use super::core::{Action, Core, Event};
-use super::events::WorkerEvent;
+use super::core::Core;
+use super::event::{Action, Event};
+use super::worker_event::WorkerEvent;
 use crate::alarm::now;
 use crate::backend::{Backend, Link, Panic};
 use crate::id::{CallId, SlotId, WorkerKey};
@@ -21,8 +22,9 @@ use crate::panic;
 use crate::reason::KillReason;
 use crate::restart::{RestartConfig, jittered, later};
 use crate::router::{Availability, Drain, NotReplaced, Router, SetAvailability, WorkerDraining, WorkerUp};
-use crate::worker::core::{Patience, Policy, RetireLimits};
-use crate::worker::{DrainWorker, KillWorker, NewWorkers, Worker, WorkerSpec};
+use crate::worker::{
+    DrainWorker, KillWorker, NewWorkers, Patience, Policy, RetireLimits, Worker, WorkerSpec,
+};
 
 /// How a pool is run.
 #[derive(Clone, Debug)]

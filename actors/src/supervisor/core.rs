@@ -1,104 +1,12 @@
 //! When processes are started, replaced and drained, without actors or clock. The main structure is
 //! [`Core`].
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-use crate::id::{Generation, SlotId, WorkerKey};
-use crate::restart::{RestartConfig, Restarts, Verdict, later};
-
-/// What has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The pool is to start.
-    Start,
-    /// A launched process is ready.
-    Ready(WorkerKey),
-    /// A launch failed.
-    StartFailed(WorkerKey),
-    /// A process that was ready has ended.
-    Exited(WorkerKey, Cause),
-    /// A process is to be replaced.
-    RetireWanted(WorkerKey),
-    /// All processes are to be replaced, one by one.
-    Reload,
-    /// The pool is to have this many slots.
-    Resize(u32),
-    /// The processes are to drain, and none is started any more.
-    Shutdown,
-    /// The time of [`Core::next_wake`] has come.
-    Tick,
-}
-
-/// Who ended a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// It ended by itself, or something outside of the pool ended it.
-    Itself,
-    /// The pool killed it because a call did not end or because it was stopped. The code is not to
-    /// blame, so the next process starts at once.
-    Pool,
-}
-
-/// What the actor is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Action {
-    /// Start a process.
-    Launch(WorkerKey),
-    /// Cancel a launch.
-    CancelLaunch(WorkerKey),
-    /// Give a process that is ready to the router.
-    Serve(WorkerKey),
-    /// Ask a process to finish its calls and exit.
-    Drain(WorkerKey),
-    /// The next start of the slot is delayed.
-    Waiting(SlotId, Duration),
-    /// Reject calls: no worker serves. The next start is tried at this time.
-    OpenBreaker(Instant),
-    /// One start is tried.
-    HalfOpenBreaker,
-    /// Admit calls again.
-    CloseBreaker,
-    /// Every slot has a process with the new code.
-    Reloaded,
-    /// A new process of a reload did not start. The old processes keep serving.
-    ReloadFailed(WorkerKey),
-    /// All slots of a resized pool serve.
-    Resized,
-    /// No process is left.
-    Stopped,
-}
-
-/// Why a process is started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// The slot has none.
-    Fill,
-    /// The process of the slot is to retire.
-    Retire,
-    /// The code has changed.
-    Reload,
-}
-
-/// When a slot without a process gets one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    No,
-    Backoff(Instant),
-    Rest(Instant),
-}
-
-/// The process that serves in a slot.
-#[derive(Clone, Copy, Debug)]
-struct Serving {
-    generation: Generation,
-    since: Instant,
-    /// Whether it is to be replaced.
-    retires: bool,
-}
+use super::event::{Action, Cause, Event};
+use super::slot::{Purpose, Serving, Slot, SlotView, Wait};
+use crate::id::{SlotId, WorkerKey};
+use crate::restart::{RestartConfig, later};
 
 /// The stage of the pool's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,20 +14,6 @@ enum Life {
     Running,
     Stopping,
     Stopped,
-}
-
-#[derive(Debug)]
-struct Slot {
-    id: SlotId,
-    serving: Option<Serving>,
-    launching: Option<(Generation, Purpose)>,
-    draining: Vec<Generation>,
-    wait: Wait,
-    restarts: Restarts,
-    restarted: u64,
-    killed: u64,
-    /// Whether the slot is removed when its last process has ended.
-    leaving: bool,
 }
 
 /// Whether the pool can serve.
@@ -131,51 +25,6 @@ pub enum Breaker {
     Open(Instant),
     /// One start is being tried.
     HalfOpen,
-}
-
-/// What a slot is doing, for status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SlotState {
-    /// Its first or next process starts.
-    Starting,
-    /// Its process serves.
-    Serving,
-    /// Its process serves until the replacement is ready.
-    Replacing,
-    /// Its next process starts after a delay.
-    Backoff,
-    /// It has restarted too often and rests.
-    Resting,
-    /// Its process finishes its calls.
-    Draining,
-    /// It has no process.
-    #[default]
-    Stopped,
-}
-
-impl fmt::Display for SlotState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A formatter is a serializer for the names of unit variants.
-        self.serialize(f)
-    }
-}
-
-/// One slot, for status.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct SlotView {
-    /// Which slot.
-    pub slot: SlotId,
-    /// Its state.
-    pub state: SlotState,
-    /// The process that serves, and since when.
-    pub serving: Option<(Generation, Instant)>,
-    /// How often its process was replaced after it had ended by itself.
-    pub restarts: u64,
-    /// How often its process was replaced after the pool had killed it.
-    pub kills: u64,
 }
 
 /// The supervisor's decisions.
@@ -534,92 +383,5 @@ impl Core {
 
     fn slot(&self, id: SlotId) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.id == id)
-    }
-}
-
-impl Slot {
-    fn new(id: SlotId, policy: RestartConfig, now: Instant) -> Self {
-        Self {
-            id,
-            serving: None,
-            launching: None,
-            draining: Vec::new(),
-            wait: Wait::No,
-            restarts: Restarts::new(policy, now),
-            restarted: 0,
-            killed: 0,
-            leaving: false,
-        }
-    }
-
-    fn launch(&mut self, purpose: Purpose, next_generation: &mut u32, actions: &mut Vec<Action>) {
-        debug_assert!(self.launching.is_none(), "slot {} starts two processes at once", self.id);
-        let generation = Generation(*next_generation);
-        *next_generation += 1;
-        self.launching = Some((generation, purpose));
-        self.wait = Wait::No;
-        actions.push(Action::Launch(self.key(generation)));
-    }
-
-    const fn key(&self, generation: Generation) -> WorkerKey {
-        WorkerKey { slot: self.id, generation }
-    }
-
-    fn serves(&self, generation: Generation) -> bool {
-        self.serving.is_some_and(|serving| serving.generation == generation)
-    }
-
-    /// Whether no process starts, and one may.
-    fn is_idle(&self) -> bool {
-        self.launching.is_none() && !self.leaving
-    }
-
-    fn launched(&self, generation: Generation) -> bool {
-        self.launching.is_some_and(|(launching, _)| launching == generation)
-    }
-
-    /// Delays the next start as the policy says.
-    fn postpone(&mut self, served: Duration, now: Instant, unit: f64, actions: &mut Vec<Action>) {
-        let (wait, until) = match self.restarts.failed(served, now, unit) {
-            Verdict::RestartAt(at) => (Wait::Backoff(at), at),
-            Verdict::RestUntil(at) => (Wait::Rest(at), at),
-        };
-        self.wait = wait;
-        actions.push(Action::Waiting(self.id, until.saturating_duration_since(now)));
-    }
-
-    fn leave(&mut self, actions: &mut Vec<Action>) {
-        self.leaving = true;
-        self.wait = Wait::No;
-        if let Some((generation, _)) = self.launching.take() {
-            actions.push(Action::CancelLaunch(self.key(generation)));
-        }
-        if let Some(Serving { generation, .. }) = self.serving.take() {
-            self.draining.push(generation);
-            actions.push(Action::Drain(self.key(generation)));
-        }
-    }
-
-    fn wake(&self) -> Option<Instant> {
-        match self.wait {
-            Wait::Backoff(at) | Wait::Rest(at) => Some(at),
-            Wait::No => None,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.serving.is_none() && self.launching.is_none() && self.draining.is_empty()
-    }
-
-    fn state(&self) -> SlotState {
-        match (self.serving, self.launching, self.wait) {
-            (Some(_), Some(_), _) => SlotState::Replacing,
-            (Some(_), None, _) => SlotState::Serving,
-            (None, Some(_), _) => SlotState::Starting,
-            (None, None, Wait::Backoff(_)) => SlotState::Backoff,
-            (None, None, Wait::Rest(_)) => SlotState::Resting,
-            (None, None, Wait::No) if !self.draining.is_empty() => SlotState::Draining,
-            (None, None, Wait::No) => SlotState::Stopped,
-        }
     }
 }

@@ -5,11 +5,12 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, MessageResult, Recip
 use tokio::sync::oneshot;
 
 use super::actor::Supervisor;
-use super::core::{Cause, Event, SlotView};
-use super::events::WorkerEvent;
+use super::event::{Cause, Event};
 use super::messages::{
     AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Shutdown, SlotStatus, Subscribe,
 };
+use super::slot::SlotView;
+use super::worker_event::WorkerEvent;
 use crate::alarm::now;
 use crate::backend::Backend;
 use crate::id::WorkerKey;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 
-use super::core::SlotState;
-use super::events::WorkerEvent;
+use super::slot::SlotState;
+use super::worker_event::WorkerEvent;
 use crate::backend::Backend;
 use crate::id::{Generation, SlotId};
 

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::core::{Action, Breaker, Cause, Core, Event, SlotState};
+use super::core::{Breaker, Core};
+use super::event::{Action, Cause, Event};
+use super::slot::SlotState;
 use crate::id::{Generation, SlotId, WorkerKey};
 use crate::restart::RestartConfig;
 

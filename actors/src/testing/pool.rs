@@ -13,8 +13,7 @@ use crate::restart::RestartConfig;
 use crate::router::select::Select;
 use crate::router::{Limits, Router};
 use crate::supervisor::{Settings, Shutdown, Supervisor};
-use crate::worker::NewWorkers;
-use crate::worker::core::Patience;
+use crate::worker::{NewWorkers, Patience};
 
 /// A router and a supervisor over simulated processes.
 pub struct ScriptedPool {

@@ -6,51 +6,20 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use super::fate::decide;
-pub use super::fate::{Fate, Part, Trial};
+use super::action::Action;
+use super::fate::{Fate, Part, Trial, decide};
+use super::flight::{Ended, Flight, State};
+use super::policy::Policy;
 use crate::call::{Function, Phase};
 use crate::id::{CallId, FunctionId};
-use crate::reason::{CancelReason, KillReason, RetireReason};
+use crate::reason::{KillReason, RetireReason};
 
 /// How often calls in flight are swept.
 const TICK: Duration = Duration::from_millis(5);
-/// How often an interrupt is repeated until the call ends.
-const REPEAT: Duration = Duration::from_millis(20);
 /// For how many graces a process that runs nothing may stay silent about a cancelled call.
 const SILENT_GRACES: u32 = 5;
 /// How often a process is inspected from outside: its memory, and whether it is stopped.
 const INSPECT: Duration = Duration::from_millis(250);
-
-/// How long the pool waits for calls.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// From the cancellation of a running call to the kill of its process.
-    pub kill_grace: Duration,
-    /// A call that takes longer stalls its worker: the calls behind it go to other workers.
-    pub stall_after: Duration,
-}
-
-/// When a process is replaced although it is healthy. The jitter is already applied.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RetireLimits {
-    /// After this many answers.
-    pub max_calls: Option<u64>,
-    /// At this time.
-    pub at: Option<Instant>,
-    /// Above this much memory, in bytes.
-    pub max_rss: Option<u64>,
-}
-
-/// How one worker is run.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// How long the pool waits for calls.
-    pub patience: Patience,
-    /// How many workers an idempotent call may be tried on.
-    pub max_attempts: u32,
-    /// When the process is replaced.
-    pub retire: RetireLimits,
-}
 
 /// The stage of a worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,76 +36,11 @@ enum Stage {
     Lost,
 }
 
-/// A call, and what is known about it.
-#[derive(Debug)]
-struct Flight<J> {
-    state: State<J>,
-    sent: Instant,
-    order: u64,
-    function: Function,
-    charge: u32,
-    deadline: Option<Instant>,
-}
-
-/// A call that the process has finished with.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Ended<J> {
-    /// The call, if its caller still waits.
-    pub job: Option<J>,
-    /// Its function.
-    pub function: Function,
-    /// The cost that the router charged for it.
-    pub charge: u32,
-    /// When it was sent to the process.
-    pub sent: Instant,
-}
-
-#[derive(Debug)]
-enum State<J> {
-    /// The caller waits.
-    Live(J),
-    /// The caller waits no longer for this process, which still has the call.
-    Settled,
-    /// As settled, and the process is to stop it.
-    Cancelled { since: Instant, signalled: Instant },
-}
-
 /// A call that was interrupted because its process ends. It is lost with the process.
 #[derive(Debug)]
 struct Interrupted<J> {
     job: J,
     deadline: Option<Instant>,
-}
-
-/// What the worker is to do.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Action<J> {
-    /// Cancel the call in the process, then answer the caller. In this order: what has not started
-    /// when it is cancelled never starts.
-    End {
-        /// The call.
-        id: CallId,
-        /// The caller's side of it.
-        job: J,
-        /// Why.
-        reason: CancelReason,
-    },
-    /// Cancel the call in the process once more.
-    Cancel(CallId),
-    /// Revoke these calls, and then ask [`Core::take_revoked`] which of them will not start.
-    Revoke {
-        /// The calls, in their order.
-        ids: Vec<CallId>,
-        /// The call that they wait for.
-        running: CallId,
-    },
-    /// Answer the caller of a call that was interrupted with its process: its deadline has passed.
-    Expire(J),
-    /// Kill the process.
-    Kill(KillReason),
-    /// Ask the supervisor for a replacement.
-    Retire(RetireReason),
 }
 
 /// The calls that one process has, and the stage of its life.
@@ -542,65 +446,5 @@ impl<J> Core<J> {
         lost.sort_unstable_by_key(|&(order, ..)| order);
         let interrupted = self.interrupted.drain(..).map(|call| (call.job, Part::Bystander));
         interrupted.chain(lost.into_iter().map(|(_, job, part)| (job, part))).collect()
-    }
-}
-
-impl<J> From<Flight<J>> for Ended<J> {
-    fn from(flight: Flight<J>) -> Self {
-        let Flight { state, function, charge, sent, .. } = flight;
-        let job = match state {
-            State::Live(job) => Some(job),
-            State::Settled | State::Cancelled { .. } => None,
-        };
-        Self { job, function, charge, sent }
-    }
-}
-
-impl<J> Flight<J> {
-    /// Whether the call, which runs, has not ended although it was interrupted.
-    fn ignores_interrupts(&self, now: Instant, kill_grace: Duration) -> bool {
-        let enough = REPEAT.min(kill_grace);
-        matches!(self.state, State::Cancelled { since, .. } if now.saturating_duration_since(since) >= enough)
-    }
-
-    fn sweep(
-        &mut self,
-        id: CallId,
-        now: Instant,
-        kill_grace: Duration,
-        phase: &impl Fn(CallId) -> Phase,
-        is_abandoned: &impl Fn(&J) -> bool,
-    ) -> Option<Action<J>> {
-        match &mut self.state {
-            State::Live(job) => {
-                let reason = if is_abandoned(job) {
-                    CancelReason::Abandoned
-                } else if self.deadline.is_some_and(|deadline| deadline <= now) {
-                    CancelReason::DeadlinePassed
-                } else {
-                    return None;
-                };
-                let cancelled = State::Cancelled { since: now, signalled: now };
-                let State::Live(job) = std::mem::replace(&mut self.state, cancelled) else { return None };
-                Some(Action::End { id, job, reason })
-            }
-            State::Cancelled { since, signalled } => {
-                if phase(id) != Phase::Running {
-                    // The process skips it when its turn comes. Should it start all the same, the
-                    // grace counts from its start.
-                    *since = now;
-                    return None;
-                }
-                if now.saturating_duration_since(*since) >= kill_grace {
-                    return Some(Action::Kill(KillReason::Stuck));
-                }
-                let due = now.saturating_duration_since(*signalled) >= REPEAT;
-                due.then(|| {
-                    *signalled = now;
-                    Action::Cancel(id)
-                })
-            }
-            State::Settled => None,
-        }
     }
 }

@@ -9,7 +9,7 @@ use crate::call::Deaths;
 /// coroutine of its worker, and those cannot be the cause. Which of several coroutines was running
 /// cannot be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(super) enum Part {
     /// It had not started.
     NotStarted,
     /// It had started, but cannot be the cause.

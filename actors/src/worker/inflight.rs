@@ -9,8 +9,12 @@ use std::time::{Duration, Instant};
 
 use actix::Recipient;
 
-use super::core::{Action, Core, Ended, Fate, Policy, Trial};
+use super::action::Action;
+use super::core::Core;
+use super::fate::{Fate, Trial};
+use super::flight::Ended;
 use super::messages::{RetireWanted, WorkerDown, WorkerExited, WorkerKilled};
+use super::policy::Policy;
 use crate::alarm::{Alarm, now};
 use crate::backend::{Backend, Link, LinkEvent, Outcome, Routable, Unsent};
 use crate::call::{Function, Phase};

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::super::core::{Action, Breaker, Cause, Core, Event};
+use super::super::core::{Breaker, Core};
+use super::super::event::{Action, Cause, Event};
 use super::{MS, policy};
 use crate::id::{Generation, SlotId, WorkerKey};
 

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::call::Deaths;
+use crate::reason::CancelReason;
+use crate::worker::policy::{Patience, RetireLimits};
 
 const MS: Duration = Duration::from_millis(1);
 const FUNCTION: Function = Function { id: FunctionId(0), overlapping: false };
