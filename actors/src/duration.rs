@@ -42,7 +42,7 @@ pub fn format(duration: Duration) -> String {
     }
 }
 
-/// Writes a duration as [`format`] does.
+/// Writes a duration as [`format()`] does.
 ///
 /// # Errors
 /// Those of the serializer.

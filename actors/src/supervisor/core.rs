@@ -99,7 +99,7 @@ impl Core {
         }
     }
 
-    /// When [`Event::Tick`] is due.
+    /// When `Event::Tick` is due.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
         match (self.life, self.breaker) {

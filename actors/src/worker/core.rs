@@ -340,7 +340,7 @@ impl<J> Core<J> {
         now.saturating_duration_since(since) >= longest
     }
 
-    /// After the calls of [`Action::Revoke`] were revoked: those that are certain not to start, in
+    /// After the calls of `Action::Revoke` were revoked: those that are certain not to start, in
     /// their order. The process keeps their places until it skips them.
     ///
     /// It is certain only if `running` still runs, so that the process cannot have started another

@@ -12,7 +12,7 @@ use crate::waker::RouterWaker;
 /// The queue through which the supervisor hands new workers to the router of the same arbiter, and
 /// what all actors of the pool share.
 ///
-/// The router puts calls into the [`Inflight`] of a worker directly. A message per call would cost
+/// The router puts calls into the `Inflight` of a worker directly. A message per call would cost
 /// one more turn of the event loop. The `Inflight` itself cannot travel in a message either: it is
 /// an `Rc`, which is not `Send`, and actix requires messages to be.
 pub struct NewWorkers<B: Backend> {
