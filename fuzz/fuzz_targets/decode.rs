@@ -1,5 +1,5 @@
-//! Whatever bytes a worker sends, in whatever pieces: frames or an error, never a panic, and no
-//! allocation that the limit does not allow.
+//! Fuzzes the frame decoder: any bytes, split anywhere, are frames or an error. It never panics, and
+//! never asks for more memory than the limit allows.
 #![no_main]
 
 use actix_pyproc::wire::message::Incoming;
@@ -40,7 +40,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
     assert_eq!((seen, error), (expected.clone(), end));
     for frame in expected {
-        // Understood or refused, both are right.
+        // A worker may send invalid messages; decoding them must not panic.
         let _ = Incoming::decode(frame);
     }
 });
