@@ -119,7 +119,9 @@ fn whole(parameter: Option<&ParameterInfo>) -> Value {
 
 /// An array of positional arguments.
 fn array(parameters: &[ParameterInfo]) -> Value {
-    let positional = parameters.iter().filter(|parameter| parameter.kind.is_positional());
+    let positional = parameters.iter().filter(|parameter| {
+        matches!(parameter.kind, ParameterKind::PositionalOnly | ParameterKind::PositionalOrKeyword)
+    });
     let items: Vec<Value> = positional.map(|parameter| schema(&parameter.type_info)).collect();
     json!({"type": "array", "prefixItems": items})
 }

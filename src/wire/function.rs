@@ -96,11 +96,6 @@ pub enum ParameterKind {
 }
 
 impl ParameterKind {
-    /// Whether the parameter takes one positional argument.
-    pub(crate) const fn is_positional(self) -> bool {
-        matches!(self, Self::PositionalOnly | Self::PositionalOrKeyword)
-    }
-
     /// Whether the parameter takes any number of arguments.
     pub(crate) const fn is_variadic(self) -> bool {
         matches!(self, Self::VarPositional | Self::VarKeyword)
