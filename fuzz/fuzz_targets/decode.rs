@@ -1,5 +1,5 @@
-//! Fuzzes the frame decoder: any bytes, split anywhere, are frames or an error. It never panics, and
-//! never asks for more memory than the limit allows.
+//! Fuzzes the frame decoder: any bytes, split anywhere, are frames or an error. It never panics,
+//! and never asks for more memory than the limit allows.
 #![no_main]
 
 use actix_pyproc::wire::message::Incoming;
