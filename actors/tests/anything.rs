@@ -67,15 +67,15 @@ fn plan(seq: u64, random: &mut Rng) -> (Plan, ScriptedCall) {
 
 fn disturb(pool: &ScriptedPool, random: &mut Rng) {
     match random.u8(..40) {
-        0..3 => pool.script.kill(random.u32(..2)),
-        3 => pool.script.stop(random.u32(..2)),
-        4..7 => (0..2).for_each(|slot| pool.script.resume(slot)),
+        0..3 => pool.script.kill(SlotId(random.u32(..2))),
+        3 => pool.script.stop(SlotId(random.u32(..2))),
+        4..7 => (0..2).for_each(|slot| pool.script.resume(SlotId(slot))),
         7 => pool.supervisor.do_send(Resize::new(random.u32(2..=WORKERS))),
         8 => pool.supervisor.do_send(ReloadAll::default()),
         9 => pool.supervisor.do_send(ReplaceSlot(SlotId(random.u32(..2)))),
-        10 => pool.script.set_rss(random.u32(..2), 1 << 40),
-        11 => pool.script.set_lacks(random.u32(..2), random.u32(..4)),
-        12 => pool.script.terminate(random.u32(..2), MS * random.u32(..200)),
+        10 => pool.script.set_rss(SlotId(random.u32(..2)), 1 << 40),
+        11 => pool.script.set_lacks(SlotId(random.u32(..2)), random.u32(..4)),
+        12 => pool.script.terminate(SlotId(random.u32(..2)), MS * random.u32(..200)),
         13 => pool.script.set_launch_time(MS * random.u32(1..200)),
         _ => {}
     }
@@ -160,7 +160,7 @@ async fn one_pool(seed: u64) {
         // Functions that no worker has return with a reload.
         pool.supervisor.do_send(ReloadAll::default());
     }
-    (0..2).for_each(|slot| pool.script.resume(slot));
+    (0..2).for_each(|slot| pool.script.resume(SlotId(slot)));
     let mut answers = Vec::new();
     for sent in &mut calls {
         answers

@@ -11,7 +11,7 @@ use actix_pyproc_actors::testing::{
     LaunchPlan, Script, ScriptedBackend, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then,
     limits, settings,
 };
-use actix_pyproc_actors::{KillReason, NewWorkers, Router};
+use actix_pyproc_actors::{KillReason, NewWorkers, Router, SlotId};
 use common::*;
 
 fn call(seq: u64) -> ScriptedCall {
@@ -161,7 +161,7 @@ async fn shutdown_ends_a_resize_and_a_reload_that_wait() {
 #[actix::test]
 async fn a_process_that_ignores_the_drain_is_killed_at_the_deadline() {
     let pool = ready_pool(limits(), settings(1)).await;
-    pool.script.stop(0);
+    pool.script.stop(SlotId(0));
     let start = now();
     soon(pool.shutdown(MS * 400)).await;
     assert!((MS * 400..MS * 410).contains(&(now() - start)), "{:?}", now() - start);
@@ -172,7 +172,7 @@ async fn a_process_that_ignores_the_drain_is_killed_at_the_deadline() {
 #[actix::test]
 async fn a_process_that_is_stopped_and_has_nothing_to_do_holds_a_shutdown_up_for_the_grace_only() {
     let pool = ready_pool(limits(), settings(1)).await;
-    pool.script.stop(0);
+    pool.script.stop(SlotId(0));
     let start = now();
     soon(pool.shutdown(SECOND * 60)).await;
     assert!((MS * 500..MS * 1010).contains(&(now() - start)), "{:?}", now() - start);
@@ -219,7 +219,7 @@ async fn a_call_whose_worker_is_ended_by_somebody_else_during_a_drain_is_tried_a
         let cut_short = spawn(&pool, call(0).overlapping().takes(service).idempotent());
         let once = spawn(&pool, call(1).overlapping().takes(SECOND * 3600).timeout(MS * 50));
         sleep(MS * 20).await;
-        (0..2).for_each(|slot| pool.script.terminate(slot, MS * 100));
+        (0..2).for_each(|slot| pool.script.terminate(SlotId(slot), MS * 100));
         soon(pool.shutdown(deadline)).await;
         assert_eq!(pool.script.alive(), 0);
         let expired = ScriptedError::DeadlineExceeded { started: true };

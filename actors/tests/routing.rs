@@ -4,12 +4,12 @@ mod common;
 
 use std::collections::HashSet;
 
-use actix_pyproc_actors::KillReason;
 use actix_pyproc_actors::router::Limits;
 use actix_pyproc_actors::router::select::Select;
 use actix_pyproc_actors::testing::{
     LaunchPlan, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
 };
+use actix_pyproc_actors::{KillReason, SlotId};
 use common::*;
 
 fn call(seq: u64) -> ScriptedCall {
@@ -234,7 +234,7 @@ async fn calls_bound_to_a_worker_that_dies_go_on_elsewhere() {
     let first = pool.call(call(0).affinity(7)).await.expect("it succeeds");
     let calls = spawn_all(&pool, (1..20).map(|seq| call(seq).affinity(7).takes(MS * 20)));
     sleep(MS * 25).await;
-    pool.script.kill(first.slot.0);
+    pool.script.kill(first.slot);
     let mut lost = 0;
     for call in calls {
         match answer(call).await.0 {
@@ -404,9 +404,9 @@ async fn duplicate_late_and_unknown_replies_answer_no_other_call() {
     let running = spawn(&pool, call(1).takes(MS * 50));
     sleep(MS).await;
     for _ in 0..3 {
-        pool.script.inject_reply(0, first.call);
+        pool.script.inject_reply(SlotId(0), first.call);
     }
-    pool.script.inject_reply(0, actix_pyproc_actors::CallId::new(900, 3));
+    pool.script.inject_reply(SlotId(0), actix_pyproc_actors::CallId::new(900, 3));
     sleep(MS).await;
     let status_now = status(&pool).await;
     assert_eq!((status_now.in_flight, status_now.calls.ok), (1, 1));
@@ -422,7 +422,7 @@ async fn a_stopped_process_is_killed_after_the_grace_and_what_had_not_started_go
     let behind = spawn_all(&pool, (1..5).map(|seq| call(seq).takes(US * 50)));
     tokio::task::yield_now().await;
     sleep(MS).await;
-    pool.script.stop(0);
+    pool.script.stop(SlotId(0));
     let stopped = now();
     let (result, at) = answer(running).await;
     let exit = ScriptedExit::Killed(KillReason::Stopped);
@@ -436,10 +436,10 @@ async fn a_stopped_process_is_killed_after_the_grace_and_what_had_not_started_go
 async fn a_process_that_is_stopped_again_and_again_and_goes_on_is_left_alone() {
     let pool = ready_pool(limits(), settings(1)).await;
     for seq in 0..3 {
-        pool.script.stop(0);
+        pool.script.stop(SlotId(0));
         let call = spawn(&pool, call(seq).takes(MS));
         sleep(MS * 450).await;
-        pool.script.resume(0);
+        pool.script.resume(SlotId(0));
         assert_eq!(replies(vec![call], seq).await[0].generation.0, 1);
         sleep(SECOND).await;
     }
@@ -492,8 +492,8 @@ async fn a_call_without_any_time_ends_at_its_deadline_and_never_runs() {
 #[actix::test]
 async fn calls_of_a_function_that_only_new_workers_have_go_to_those() {
     let pool = ready_pool(limits(), settings(3)).await;
-    pool.script.set_lacks(0, 7);
-    pool.script.set_lacks(1, 7);
+    pool.script.set_lacks(SlotId(0), 7);
+    pool.script.set_lacks(SlotId(1), 7);
     let calls = spawn_all(&pool, (0..60).map(|seq| call(seq).function(7).takes(MS)));
     for reply in replies(calls, 0).await {
         assert_eq!(reply.slot.0, 2);
@@ -506,18 +506,18 @@ async fn calls_of_a_function_that_only_new_workers_have_go_to_those() {
 #[actix::test]
 async fn a_call_of_a_function_that_no_worker_has_waits_for_one_that_has_it_or_says_that_there_is_none() {
     let pool = ready_pool(limits(), settings(2)).await;
-    (0..2).for_each(|slot| pool.script.set_lacks(slot, 7));
+    (0..2).for_each(|slot| pool.script.set_lacks(SlotId(slot), 7));
     let first = spawn(&pool, call(0).function(7));
     sleep(SECOND).await;
     assert!(!first.is_finished());
     replies(spawn_all(&pool, (1..5).map(call)), 1).await;
-    pool.script.kill(0);
+    pool.script.kill(SlotId(0));
     answer(first).await.0.expect("the next process has it");
-    pool.script.set_lacks(0, 7);
+    pool.script.set_lacks(SlotId(0), 7);
     let last = spawn(&pool, call(5).function(7));
     sleep(MS).await;
     pool.script.forget(7);
-    pool.script.kill(1);
+    pool.script.kill(SlotId(1));
     assert_eq!(answer(last).await.0.expect_err("it ends with an error"), ScriptedError::Rejected);
     assert_eq!(runs(&pool, 5), 0);
 }
@@ -552,7 +552,7 @@ async fn a_call_whose_process_takes_long_to_end_hears_at_its_deadline() {
     let dropped = spawn(&pool, call(1).function(1).overlapping().then(Then::Hang));
     let patient = spawn(&pool, call(2).function(1).overlapping().then(Then::Hang));
     sleep(MS * 20).await;
-    pool.script.terminate(0, SECOND * 2);
+    pool.script.terminate(SlotId(0), SECOND * 2);
     dropped.abort();
     let (result, at) = answer(timed).await;
     assert_eq!(result.expect_err("it ends with an error"), ScriptedError::DeadlineExceeded { started: true });

@@ -94,7 +94,7 @@ async fn calls_that_had_not_started_survive_a_crash_in_order_and_unseen() {
 #[actix::test]
 async fn a_worker_that_dies_between_calls_loses_none() {
     let pool = ready_pool(limits(), settings(2)).await;
-    pool.script.kill(0);
+    pool.script.kill(SlotId(0));
     replies(spawn_all(&pool, (0..10).map(|seq| call(seq).takes(MS))), 0).await;
     sleep(SECOND).await;
     assert_eq!(pool.script.alive(), 2);
@@ -136,7 +136,7 @@ async fn an_idempotent_call_whose_worker_is_killed_succeeds_elsewhere() {
     let pool = ready_pool(limits(), settings(2)).await;
     let retried = spawn(&pool, call(0).idempotent().takes(MS * 50));
     sleep(MS * 20).await;
-    pool.script.kill(execution(&pool, 0).slot.0);
+    pool.script.kill(execution(&pool, 0).slot);
     replies(vec![retried], 0).await;
     assert_eq!(runs(&pool, 0), 2);
 }
@@ -146,7 +146,7 @@ async fn a_retried_call_that_expires_while_it_waits_says_that_it_had_started() {
     let pool = ready_pool(limits(), settings(1)).await;
     let retried = spawn(&pool, call(0).idempotent().then(Then::Hang).timeout(MS * 40));
     sleep(MS * 20).await;
-    pool.script.kill(0);
+    pool.script.kill(SlotId(0));
     let (result, _) = answer(retried).await;
     assert_eq!(result.expect_err("it ends with an error"), ScriptedError::DeadlineExceeded { started: true });
 }
@@ -329,7 +329,7 @@ async fn max_lifetime_and_max_rss_replace_a_process_and_no_call_fails() {
     let pool = ready_pool(limits(), aged).await;
     let heard = listen(&pool);
     load(&pool, MS * 1500).await;
-    pool.script.set_rss(0, 1 << 31);
+    pool.script.set_rss(SlotId(0), 1 << 31);
     load(&pool, MS * 400).await;
     let reasons: Vec<_> = (heard.borrow().iter())
         .filter_map(|(_, event)| match event {
@@ -403,7 +403,7 @@ async fn a_crash_during_a_reload_is_made_good_and_the_reload_ends() {
     let reloaded = actix_rt::spawn(reload_of(&pool));
     sleep(MS * 5).await;
     for slot in 0..3 {
-        pool.script.kill(slot);
+        pool.script.kill(SlotId(slot));
     }
     soon(reloaded).await.expect("the task lives").expect("the reload succeeds");
     sleep(SECOND).await;
@@ -490,13 +490,13 @@ async fn a_retried_call_that_no_worker_takes_again_is_lost_with_the_worker_it_ra
     pool.script.expect_launches([LaunchPlan::fails(MS, "broken"); 4]);
     let retried = spawn(&pool, call(0).idempotent().then(Then::Hang));
     sleep(MS * 20).await;
-    pool.script.kill(0);
+    pool.script.kill(SlotId(0));
     assert_eq!(answer(retried).await.0.expect_err("it ends with an error"), lost);
 
     let pool = ready_pool_with(Script::new(), limits(), settings(1)).await;
     let retried = spawn(&pool, call(0).idempotent().then(Then::Hang));
     sleep(MS * 20).await;
-    pool.script.kill(0);
+    pool.script.kill(SlotId(0));
     sleep(MS * 5).await;
     soon(pool.shutdown(Duration::ZERO)).await;
     assert_eq!(answer(retried).await.0.expect_err("it ends with an error"), lost);
@@ -543,7 +543,7 @@ async fn workers_that_become_ready_and_crash_in_a_loop_are_an_error_of_the_start
             assert!(!waiting.is_finished());
             sleep(MS).await;
         }
-        script.kill(0);
+        script.kill(SlotId(0));
         sleep(MS * 10).await;
     }
     assert_eq!(soon(waiting).await.expect("the task lives"), Err("crashed"));
@@ -595,7 +595,7 @@ async fn calls_that_must_run_alone_go_to_the_first_idle_worker_and_take_no_other
     let lost = spawn_all(&pool, lost);
     sleep(MS * 10).await;
     let start = now();
-    pool.script.kill(1);
+    pool.script.kill(SlotId(1));
     sleep(MS * 200).await;
     let beside = replies(spawn_all(&pool, (24..30).map(|seq| call(seq).takes(MS))), 24).await;
     assert!(beside.iter().all(|reply| reply.slot.0 == 0));

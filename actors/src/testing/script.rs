@@ -133,33 +133,33 @@ impl Script {
     }
 
     /// Kills the newest process of a slot, as by a signal from outside.
-    pub fn kill(&self, slot: u32) {
+    pub fn kill(&self, slot: SlotId) {
         self.process(slot).borrow_mut().end(ScriptedExit::Signalled);
     }
 
     /// Terminates the newest process of a slot, as SIGTERM does: it interrupts what runs, and ends
     /// after this time.
-    pub fn terminate(&self, slot: u32, after: Duration) {
+    pub fn terminate(&self, slot: SlotId, after: Duration) {
         self.process(slot).borrow_mut().terminate(after);
     }
 
     /// Stops the newest process of a slot, as SIGSTOP does.
-    pub fn stop(&self, slot: u32) {
+    pub fn stop(&self, slot: SlotId) {
         self.process(slot).borrow_mut().stop(now());
     }
 
     /// Continues the newest process of a slot, as SIGCONT does.
-    pub fn resume(&self, slot: u32) {
+    pub fn resume(&self, slot: SlotId) {
         self.process(slot).borrow_mut().resume(now());
     }
 
     /// Sets the memory of the newest process of a slot.
-    pub fn set_rss(&self, slot: u32, bytes: u64) {
+    pub fn set_rss(&self, slot: SlotId, bytes: u64) {
         self.process(slot).borrow_mut().rss = Some(bytes);
     }
 
     /// From now on the newest process of a slot does not have this function.
-    pub fn set_lacks(&self, slot: u32, function: u32) {
+    pub fn set_lacks(&self, slot: SlotId, function: u32) {
         self.process(slot).borrow_mut().lacks.push(FunctionId(function));
     }
 
@@ -173,7 +173,7 @@ impl Script {
     }
 
     /// The newest process of a slot sends a reply with this id, whether it has such a call or not.
-    pub fn inject_reply(&self, slot: u32, call: CallId) {
+    pub fn inject_reply(&self, slot: SlotId, call: CallId) {
         self.process(slot).borrow_mut().inject_reply(call, now());
     }
 
@@ -201,9 +201,9 @@ impl Script {
         (process, state.capacity.unwrap_or(CallId::MAX_INDEX))
     }
 
-    fn process(&self, slot: u32) -> Rc<RefCell<Process>> {
+    fn process(&self, slot: SlotId) -> Rc<RefCell<Process>> {
         let state = self.0.borrow();
-        let newest = state.processes.iter().rev().find(|process| process.borrow().slot == SlotId(slot));
+        let newest = state.processes.iter().rev().find(|process| process.borrow().slot == slot);
         Rc::clone(newest.expect("the slot has had a process"))
     }
 
