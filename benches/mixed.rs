@@ -8,7 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix_pyproc::{PoolConfig, Select};
+use actix_pyproc::PoolConfig;
+use actix_pyproc::config::Select;
 use support::pool::{Host, Work};
 use support::report::Report;
 use support::sample::{Sample, median};

@@ -3,7 +3,8 @@
 
 mod support;
 
-use actix_pyproc::{Codec, Select};
+use actix_pyproc::Codec;
+use actix_pyproc::config::Select;
 use criterion::{Criterion, criterion_group, criterion_main};
 use support::full_or_quick;
 use support::pool::{Host, Work};

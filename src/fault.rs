@@ -20,7 +20,7 @@ pub use kind::{FaultKind, UnknownFault};
 ///
 /// ```no_run
 /// # async fn example(pool: actix_pyproc::Pool) -> Result<(), Box<dyn std::error::Error>> {
-/// use actix_pyproc::{Fault, FaultKind};
+/// use actix_pyproc::fault::{Fault, FaultKind};
 ///
 /// let hit = pool.inject(Fault::new(FaultKind::Kill).on(0)).await?;
 /// println!("killing process {:?} of slot {:?}", hit.pid, hit.slot);

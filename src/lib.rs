@@ -33,21 +33,21 @@
 
 #[doc(hidden)]
 pub mod backend;
-mod call;
-mod config;
-mod error;
+pub mod call;
+pub mod config;
+pub mod error;
 #[cfg(feature = "fault-injection")]
-mod fault;
+pub mod fault;
 #[cfg(all(any(doc, doctest), feature = "http", feature = "fault-injection"))]
 pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "metrics")]
 pub mod metrics;
-mod pool;
+pub mod pool;
 mod process;
-mod status;
-mod typed;
+pub mod status;
+pub mod typed;
 #[doc(hidden)]
 pub mod wire;
 
@@ -55,22 +55,11 @@ pub mod wire;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use call::{AffinityKey, Call, Reply};
-pub use config::{
-    ActorThread, ConfigField, ConfigLayers, ConfigOrigin, ConfigValue, ENV_PREFIX, LogLevel, MAX_IN_FLIGHT,
-    PoolConfig, RecycleConfig, RestartConfig, Select, WorkerSource,
-};
-pub use error::{CallError, ConfigError, Exit, ExitCause, ExitStatus, StartError};
-#[cfg(feature = "fault-injection")]
-pub use fault::{Fault, FaultInjector, FaultKind, Hit, NotInjected, StopFaults, UnknownFault};
-pub use pool::{Pool, PoolAddr, ReplyFuture, ValueFuture, WorkerEvent};
-pub use status::{AdmissionState, EndCause, FunctionRow, Incident, PoolStatus, SlotRow};
+pub use call::{Call, Reply};
+pub use config::PoolConfig;
+pub use error::{CallError, StartError};
+pub use pool::{Pool, WorkerEvent};
+pub use status::PoolStatus;
 #[doc(hidden)]
 pub use typed::private as __typed;
-pub use typed::{Functions, TypedCall};
 pub use wire::Codec;
-pub use wire::function::{Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo};
-
-pub use actix_pyproc_actors::router::{CallTally, Distribution, LatencyStatus};
-pub use actix_pyproc_actors::supervisor::SlotState;
-pub use actix_pyproc_actors::{Generation, RetireReason, SlotId, WorkerKey};

@@ -14,7 +14,8 @@ use actix_pyproc_actors::supervisor::{
     AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Settings, Shutdown, Subscribe,
 };
 use actix_pyproc_actors::worker::Patience;
-use actix_pyproc_actors::{NewWorkers, Router, SlotId, Supervisor};
+pub use actix_pyproc_actors::{Generation, RetireReason, SlotId, WorkerKey};
+use actix_pyproc_actors::{NewWorkers, Router, Supervisor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -32,7 +33,9 @@ use crate::status::PoolStatus;
 #[cfg(feature = "http")]
 use crate::status::journal::GetPanic;
 use crate::status::journal::{GetHistory, Journal};
-use crate::wire::function::FunctionInfo;
+pub use crate::wire::function::{
+    Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo,
+};
 
 /// The address of a pool: the actor that accepts [`Call`] messages.
 pub type PoolAddr = Addr<Router<PythonBackend>>;

@@ -8,6 +8,8 @@ pub(crate) mod metrics;
 mod pool;
 mod slot;
 
+pub use actix_pyproc_actors::router::{CallTally, Distribution, LatencyStatus};
+pub use actix_pyproc_actors::supervisor::SlotState;
 pub use incident::{EndCause, Incident};
 pub use pool::{AdmissionState, FunctionRow, PoolStatus};
 pub use slot::SlotRow;

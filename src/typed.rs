@@ -148,9 +148,9 @@ impl Pool {
 /// ```
 ///
 /// A Python function with one required parameter takes one argument, and its other parameters keep
-/// their defaults ([`Binding`](crate::Binding)). So neither `def f(a, b=2)` nor `def f(a, *, b=2)`
-/// can be declared as `fn f(a: i64, b: i64)`: remove the default, or pass one argument with both
-/// values. Calls of a function whose signature is unknown, such as some in C, are not checked.
+/// their defaults ([`Binding`](crate::pool::Binding)). So neither `def f(a, b=2)` nor `def f(a, *,
+/// b=2)` can be declared as `fn f(a: i64, b: i64)`: remove the default, or pass one argument with
+/// both values. Calls of a function whose signature is unknown, such as some in C, are not checked.
 ///
 /// Workers that start later are checked too: a [`Pool::reload`](crate::Pool::reload) of code that
 /// does not fit fails with the same error, and the old workers keep serving.
@@ -176,9 +176,9 @@ macro_rules! functions {
             $(
                 $(#[$meta])*
                 $vis fn $function(&self, $($parameter: $type),*)
-                    -> $crate::TypedCall<'_, $crate::__typed_result!($($result)?)>
+                    -> $crate::typed::TypedCall<'_, $crate::__typed_result!($($result)?)>
                 {
-                    $crate::TypedCall::new(
+                    $crate::typed::TypedCall::new(
                         &self.pool,
                         $crate::__typed_call!(
                             [$($codec)?] $crate::__typed_name!($function $($python)?), $($parameter),*
@@ -188,7 +188,7 @@ macro_rules! functions {
             )*
         }
 
-        impl $crate::Functions for $name {
+        impl $crate::typed::Functions for $name {
             fn declared() -> ::std::vec::Vec<$crate::__typed::Declared> {
                 #[allow(unused_imports, reason = "the types decide which of them are used")]
                 use $crate::__typed::{ByNothing as _, ByReference as _, ByValue as _};

@@ -3,7 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use actix_pyproc::{CallError, ConfigError, StartError};
+use actix_pyproc::error::ConfigError;
+use actix_pyproc::{CallError, StartError};
 
 use crate::signals::StopSignal;
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actix_pyproc::{Codec, ConfigLayers, ConfigOrigin, LogLevel, PoolConfig, Select, WorkerSource};
+use actix_pyproc::config::{ConfigLayers, ConfigOrigin, LogLevel, Select, WorkerSource};
+use actix_pyproc::{Codec, PoolConfig};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;

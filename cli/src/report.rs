@@ -1,6 +1,7 @@
 //! What a failed command prints on standard error. The main item is [`report`].
 
-use actix_pyproc::{CallError, Exit, StartError};
+use actix_pyproc::error::Exit;
+use actix_pyproc::{CallError, StartError};
 
 use crate::console::{Console, note};
 use crate::failure::Failure;

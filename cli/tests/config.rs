@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use actix_pyproc::{ConfigError, ConfigLayers, ConfigOrigin, PoolConfig};
+use actix_pyproc::PoolConfig;
+use actix_pyproc::config::{ConfigLayers, ConfigOrigin};
+use actix_pyproc::error::ConfigError;
 use serde_json::{Value, json};
 
 fn pyproc(args: &[&str], vars: &[(&str, &str)]) -> Output {

@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use actix_pyproc::{Call, CallError, FaultInjector, FaultKind, Pool, PoolConfig, StopFaults};
+use actix_pyproc::fault::{FaultInjector, FaultKind, StopFaults};
+use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 use futures::future::join_all;
 use serde_json::json;
 

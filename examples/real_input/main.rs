@@ -54,7 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut regions = BTreeMap::<String, Sum>::new();
     let mut products = BTreeMap::<String, Sum>::new();
     for reply in &replies {
-        *served.entry(reply.served_by()).or_default() += 1;
+        *served.entry(reply.served_by().0).or_default() += 1;
         for (region, product, orders, units, cents) in reply.json::<Vec<Total>>()? {
             regions.entry(region).or_default().add(orders, units, cents);
             products.entry(product).or_default().add(orders, units, cents);

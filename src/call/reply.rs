@@ -81,8 +81,8 @@ impl Reply {
 
     /// The slot of the worker that ran the call.
     #[must_use]
-    pub const fn served_by(&self) -> u32 {
-        self.slot.0
+    pub const fn served_by(&self) -> SlotId {
+        self.slot
     }
 
     /// The process id of the worker that ran the call.
@@ -136,7 +136,7 @@ mod tests {
         let reply = reply(Codec::Json, b"3");
         assert_eq!(
             (reply.served_by(), reply.pid(), reply.service_time()),
-            (2, 77, Duration::from_micros(40))
+            (SlotId(2), 77, Duration::from_micros(40))
         );
     }
 }

@@ -56,7 +56,7 @@ impl PoolConfig {
     /// are errors.
     ///
     /// ```
-    /// # fn main() -> Result<(), actix_pyproc::ConfigError> {
+    /// # fn main() -> Result<(), actix_pyproc::error::ConfigError> {
     /// use actix_pyproc::PoolConfig;
     ///
     /// let config = PoolConfig::from_toml_str(r#"

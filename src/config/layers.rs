@@ -15,9 +15,10 @@ use crate::error::ConfigError;
 /// TOML file, `PYPROC_…` variables, and flags. It knows where each value comes from.
 ///
 /// ```
-/// use actix_pyproc::{ConfigLayers, ConfigOrigin, PoolConfig};
+/// use actix_pyproc::PoolConfig;
+/// use actix_pyproc::config::{ConfigLayers, ConfigOrigin};
 ///
-/// # fn main() -> Result<(), actix_pyproc::ConfigError> {
+/// # fn main() -> Result<(), actix_pyproc::error::ConfigError> {
 /// let layers = ConfigLayers::new(PoolConfig::new("worker.py"))
 ///     .toml("workers = 2\nmax_queue = 100", None)?
 ///     .vars([("PYPROC_WORKERS".to_owned(), "3".to_owned())])?

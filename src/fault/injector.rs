@@ -18,7 +18,7 @@ use crate::backend::PythonBackend;
 ///
 /// ```no_run
 /// # async fn example(pool: actix_pyproc::Pool) -> Result<(), actix::MailboxError> {
-/// use actix_pyproc::{FaultInjector, FaultKind, StopFaults};
+/// use actix_pyproc::fault::{FaultInjector, FaultKind, StopFaults};
 /// use std::time::Duration;
 ///
 /// let kinds = [FaultKind::Kill, FaultKind::Garbage];

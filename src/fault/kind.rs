@@ -14,7 +14,7 @@ use crate::wire::message::FaultOrder;
 /// `memory:64` (MiB). The amount is optional when parsing.
 ///
 /// ```
-/// use actix_pyproc::FaultKind;
+/// use actix_pyproc::fault::FaultKind;
 /// use std::time::Duration;
 ///
 /// assert_eq!("pause:50".parse(), Ok(FaultKind::Pause(Duration::from_millis(50))));

@@ -133,7 +133,7 @@ fn record(span: &Span, result: &Result<Reply, CallError>) {
     match result {
         Ok(reply) => {
             span.record("outcome", "ok");
-            span.record("slot", reply.served_by());
+            span.record("slot", reply.served_by().0);
             span.record("pid", reply.pid());
             span.record("service_us", reply.service_time().as_micros());
         }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix_pyproc::{Call, CallError, FaultInjector, FaultKind, Pool, PoolConfig, StopFaults};
+use actix_pyproc::fault::{FaultInjector, FaultKind, StopFaults};
+use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 use serde_json::json;
 
 use crate::support::leaks::alone;

@@ -4,9 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use actix_pyproc::{
-    Call, CallError, Fault, FaultInjector, FaultKind, Pool, PoolConfig, StopFaults, WorkerEvent,
-};
+use actix_pyproc::fault::{Fault, FaultInjector, FaultKind, StopFaults};
+use actix_pyproc::{Call, CallError, Pool, PoolConfig, WorkerEvent};
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use actix_pyproc::{AdmissionState, PoolConfig};
+use actix_pyproc::PoolConfig;
+use actix_pyproc::status::AdmissionState;
 use actix_rt::time::sleep;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use actix_pyproc::{Call, CallError, ConfigError, Pool, StartError, WorkerEvent};
+use actix_pyproc::error::ConfigError;
+use actix_pyproc::{Call, CallError, Pool, StartError, WorkerEvent};
 use serde_json::{Value, json};
 
 use crate::support::{

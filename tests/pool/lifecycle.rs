@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use actix_pyproc::{ActorThread, AdmissionState, Call, CallError, Pool, PoolConfig, WorkerEvent};
+use actix_pyproc::config::ActorThread;
+use actix_pyproc::status::AdmissionState;
+use actix_pyproc::{Call, CallError, Pool, PoolConfig, WorkerEvent};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -41,7 +43,7 @@ async fn load(pool: &Pool, callers: usize, each: usize) -> (usize, Vec<CallError
 
 #[actix_rt::test]
 async fn one_caller_64_and_1000_get_right_answers_with_either_selection_and_codec() {
-    for select in [actix_pyproc::Select::RoundRobin, actix_pyproc::Select::LeastLoaded] {
+    for select in [actix_pyproc::config::Select::RoundRobin, actix_pyproc::config::Select::LeastLoaded] {
         let pool = start(contract().workers(2).select(select)).await;
         for (callers, each) in [(1, 100), (64, 20), (1000, 3)] {
             let (ok, errors) = load(&pool, callers, each).await;

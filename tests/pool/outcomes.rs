@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use actix_pyproc::{Call, CallError, ExitStatus, Pool, PoolConfig};
+use actix_pyproc::error::ExitStatus;
+use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 use actix_rt::task::JoinHandle;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use actix_pyproc::{CallError, FunctionInfo, Pool, PoolConfig, StartError, functions};
+use actix_pyproc::pool::FunctionInfo;
+use actix_pyproc::pool::SlotId;
+use actix_pyproc::{CallError, Pool, PoolConfig, StartError, functions};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,7 +64,7 @@ async fn typed_calls_give_what_python_returns() {
     assert_eq!(pool.half(0).await.expect("it returns"), None);
     // The reply without decoding, and the plain message.
     let reply = pool.half(3).traceparent("00-1").reply().await.expect("it returns");
-    assert_eq!((&reply.bytes()[..], reply.served_by()), (&b"1.5"[..], 0));
+    assert_eq!((&reply.bytes()[..], reply.served_by()), (&b"1.5"[..], SlotId(0)));
     let call = pool.add(1, 2).into_call().expect("it is encoded");
     assert_eq!(&call.payload()[..], br#"{"a":1,"b":2}"#);
 

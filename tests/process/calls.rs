@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use actix_pyproc::pool::SlotId;
 use actix_pyproc::{Call, CallError, Codec};
 use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent};
 use actix_pyproc_actors::call::Phase;
@@ -16,7 +17,7 @@ async fn value_of_each_codec_comes_back() {
     let value = json!({"a": [1, 2.5, null, "\u{e9}"]});
     let reply = driver.call(Call::json("echo", &value).expect("it is JSON")).await.expect("it returns");
     assert_eq!((reply.codec(), reply.value().expect("it is JSON")), (Codec::Json, value.clone()));
-    assert_eq!((reply.served_by(), reply.pid()), (0, driver.link.pid()));
+    assert_eq!((reply.served_by(), reply.pid()), (SlotId(0), driver.link.pid()));
     assert!(reply.service_time() > Duration::ZERO);
     let reply =
         driver.call(Call::msgpack("echo", &value).expect("it is MessagePack")).await.expect("it returns");

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_pyproc::backend::{PythonBackend, PythonLink};
-use actix_pyproc::{Call, CallError, Exit, PoolConfig, Reply, StartError};
+use actix_pyproc::error::Exit;
+use actix_pyproc::{Call, CallError, PoolConfig, Reply, StartError};
 use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent};
 use actix_pyproc_actors::call::Phase;
 use actix_pyproc_actors::id::{CallId, Generation, SlotId};

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use actix_pyproc::{Call, ExitCause, ExitStatus};
+use actix_pyproc::Call;
+use actix_pyproc::error::{ExitCause, ExitStatus};
 use actix_pyproc_actors::backend::{Link as _, LinkEvent};
 use actix_pyproc_actors::call::Phase;
 use actix_pyproc_actors::reason::KillReason;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, Pool};
+use actix_pyproc::error::{ExitCause, ExitStatus};
+use actix_pyproc::{Call, CallError, Pool};
 use actix_pyproc_actors::backend::Link as _;
 use actix_pyproc_actors::call::Phase;
 use actix_pyproc_actors::reason::KillReason;

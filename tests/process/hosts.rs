@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use actix_pyproc::{Call, CallError, ExitStatus, Pool, StartError};
+use actix_pyproc::error::ExitStatus;
+use actix_pyproc::{Call, CallError, Pool, StartError};
 use actix_pyproc_actors::backend::Link as _;
 use actix_pyproc_actors::call::Phase;
 use actix_pyproc_actors::reason::KillReason;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_pyproc::backend::PythonBackend;
-use actix_pyproc::{Call, CallError, ExitCause, ExitStatus, FunctionKind, PoolConfig, StartError};
+use actix_pyproc::error::{ExitCause, ExitStatus};
+use actix_pyproc::pool::FunctionKind;
+use actix_pyproc::{Call, CallError, PoolConfig, StartError};
 use actix_pyproc_actors::backend::{Backend as _, Link as _};
 use actix_pyproc_actors::id::{Generation, SlotId};
 

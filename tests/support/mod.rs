@@ -11,7 +11,8 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actix_pyproc::{Call, CallError, Pool, PoolConfig, SlotRow};
+use actix_pyproc::status::SlotRow;
+use actix_pyproc::{Call, CallError, Pool, PoolConfig};
 use actix_rt::task::JoinHandle;
 use serde_json::Value;
 use tempfile::TempDir;

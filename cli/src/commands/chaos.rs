@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use actix_pyproc::{
-    Call, ConfigError, ConfigLayers, ConfigOrigin, FaultInjector, FaultKind, PoolConfig, StopFaults,
-};
+use actix_pyproc::config::{ConfigLayers, ConfigOrigin};
+use actix_pyproc::error::ConfigError;
+use actix_pyproc::fault::{FaultInjector, FaultKind, StopFaults};
+use actix_pyproc::{Call, PoolConfig};
 use serde::Serialize;
 
 use self::leaks::Baseline;
@@ -212,7 +213,8 @@ impl Report {
 mod tests {
     use std::time::Duration;
 
-    use actix_pyproc::{ConfigLayers, PoolConfig};
+    use actix_pyproc::PoolConfig;
+    use actix_pyproc::config::ConfigLayers;
 
     use super::{CALL_TIMEOUT, KILL_GRACE, MAX_DELAY, defaults, for_chaos};
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use actix_pyproc::{FunctionInfo, FunctionKind};
+use actix_pyproc::pool::{FunctionInfo, FunctionKind};
 use serde::Serialize;
 
 use crate::console::{self, note, stdout};

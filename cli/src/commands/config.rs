@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use actix_pyproc::{ConfigValue, PoolConfig};
+use actix_pyproc::PoolConfig;
+use actix_pyproc::config::ConfigValue;
 use serde_json::{Map, Value, json};
 
 use crate::console::stdout;

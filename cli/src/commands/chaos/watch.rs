@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Context, Handler, Message, MessageResult};
-use actix_pyproc::{Pool, SlotId, WorkerEvent};
+use actix_pyproc::pool::SlotId;
+use actix_pyproc::{Pool, WorkerEvent};
 
 /// An actor that receives every start and exit of a worker.
 #[derive(Default)]

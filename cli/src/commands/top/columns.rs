@@ -1,6 +1,6 @@
 //! The columns of the tables. The main structure is [`Column`].
 
-use actix_pyproc::{FunctionRow, Incident, LatencyStatus, SlotRow};
+use actix_pyproc::status::{FunctionRow, Incident, LatencyStatus, SlotRow};
 
 use super::format::{bytes, count, duration, short, span};
 use super::model::Model;

@@ -1,6 +1,6 @@
 //! Everything that is known about one row. The main structure is [`Details`].
 
-use actix_pyproc::{FunctionRow, Incident, LatencyStatus, SlotRow};
+use actix_pyproc::status::{FunctionRow, Incident, LatencyStatus, SlotRow};
 
 use super::format::{bytes, clean, clock, count, duration, plural, span};
 use super::model::Model;

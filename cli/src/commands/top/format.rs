@@ -1,4 +1,4 @@
-//! Numbers and foreign text, as a terminal shows them. The main items are [`duration`], [`bytes`]
+//! Numbers and foreign text, as a terminal shows them. The main items are [`duration`], [`bytes()`]
 //! and [`clean`].
 
 use crate::escape;

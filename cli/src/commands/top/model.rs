@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use actix_pyproc::http::page::{About, Hello, PageEvent, PageStatus, Point};
-use actix_pyproc::{Incident, SlotId, SlotRow};
+use actix_pyproc::pool::SlotId;
+use actix_pyproc::status::{Incident, SlotRow};
 
 /// Five minutes.
 pub(super) const POINTS: usize = 300;

@@ -1,7 +1,8 @@
 //! What the user looks at, and what a key does. The main structure is [`View`].
 
 use actix_pyproc::http::ControlAction;
-use actix_pyproc::{Incident, SlotId};
+use actix_pyproc::pool::SlotId;
+use actix_pyproc::status::Incident;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::model::Model;

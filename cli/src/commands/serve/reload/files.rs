@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use actix_pyproc::{PoolConfig, WorkerSource};
+use actix_pyproc::PoolConfig;
+use actix_pyproc::config::WorkerSource;
 use notify::event::ModifyKind;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;

@@ -1,6 +1,6 @@
 //! The three tables: all of them if there is room, else the focused one. The main item is [`draw`].
 
-use actix_pyproc::{FunctionRow, SlotRow, SlotState};
+use actix_pyproc::status::{FunctionRow, SlotRow, SlotState};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::{Modifier, Style};

@@ -1,5 +1,5 @@
-use actix_pyproc::SlotId;
 use actix_pyproc::http::ControlAction;
+use actix_pyproc::pool::SlotId;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
