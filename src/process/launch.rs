@@ -155,7 +155,7 @@ impl Launcher {
         Hello {
             protocol: PROTOCOL,
             max_frame: self.options.max_frame,
-            slots: u32::try_from(SLOTS).expect("it is a small constant"),
+            slots: u32::try_from(SLOTS).expect("SLOTS is 1024"),
             slot,
             generation,
             flush_us: micros(FLUSH),
