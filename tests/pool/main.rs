@@ -3,7 +3,6 @@
 mod contract;
 mod interrupts;
 mod lifecycle;
-mod observe;
 mod outcomes;
 mod stacks;
 #[path = "../support/mod.rs"]
