@@ -1,5 +1,5 @@
-//! Python processes as the actors' backend: only this module joins actors, processes and protocol.
-//! The main structure is [`PythonBackend`].
+//! Python processes as the backend of the actors, which joins processes and protocol to them. The
+//! main structure is [`PythonBackend`].
 
 pub(crate) mod declared;
 #[cfg(feature = "fault-injection")]
@@ -102,7 +102,7 @@ impl PythonBackend {
         }
     }
 
-    /// Shows other threads what the registry knows.
+    /// Publishes the state of the registry to other threads.
     fn publish(&self) {
         *write(&self.handle.known) = self.registry.borrow().snapshot();
     }

@@ -44,7 +44,7 @@ pub struct Call {
     idempotent: bool,
 }
 
-/// Strings that go with a call, and their block as it goes over the wire.
+/// The strings that go with a call, and their block as encoded for the wire.
 #[derive(Clone, Debug)]
 struct Metadata {
     entries: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -180,7 +180,7 @@ impl Call {
         self.codec as u8 | if self.metadata.is_some() { METADATA_BIT } else { 0 }
     }
 
-    /// The metadata block, which is empty if there are no metadata.
+    /// The metadata block, which is empty if the call has no metadata.
     pub(crate) fn metadata_block(&self) -> Result<&[u8], CallError> {
         match self.metadata.as_ref().map(|metadata| &metadata.block) {
             None => Ok(&[]),

@@ -24,7 +24,7 @@ pub use layers::{ConfigLayers, ConfigOrigin, ConfigValue};
 /// The most calls that one worker can have in flight: the size of the slot table.
 pub const MAX_IN_FLIGHT: usize = 1024;
 
-/// The greatest `max_frame`: what a `u32` can count beside the header.
+/// The maximum of `max_frame`: a `u32` counts the payload and 8 bytes of the header.
 const MAX_FRAME: usize = u32::MAX as usize - 8;
 
 settings! {
@@ -191,7 +191,7 @@ pub enum WorkerSource {
         /// Its name.
         module: String,
     },
-    /// A script; a relative path counts from the host's working directory.
+    /// A script. A relative path is relative to the host's working directory.
     Path(PathBuf),
 }
 
@@ -243,10 +243,10 @@ impl LogLevel {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActorThread {
-    /// The arbiter that starts the pool: a call from there crosses no thread.
+    /// The arbiter that starts the pool: calls from there stay on one thread.
     #[default]
     Current,
-    /// An arbiter of their own, for hosts whose threads block.
+    /// Their own arbiter, for hosts whose threads block.
     Dedicated,
 }
 

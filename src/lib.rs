@@ -19,15 +19,15 @@
 //! }
 //! ```
 //!
-//! [The guide](guide/index.html) has a chapter for each thing that one does with it.
+//! [The guide](guide/index.html) has a chapter for each task.
 //!
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `http` | HTTP handlers for the pool's functions, to mount in an actix-web application |
-//! | `metrics` | the pool's figures through the `metrics` facade |
-//! | `fault-injection` | faults on demand, for tests of what is built on a pool |
+//! | `metrics` | the pool's metrics through the `metrics` facade |
+//! | `fault-injection` | injected faults, for tests of applications that use a pool |
 //!
-//! None is on by default. The command line, `pyproc`, is the package `pyproc-cli`.
+//! No feature is on by default. The command line, `pyproc`, is the package `pyproc-cli`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

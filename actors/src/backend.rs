@@ -182,7 +182,7 @@ pub enum Outcome<B: Backend> {
         /// How the process ended.
         exit: B::Exit,
     },
-    /// The call may have caused the death of as many workers as it may be tried on.
+    /// The call was tried on as many workers as it may be, and may have caused the death of each.
     Quarantined {
         /// How many.
         attempts: u32,

@@ -53,7 +53,8 @@ settings! {
         #[setting("10 s")]
         #[serde(with = "duration")]
         pub cooldown: Duration = Duration::from_secs(10),
-        /// How many starts in a row may fail before the slot rests.
+        /// How many starts in a row may fail, while no worker serves, before calls are refused as
+        /// unavailable.
         #[setting("3", minimum = 1)]
         pub max_start_failures: u32 = 3,
         /// While no worker serves and the next start is further away than this, calls are

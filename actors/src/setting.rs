@@ -63,7 +63,7 @@ pub trait Settable: Clone {
         Err((key.to_owned(), words))
     }
 
-    /// Shortens durations to the longest that the clock can bear, [`duration::LONGEST`].
+    /// Shortens durations to [`duration::LONGEST`], so that the clock cannot overflow.
     fn clamp_durations(&mut self) {}
 
     /// Copies the value of a key below this setting; the key is empty for the setting itself.

@@ -2,8 +2,8 @@
 //! structure is [`ScriptedBackend`].
 //!
 //! Each [`ScriptedCall`] says how long it takes and how it ends. A [`Script`] plans launches and
-//! makes processes fail. With `tokio::time::pause` a test of minutes takes
-//! milliseconds, and its times are exact.
+//! makes processes fail. With `tokio::time::pause` a test of minutes takes milliseconds, and its
+//! times are exact.
 //!
 //! ```
 //! use std::time::Duration;

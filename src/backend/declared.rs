@@ -1,5 +1,5 @@
-//! Functions as declared in Rust, and whether those that Python exposes fit. The main item is
-//! [`check`].
+//! Functions as declared in Rust, and the check of the functions that Python exposes against them.
+//! The main item is [`check`].
 
 use super::kinds::Kinds;
 use crate::error::StartError;

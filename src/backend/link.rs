@@ -314,7 +314,7 @@ impl Link<PythonBackend> for PythonLink {
             KillReason::Shutdown => EndMode::Terminate(ExitCause::Shutdown),
         };
         match &self.state {
-            // Only a drain may take long.
+            // An end that has begun is only replaced during a drain, which may take long.
             State::Serving => self.begin_end(mode),
             State::Ending(_) if self.drained => self.begin_end(mode),
             State::Ending(_) | State::Ended(_) => {}

@@ -117,8 +117,7 @@ impl FunctionIds {
     }
 }
 
-/// FNV-1a: names are short, and only those that exist are in the map, so nobody can choose names
-/// that collide.
+/// FNV-1a: names are short, and once a worker is ready, callers cannot add names that collide.
 struct NameHasher(u64);
 
 impl Default for NameHasher {

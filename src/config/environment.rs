@@ -64,8 +64,8 @@ impl ConfigLayers {
         Ok(self)
     }
 
-    /// Reads a field from a text. A string field keeps a text that looks like a number; a field
-    /// that takes both reads a number.
+    /// Reads a field from a text. A text that looks like a number is read as a number only if the
+    /// field does not accept the text.
     fn set_text(&mut self, key: &str, text: &str) -> serde_json::Result<()> {
         let mut set = |value: Value| {
             let object = match key.split_once('.') {
@@ -138,7 +138,7 @@ fn nearest_variable(name: &str) -> Option<String> {
     nearest(&key, PoolConfig::fields().iter().map(|field| field.key.as_str())).map(variable)
 }
 
-/// Whether a `PYPROC_` variable is for something else than the configuration.
+/// Whether a `PYPROC_` variable does not belong to the configuration.
 fn is_foreign(name: &str) -> bool {
     let of_kubernetes = name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")

@@ -1,5 +1,5 @@
-//! The layer of a TOML file: its keys, the lines at which they stand, and its values. The main item
-//! in this module is [`ConfigLayers::toml`].
+//! The layer of a TOML file: its keys, their lines, and its values. The main item in this module is
+//! [`ConfigLayers::toml`].
 
 use std::path::Path;
 
@@ -87,7 +87,7 @@ impl PoolConfig {
     }
 }
 
-/// The keys of a table, with the offsets at which they stand. A section has only those below it.
+/// The keys of a table, with their offsets. A section is represented by the keys below it.
 fn keys(section: &str, table: &DeTable<'_>) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (name, value) in table {

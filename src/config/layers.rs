@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config::{PoolConfig, WorkerSource};
 use crate::error::ConfigError;
 
-/// A configuration made of layers, each of which overrides the earlier ones; as a rule defaults, a
+/// A configuration made of layers, each of which overrides the earlier ones: usually defaults, a
 /// TOML file, `PYPROC_…` variables, and flags. It knows where each value comes from.
 ///
 /// ```
@@ -140,7 +140,7 @@ impl ConfigLayers {
     }
 }
 
-/// Paths that are not UTF-8 lose what is not.
+/// Replaces the bytes of paths that are not UTF-8.
 fn with_utf8_paths(mut config: PoolConfig) -> PoolConfig {
     let lossy = |path: &mut PathBuf| *path = path.to_string_lossy().into_owned().into();
     config.python.as_mut().map(lossy);

@@ -1,5 +1,4 @@
-//! The known key that an unknown one was probably meant to be. The main item in this module is
-//! [`nearest`].
+//! Suggests a known key for an unknown one. The main item in this module is [`nearest`].
 
 /// Names that fields have in other projects, above all in the Go project pyproc.
 const OTHER_NAMES: [(&str, &str); 24] = [
@@ -41,7 +40,7 @@ pub(super) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clon
         let other_length = last(candidate).len().abs_diff(name.len());
         (distance, other_length)
     };
-    // Of equals the first counts: keys at the top come before those in sections.
+    // The first of equally close keys wins: keys outside of sections come first.
     let best = known.min_by_key(near)?;
     (near(&best).0 <= 1.max(name.len() / 3)).then_some(best)
 }

@@ -1,4 +1,5 @@
-//! The JSON Schema of the configuration, for editors.
+//! The JSON Schema of the configuration, for editors. The main item in this module is
+//! [`PoolConfig::json_schema`].
 
 use actix_pyproc_actors::duration;
 use actix_pyproc_actors::setting::{Settable as _, Setting};
@@ -16,7 +17,7 @@ impl PoolConfig {
     #[must_use]
     pub fn json_schema() -> Value {
         let mut defaults = serde_json::to_value(Self::default()).unwrap_or_default();
-        // The number of cores here means nothing on another machine.
+        // The number of cores differs between machines.
         defaults["workers"] = Value::Null;
         let mut schema = section(Self::SCHEMA, Self::SECTION, &defaults);
         schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
@@ -50,7 +51,8 @@ fn property(setting: &Setting, default: &Value) -> Value {
     if !default.is_null() {
         property["default"] = default.clone();
     }
-    // The bounds of a duration are in seconds, as no value is written. All others are whole.
+    // Leaves out the bounds of durations, which are in seconds; values can have other units. All
+    // other bounds are whole numbers.
     if property.get("type").is_some() {
         for (keyword, bound) in setting.bounds {
             property[*keyword] = (*bound as u64).into();

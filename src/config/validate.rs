@@ -1,4 +1,4 @@
-//! The check of a [`PoolConfig`] as a whole.
+//! The check of a whole configuration. The main item in this module is [`PoolConfig::validate`].
 
 use actix_pyproc_actors::setting::Settable as _;
 
@@ -7,8 +7,8 @@ use crate::config::{PoolConfig, WorkerSource};
 use crate::error::ConfigError;
 
 impl PoolConfig {
-    /// The configuration as a pool runs with it: checked, and with durations that the clock can
-    /// bear.
+    /// The configuration as a pool uses it: checked, and with durations that cannot overflow the
+    /// clock.
     pub(crate) fn checked(mut self) -> Result<Self, ConfigError> {
         self.validate()?;
         self.clamp_durations();
@@ -18,7 +18,7 @@ impl PoolConfig {
     /// Checks each value against its bounds, and those that depend on each other.
     ///
     /// # Errors
-    /// [`ConfigError::Field`] or [`ConfigError::Env`] for the first that is wrong.
+    /// [`ConfigError::Field`] or [`ConfigError::Env`] for the first invalid value.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check("", &[]).map_err(|(key, bounds)| {
             let field = Self::fields().iter().find(|field| field.key == key).expect("the key is a field's");

@@ -1,5 +1,5 @@
-//! The events for the live pages, and what a page that connects is sent first. The main structure
-//! is [`Feed`].
+//! The events for the live pages, and the state that a page gets when it connects. The main
+//! structure is [`Feed`].
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -67,7 +67,7 @@ impl Feed {
     }
 }
 
-/// Adds an event to what a page that connects later is sent.
+/// Adds an event to the state that a page gets when it connects later.
 fn keep(state: &mut Hello, event: PageEvent) {
     match event {
         PageEvent::Status(status) => state.status = Some(status),

@@ -252,7 +252,7 @@ impl Gateway {
         &self.shared.feed
     }
 
-    /// `true` for the first caller.
+    /// Returns `true` to the first caller.
     pub(super) fn begin_to_watch(&self) -> bool {
         !self.shared.watched.swap(true, Ordering::Relaxed)
     }

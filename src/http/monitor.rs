@@ -18,7 +18,7 @@ use crate::pool::WorkerEvent;
 use crate::status::PoolStatus;
 
 const PERIOD: Duration = Duration::from_secs(1);
-/// Events of workers that come within this time cause one look at the pool.
+/// Worker events within this time cause a single look at the pool.
 const SETTLE: Duration = Duration::from_millis(30);
 
 impl Gateway {
@@ -43,7 +43,7 @@ struct Monitor {
     scheduled: bool,
 }
 
-/// The counters from which the next point subtracts.
+/// The counters that the next point subtracts from its own.
 struct Sample {
     at: Instant,
     ended: u64,

@@ -1,4 +1,4 @@
-//! What a gateway sends to its live pages, as `pyproc top` reads it too. The main structure is
+//! The events that a gateway sends to its live pages and to `pyproc top`. The main structure is
 //! [`PageEvent`].
 
 use std::collections::VecDeque;
@@ -75,7 +75,7 @@ pub struct PageStatus {
     pub reason: Option<NotReady>,
     /// When, in milliseconds since 1970.
     pub at: u64,
-    /// How long the gateway has run.
+    /// How long the gateway has run, in milliseconds.
     pub uptime_ms: Option<u64>,
 }
 

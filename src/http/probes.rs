@@ -1,4 +1,4 @@
-//! `GET /live` and `GET /ready`, for what starts and restarts processes. The main items are the
+//! `GET /live` and `GET /ready`, for process managers and load balancers. The main items are the
 //! handlers [`live`] and [`ready`].
 
 use actix_web::http::header::{self, HeaderValue};
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::admission::Open;
 use super::page::NotReady;
 
-/// 503 once the pool is broken for good: a supervisor of processes then replaces this one.
+/// 503 once the pool is broken for good, so that a process manager replaces this process.
 pub(super) async fn live(Open(gateway): Open) -> HttpResponse {
     answer(gateway.pool().panic().await.is_some())
 }

@@ -1,4 +1,4 @@
-//! Which request goes to which handler. The main item is [`routes`].
+//! The paths of the gateway and their handlers. The main item is [`routes`].
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard};
@@ -67,7 +67,7 @@ impl Gateway {
     }
 }
 
-/// A resource to read with `GET` and `HEAD`. Other methods are 405.
+/// A resource that answers `GET` and `HEAD`. Other methods are 405.
 fn get<H, A>(path: &str, handler: H) -> Resource
 where
     H: Handler<A>,

@@ -1,4 +1,4 @@
-//! The JSON Schema of the types that a worker states. The main item is [`schema`].
+//! The JSON Schema of the types that a worker reports. The main item is [`schema`].
 //!
 //! A schema must not exclude a value that the function takes.
 

@@ -26,7 +26,7 @@ pub(crate) struct Child {
     pid: Pid,
     fd: OwnedFd,
     status: OnceLock<ExitStatus>,
-    /// Keeps the thread that forked alive: the kernel takes its end for the death of the host.
+    /// Keeps the thread that forked alive: the kernel treats its end as the death of the host.
     _thread: mpsc::Sender<Infallible>,
 }
 

@@ -27,7 +27,7 @@ const SOCKET_BUFFER: usize = 1 << 20;
 /// would be noticed.
 const MAX_READS: u32 = 32;
 
-/// Socket buffers are smaller than this, so whatever follows is not from the dead worker.
+/// Socket buffers are smaller than this, so further bytes are not from the dead worker.
 const MAX_REST: usize = 16 << 20;
 
 /// The host's end of a worker's socket.
@@ -64,7 +64,7 @@ impl Decoder for FrameDecoder {
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, ConnectionError> {
         let frame = Self::decode(self, input)?;
         if frame.is_none() {
-            // The rest of a long frame gets exactly its room, so that it is not moved again.
+            // Reserves exactly the rest of a long frame, so that the frame is not moved again.
             input.reserve(self.missing(input)?.max(MIN_READ));
         }
         Ok(frame)

@@ -28,8 +28,8 @@ const STDERR_LIMIT: u64 = 8 * 1024;
 /// The report of a probe is much shorter.
 const REPORT_LIMIT: u64 = 64 * 1024;
 
-/// The minimum time for a probe. A probe also compiles the package, so a `start_timeout` that suits
-/// the user's worker can only extend it.
+/// The shortest limit of a probe, which a longer `start_timeout` extends. A probe also compiles the
+/// package, so a `start_timeout` that suits the user's worker may be too short for it.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An interpreter that can run workers, and the package `pyproc_worker` compiled for it.
@@ -54,7 +54,8 @@ struct Report {
 }
 
 impl Interpreter {
-    /// Finds the interpreter, preferably the configured one, and probes it for at most `limit`.
+    /// Finds the configured interpreter, or else that of the environment, and probes it within
+    /// `limit` or [`PROBE_TIMEOUT`], whichever is longer.
     pub(super) async fn resolve(
         configured: Option<&Path>,
         spawner: &Spawner,

@@ -21,7 +21,7 @@ pub(super) fn with_content(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Fixes the size of a file forever, because reading a mapping beyond the end of a file is a
+/// Fixes the size of a file forever, because reading a mapping beyond the end of its file raises
 /// SIGBUS.
 pub(super) fn seal_size(fd: &OwnedFd) -> io::Result<()> {
     Ok(fcntl_add_seals(fd, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW)?)

@@ -1,4 +1,5 @@
-//! Reading `/proc`: the state, memory and processor time of a process.
+//! Reading `/proc`: the state, memory and processor time of a process. The main items are
+//! [`is_stopped`] and [`rss`].
 
 use std::fs;
 use std::os::fd::AsRawFd as _;

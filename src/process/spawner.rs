@@ -43,8 +43,7 @@ struct Job {
     reply: oneshot::Sender<io::Result<Child>>,
 }
 
-/// The deadline of a start that begins now. Limits beyond the range of the clock count as a
-/// century.
+/// The deadline of a start that begins now. Longer limits count as [`duration::LONGEST`].
 pub(super) fn deadline(limit: Duration) -> Instant {
     Instant::now() + limit.min(duration::LONGEST)
 }

@@ -28,9 +28,9 @@ pub struct Incident {
     pub cause: EndCause,
     /// How it ended, in one line.
     pub what: String,
-    /// How many calls it had started: they are lost, or run again because they are idempotent.
+    /// How many of its calls had started: they are lost, or retried because they are idempotent.
     pub lost_calls: usize,
-    /// How many calls that it had not started went to other workers.
+    /// How many of its calls had not started: they were requeued for other workers.
     pub requeued: usize,
     /// The last lines of its standard error, oldest first.
     pub stderr: Vec<String>,

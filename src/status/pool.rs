@@ -59,11 +59,11 @@ pub struct PoolStatus {
 pub enum AdmissionState {
     /// Calls are admitted.
     Open,
-    /// The breaker is open: calls are refused, because no worker serves and none is expected soon.
+    /// The breaker is open: calls are rejected, because no worker serves and none is expected soon.
     Unavailable,
-    /// The breaker is half-open: calls are refused while one start is tried.
+    /// The breaker is half-open: calls are rejected while one start is tried.
     HalfOpen,
-    /// Calls are refused: the pool is draining or has shut down.
+    /// Calls are rejected: the pool is draining or has shut down.
     #[default]
     ShuttingDown,
 }

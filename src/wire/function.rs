@@ -1,4 +1,4 @@
-//! The functions that a worker states in Ready. The main structure is [`FunctionInfo`].
+//! The functions that a worker reports in Ready. The main structure is [`FunctionInfo`].
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -102,12 +102,12 @@ impl ParameterKind {
     }
 }
 
-/// The type that an annotation states, as far as JSON and MessagePack have it.
+/// The type that an annotation names, as far as JSON and MessagePack can express it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TypeInfo {
-    /// Any value: there is no annotation, or it states nothing.
+    /// Any value: the annotation is missing, or does not restrict it.
     #[default]
     Any,
     /// `None`.

@@ -1,4 +1,4 @@
-//! How durations are spread. The main structure in this module is [`Distribution`].
+//! The distribution of durations. The main structure in this module is [`Distribution`].
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How the router handles the messages of the supervisor and the workers. The main item is its
+//! Handlers of the router for the messages of the supervisor and the workers. The main item is the
 //! handler of [`WorkerUp`].
 
 use std::collections::VecDeque;

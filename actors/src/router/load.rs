@@ -1,4 +1,4 @@
-//! What one worker has to do, as the router counts it. The main structure is [`Load`].
+//! The load of one worker, as the router counts it. The main structure is [`Load`].
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub struct Entry<J> {
     pub alone: bool,
 }
 
-/// One worker.
+/// One worker and the calls that it has.
 #[derive(Debug)]
 pub(super) struct Load<J> {
     pub(super) key: WorkerKey,

@@ -80,7 +80,7 @@ impl Core {
         actions
     }
 
-    /// Does what may be due after any event.
+    /// Checks what any event may have made due.
     fn follow_up(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.slots.retain(|slot| !(slot.leaving && slot.is_empty()));
         match self.life {
@@ -346,7 +346,8 @@ impl Core {
         }
     }
 
-    /// Whether no slot has a process that serves or starts. A launch in progress decides.
+    /// Whether no slot has a process that serves or starts. While a launch is in progress, its
+    /// outcome decides.
     fn nothing_serves_or_starts(&self) -> bool {
         self.slots.iter().all(|slot| slot.serving.is_none() && slot.launching.is_none())
     }
@@ -359,7 +360,7 @@ impl Core {
     /// Starts the processes of the waiting slots that are `wanted`.
     fn launch_where(&mut self, wanted: impl Fn(&Slot) -> bool, actions: &mut Vec<Action>) {
         for slot in self.slots.iter_mut().filter(|slot| slot.wait != Wait::No && wanted(slot)) {
-            // If its process serves, this is the replacement, which did not start before.
+            // If the process of the slot still serves, its replacement failed to start before.
             let purpose = if slot.serving.is_some() { Purpose::Retire } else { Purpose::Fill };
             slot.launch(purpose, &mut self.next_generation, actions);
         }

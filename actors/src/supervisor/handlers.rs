@@ -1,4 +1,4 @@
-//! How the supervisor handles its messages. The main item is its handler of [`WorkerExited`].
+//! Handlers of the supervisor for its messages. The main item is the handler of [`WorkerExited`].
 
 use actix::fut::WrapFuture;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, MessageResult, Recipient, ResponseFuture};

@@ -1,4 +1,5 @@
-//! Calls that say how they go, and how they end. The main structure is [`ScriptedCall`].
+//! Simulated calls, which say how long they run and how they end. The main structure is
+//! [`ScriptedCall`].
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ pub enum Then {
     PanicAtEnd,
 }
 
-/// A call that says how it goes.
+/// A call that says how long it runs and how it ends.
 #[derive(Clone, Debug)]
 pub struct ScriptedCall {
     pub(super) seq: u64,

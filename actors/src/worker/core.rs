@@ -16,7 +16,8 @@ use crate::reason::{KillReason, RetireReason};
 
 /// How often calls in flight are swept.
 const TICK: Duration = Duration::from_millis(5);
-/// For how many graces a process that runs nothing may stay silent about a cancelled call.
+/// A process that runs nothing may stay silent about a cancelled call for this many times
+/// `kill_grace`.
 const SILENT_GRACES: u32 = 5;
 /// How often a process is inspected from outside: its memory, and whether it is stopped.
 const INSPECT: Duration = Duration::from_millis(250);

@@ -57,13 +57,13 @@ impl<J> From<Flight<J>> for Ended<J> {
 }
 
 impl<J> Flight<J> {
-    /// Whether the call, which runs, has not ended although it was interrupted.
+    /// Whether the running call was interrupted and has not ended since.
     pub(super) fn ignores_interrupts(&self, now: Instant, kill_grace: Duration) -> bool {
         let enough = REPEAT.min(kill_grace);
         matches!(self.state, State::Cancelled { since, .. } if now.saturating_duration_since(since) >= enough)
     }
 
-    /// Cancels the call if it is due, repeats interrupts, and kills the process at last.
+    /// Decides whether to cancel the call, to interrupt it once more, or to kill the process.
     pub(super) fn sweep(
         &mut self,
         id: CallId,

@@ -1,4 +1,4 @@
-//! The way of new workers to the router. The main structure in this module is [`NewWorkers`].
+//! The queue of new workers for the router. The main structure in this module is [`NewWorkers`].
 
 use std::cell::RefCell;
 use std::rc::Rc;

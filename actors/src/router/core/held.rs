@@ -7,7 +7,7 @@ use crate::id::{FunctionId, SlotId, WorkerKey};
 use crate::router::load::{Entry, Load, Reserved};
 
 impl<J> Core<J> {
-    /// A vacated slot counts no longer: its next process serves, or there is none for now.
+    /// A vacated slot no longer counts: its next process serves, or does not start for now.
     pub fn not_replaced(&mut self, slot: SlotId) {
         self.vacated.retain(|(vacated, _)| *vacated != slot);
         self.note_restrictions();
