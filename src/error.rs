@@ -81,7 +81,7 @@ pub enum CallError {
     Encode {
         /// The encoder's message.
         message: Box<str>,
-        /// Whether the function ran. If it did, the result is meant, else the argument.
+        /// Whether the function ran. If so, the error is about the result, else about the argument.
         ran: bool,
     },
     /// The argument, or the result, could not be decoded.
@@ -89,7 +89,7 @@ pub enum CallError {
     Decode {
         /// The decoder's message.
         message: Box<str>,
-        /// Whether the function ran. If it did, the result is meant, else the argument.
+        /// Whether the function ran. If so, the error is about the result, else about the argument.
         ran: bool,
     },
     /// The argument, or the result, is longer than `max_frame`.
@@ -100,7 +100,7 @@ pub enum CallError {
         size: Option<usize>,
         /// The maximum length in bytes.
         limit: usize,
-        /// Whether the function ran. If it did, the result is meant, else the argument.
+        /// Whether the function ran. If so, the error is about the result, else about the argument.
         ran: bool,
     },
     /// The pool is shutting down. The call did not run.

@@ -121,8 +121,8 @@ impl Pool {
 ///
 /// One argument is sent as it is, several as an object with their names, none as null. The encoding
 /// is JSON, unless `as msgpack` or `as bytes` follows the result type; with `as bytes` there is one
-/// argument that converts into [`Bytes`](bytes::Bytes). `= "name"` states a Python name that is not
-/// an identifier in Rust.
+/// argument that converts into [`Bytes`](bytes::Bytes). `= "name"` gives the Python name of a
+/// function if it is not an identifier in Rust.
 ///
 /// # What is checked
 /// The compiler checks the arguments and the result:
@@ -137,11 +137,12 @@ impl Pool {
 /// [`Pool::start_typed`](crate::Pool::start_typed) and [`Pool::typed`](crate::Pool::typed) check
 /// the declarations against Python when a worker is ready. Each function must exist and accept the
 /// number of arguments. Several arguments must have the names of its parameters, and no required
-/// parameter may be missing. Types are compared where both sides state one. Python states it with
-/// annotations such as `int`, `list[str]` and `Optional[dict]`; other classes state nothing. Rust
-/// states it with what serde reads the type from: an integer, a float, a string, a list, an object.
-/// A type that is only `Serialize` states nothing. The items of lists and objects are not compared.
-/// A mismatch is a [`StartError::Signature`](crate::StartError::Signature) that names both sides:
+/// parameter may be missing. Types are compared where both sides declare one. Python declares it
+/// with annotations such as `int`, `list[str]` and `Optional[dict]`; annotations with other classes
+/// are not compared. In Rust it is the kind of value that serde reads the type from: an integer, a
+/// float, a string, a list, an object. Types that are only `Serialize` are not compared, nor are
+/// the items of lists and objects. A mismatch is a
+/// [`StartError::Signature`](crate::StartError::Signature) that names both sides:
 ///
 /// ```text
 /// predict: Rust sends (input: Input), Python takes (req: dict, scale: float)

@@ -1,5 +1,5 @@
-//! Settings that are declared once: the type, default, bounds and documentation of each stand in
-//! one place. The main item in this module is the macro [`settings!`].
+//! Settings that are declared once, each with its type, default, bounds and documentation. The main
+//! item in this module is the macro [`settings!`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -49,8 +49,8 @@ fn encode_family(encoder: &mut DescriptorEncoder<'_>, family: &Family<'_>) -> fm
     };
     let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
     match &family.samples {
-        // The encoder's counters are those of OpenMetrics, whose TYPE line has no `_total`; readers
-        // of the 0.0.4 format would not find the type of the samples.
+        // Not `encode_counter`: it follows OpenMetrics, whose TYPE line has no `_total`, so readers
+        // of the 0.0.4 format would not match the samples to it.
         Samples::Counters(samples) => {
             encode_each(&mut metric, samples, |metric, value| metric.encode_gauge(value))
         }
@@ -67,7 +67,7 @@ fn encode_each<T>(
     encode: impl Fn(&mut MetricEncoder<'_>, &T) -> fmt::Result,
 ) -> fmt::Result {
     samples.iter().try_for_each(|(labels, value)| match labels.is_empty() {
-        // No labels would be written as `{}`.
+        // An empty set of labels would be written as `{}`.
         true => encode(metric, value),
         false => encode(&mut metric.encode_family(labels)?, value),
     })

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
 use crate::backend::kinds::Kinds;
 
-/// A type with more layers of options and newtypes contains itself.
+/// A type with more nested options and newtypes is recursive.
 const DEEPEST: u8 = 16;
 
 /// The kinds of values that a type can be read from. It may borrow from its input.

@@ -26,7 +26,7 @@ pub struct FunctionInfo {
     /// The annotation of its result, as text.
     #[serde(default)]
     pub returns: Option<String>,
-    /// The type that this annotation states.
+    /// The type that this annotation names.
     #[serde(default)]
     pub returns_type: TypeInfo,
 }
@@ -74,7 +74,7 @@ pub struct ParameterInfo {
     /// Its annotation, as text.
     #[serde(default)]
     pub annotation: Option<String>,
-    /// The type that this annotation states.
+    /// The type that this annotation names.
     #[serde(default, rename = "type")]
     pub type_info: TypeInfo,
 }
@@ -122,13 +122,13 @@ pub enum TypeInfo {
     Str,
     /// `bytes`, `bytearray` or `memoryview`.
     Bytes,
-    /// A list, a set or a tuple of any length, and the type of its items if that is stated.
+    /// A list, a set or a tuple of any length, and the type of its items if that is known.
     List(Option<Box<TypeInfo>>),
     /// A sequence or an iterable, which a string is too.
     Sequence(Option<Box<TypeInfo>>),
     /// A tuple of these items.
     Tuple(Vec<TypeInfo>),
-    /// A mapping, and the type of its values if that is stated.
+    /// A mapping, and the type of its values if that is known.
     Dict(Option<Box<TypeInfo>>),
     /// One of these types.
     Union(Vec<TypeInfo>),
