@@ -47,7 +47,7 @@ flame TARGET FILTER="":
     cargo bench --bench '{{TARGET}}' -- --profile-time 10 {{ if FILTER == "" { "" } else { quote(FILTER) } }}
 
 # To view the file: https://nnethercote.github.io/dh_view/dh_view.html.
-# Write every allocation of 50,000 calls to dhat-heap.json.
+# Write every allocation of 50,000 calls to benches/dhat-heap.json.
 heap:
     PYPROC_BENCH_HEAP=1 cargo bench --bench heap
 

@@ -1,4 +1,4 @@
-//! Writes a heap profile of the pool under load to `dhat-heap.json`, for
+//! Writes a heap profile of the pool under load to `benches/dhat-heap.json`, for
 //! <https://nnethercote.github.io/dh_view/dh_view.html>. The main item is [`main`].
 
 mod support;

@@ -27,7 +27,7 @@ const COMMANDS: &str = "
 | `cargo bench --bench budget` | counts the allocations of a call, and fails if they exceed `benches/budget.toml` |
 | `just bench-report` | runs all benches, then writes this page and its plots |
 | `just flame pool_concurrent '1 workers/16 B/256'` | writes flame graphs of the host to `target/criterion` |
-| `just heap` | writes every allocation of 50,000 calls to `dhat-heap.json` |
+| `just heap` | writes every allocation of 50,000 calls to `benches/dhat-heap.json` |
 | `pyproc bench worker.py predict '{\"value\": 42}'` | puts the same load on a worker of yours |
 
 ## How it is measured

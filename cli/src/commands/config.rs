@@ -1,4 +1,4 @@
-//! `pyproc config`: the effective configuration, with where each value comes from.
+//! `pyproc config`: the effective configuration, and the source of each value.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use crate::options::PoolOptions;
 /// Where comments begin, unless the line is longer.
 const COMMENTS_AT: usize = 36;
 
-/// Print the effective configuration as TOML, with where each value comes from
+/// Print the effective configuration as TOML, with the source of each value
 #[derive(clap::Args)]
 #[command(override_usage = "pyproc config [OPTIONS] [WORKER]\n       pyproc config --schema")]
 pub(crate) struct Args {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         let layers = args.pool.layers(args.worker.as_deref(), PoolConfig::default())?;
         let values = layers.values();
-        // Values that no pool starts with are an error here too.
+        // Values with which no pool would start are errors here too.
         layers.finish()?;
         if args.json { json(&values) } else { toml(&values) }
     };

@@ -1,5 +1,5 @@
-//! `pyproc serve`: a standard error that nobody reads, and changes of the code as by editors,
-//! checkouts and mounts. The main structure is [`Address`].
+//! `pyproc serve`: a standard error that nobody reads, and changes of the code as editors,
+//! checkouts and mounts make them. The main structure is [`Address`].
 
 use std::fs;
 use std::io::{Read as _, Write as _};

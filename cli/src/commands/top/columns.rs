@@ -102,6 +102,6 @@ pub(super) const fn empty(pane: Pane) -> &'static str {
     match pane {
         Pane::Workers => "There are no workers.",
         Pane::Functions => "No function was called yet.",
-        Pane::Incidents => "No worker has crashed.",
+        Pane::Incidents => "No worker has crashed, been killed or failed to start.",
     }
 }

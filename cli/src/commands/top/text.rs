@@ -1,7 +1,7 @@
 //! `--once`: one snapshot as plain text. The main item is [`text`].
 //!
-//! A column without any value is left out. The processor column is one, because a share of a core
-//! takes two measurements.
+//! A column without any value is left out. The processor column is always left out, because a share
+//! of a core takes two measurements.
 
 use super::columns::{Column, FUNCTIONS, INCIDENTS, NONE, WORKERS};
 use super::details::heading;
