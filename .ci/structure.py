@@ -54,6 +54,7 @@ def code_of(path):
     text = path.read_text()
     text = re.sub(r'r#+".*?"#+', '""', text, flags=re.S)
     text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
+    text = re.sub(r"'(\\.|[^'\\])'", "' '", text)
     text = re.sub(r'"(\\.|[^"\\])*"', '""', text, flags=re.S)
     while (test := re.search(r"#\[cfg\((test|doctest)\)\]\s*", text)):
         text = text[: test.start()] + text[end_of_item(text, test.end()) :]

@@ -96,7 +96,7 @@ impl PythonBackend {
             }
             None => {
                 let id = self.registry.borrow_mut().intern(call.function());
-                self.publish();
+                write(&self.handle.known).function_names.push(call.function().to_owned());
                 Ok(Function { id, overlapping: false })
             }
         }

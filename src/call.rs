@@ -4,6 +4,7 @@ mod affinity;
 mod reply;
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use actix_pyproc_actors::backend::Routable;
@@ -45,11 +46,20 @@ pub struct Call {
 }
 
 /// The strings that go with a call, and their block as encoded for the wire.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Metadata {
     entries: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-    /// The message of the error if the entries are too long for a block.
-    block: Result<Bytes, Box<str>>,
+    /// Encoded when it is first read; the message of the error if the entries are too long for it.
+    block: OnceLock<Result<Bytes, Box<str>>>,
+}
+
+impl Metadata {
+    fn encode(&self) -> Result<Bytes, Box<str>> {
+        let mut block = BytesMut::new();
+        put_metadata(self.entries.iter().map(|(key, value)| (&**key, &**value)), &mut block)
+            .map_err(|error| error.to_string())?;
+        Ok(block.freeze())
+    }
 }
 
 impl Call {
@@ -128,13 +138,10 @@ impl Call {
         value: impl Into<Cow<'static, str>>,
     ) -> Self {
         let key = key.into();
-        let mut entries = self.metadata.take().map_or_else(Vec::new, |metadata| metadata.entries);
-        entries.retain(|(other, _)| *other != key);
-        entries.push((key, value.into()));
-        let mut block = BytesMut::new();
-        let written = put_metadata(entries.iter().map(|(key, value)| (&**key, &**value)), &mut block);
-        let block = written.map(|()| block.freeze()).map_err(|error| error.to_string().into());
-        self.metadata = Some(Box::new(Metadata { entries, block }));
+        let metadata = self.metadata.get_or_insert_default();
+        metadata.entries.retain(|(other, _)| *other != key);
+        metadata.entries.push((key, value.into()));
+        metadata.block = OnceLock::new();
         self
     }
 
@@ -182,10 +189,10 @@ impl Call {
 
     /// The metadata block, which is empty if the call has no metadata.
     pub(crate) fn metadata_block(&self) -> Result<&[u8], CallError> {
-        match self.metadata.as_ref().map(|metadata| &metadata.block) {
-            None => Ok(&[]),
-            Some(Ok(block)) => Ok(block),
-            Some(Err(message)) => Err(CallError::Encode { message: message.clone(), ran: false }),
+        let Some(metadata) = &self.metadata else { return Ok(&[]) };
+        match metadata.block.get_or_init(|| metadata.encode()) {
+            Ok(block) => Ok(block),
+            Err(message) => Err(CallError::Encode { message: message.clone(), ran: false }),
         }
     }
 }

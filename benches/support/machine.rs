@@ -76,8 +76,9 @@ pub(crate) fn worker() -> PathBuf {
 
 /// The directory of the reports and of the virtual environment.
 pub(crate) fn target() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))
+    // Cargo runs a bench in the directory of its package, but reads the variable at the root.
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(target)
 }
 
 /// The cores that host and worker may use.

@@ -124,6 +124,9 @@ pub enum NotReady {
     /// All workers are starting.
     #[serde(rename = "no worker serves")]
     NoWorker,
+    /// A reason that a newer gateway gave.
+    #[serde(other, rename = "unknown")]
+    Unknown,
 }
 
 impl NotReady {
@@ -134,8 +137,8 @@ impl NotReady {
             AdmissionState::ShuttingDown => Some(Self::Draining),
             _ if status.panic.is_some() => Some(Self::Broken),
             AdmissionState::Unavailable | AdmissionState::HalfOpen => Some(Self::Unavailable),
-            AdmissionState::Open if status.serving == 0 => Some(Self::NoWorker),
-            AdmissionState::Open => None,
+            AdmissionState::Open | AdmissionState::Unknown if status.serving == 0 => Some(Self::NoWorker),
+            AdmissionState::Open | AdmissionState::Unknown => None,
         }
     }
 }

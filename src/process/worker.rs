@@ -18,9 +18,10 @@ use crate::error::ExitStatus;
 
 /// A running worker: its process, its socket and its slot table. Dropping it kills the process.
 pub(crate) struct WorkerProcess {
+    /// The first field, so that the process is killed before its socket is closed.
+    child: Rc<WatchedChild>,
     pub(crate) connection: Connection,
     pub(crate) table: SlotTable,
-    child: Rc<WatchedChild>,
 }
 
 /// The part of a worker that its end needs: the child process and its output. It is shared with the
@@ -38,7 +39,7 @@ pub(super) struct WatchedChild {
 
 impl WorkerProcess {
     pub(super) fn new(child: WatchedChild, connection: Connection, table: SlotTable) -> Self {
-        Self { connection, table, child: Rc::new(child) }
+        Self { child: Rc::new(child), connection, table }
     }
 
     /// The process id.

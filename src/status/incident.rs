@@ -74,6 +74,9 @@ pub enum EndCause {
     MaxLifetime,
     /// It exceeded `max_rss`.
     MaxRss,
+    /// A cause that a newer gateway reported.
+    #[serde(other)]
+    Unknown,
 }
 
 impl fmt::Display for EndCause {

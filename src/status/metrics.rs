@@ -116,7 +116,7 @@ fn pool(status: &PoolStatus) -> Vec<Family<'_>> {
             match status.admission {
                 AdmissionState::HalfOpen => 1.0,
                 AdmissionState::Unavailable => 2.0,
-                AdmissionState::Open | AdmissionState::ShuttingDown => 0.0,
+                AdmissionState::Open | AdmissionState::ShuttingDown | AdmissionState::Unknown => 0.0,
             },
         ),
     ]

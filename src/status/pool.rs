@@ -66,6 +66,9 @@ pub enum AdmissionState {
     /// Calls are rejected: the pool is draining or has shut down.
     #[default]
     ShuttingDown,
+    /// A state that a newer gateway reported.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The calls of one function.
@@ -144,7 +147,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{AdmissionState, PoolStatus};
-    use crate::status::EndCause;
+    use crate::status::{EndCause, SlotState};
 
     /// A status as version 0.1 wrote it.
     fn written() -> Value {
@@ -187,5 +190,17 @@ mod tests {
     fn missing_fields_have_their_default() {
         let status: PoolStatus = serde_json::from_value(json!({"serving": 2})).expect("it is a status");
         assert_eq!(status, PoolStatus { serving: 2, ..PoolStatus::default() });
+    }
+
+    #[test]
+    fn words_of_a_newer_gateway_are_unknown() {
+        let written = json!({
+            "admission": "resting",
+            "slots": [{"state": "hibernating"}],
+            "restarts_by_cause": {"cosmic_ray": 1},
+        });
+        let status: PoolStatus = serde_json::from_value(written).expect("it is a status");
+        assert_eq!((status.admission, status.slots[0].state), (AdmissionState::Unknown, SlotState::Unknown));
+        assert_eq!(status.restarts_by_cause[&EndCause::Unknown], 1);
     }
 }

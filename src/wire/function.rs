@@ -142,6 +142,7 @@ pub enum TypeInfo {
 #[cfg(test)]
 pub(crate) mod golden {
     use serde::Deserialize;
+    #[cfg(feature = "http")]
     use serde_json::Value;
 
     use super::{FunctionInfo, TypeInfo};
@@ -150,6 +151,7 @@ pub(crate) mod golden {
     #[derive(Deserialize)]
     pub(crate) struct Function {
         pub(crate) ready: FunctionInfo,
+        #[cfg(feature = "http")]
         pub(crate) body: Option<Value>,
         pub(crate) typed: Vec<(String, Option<String>)>,
     }
@@ -160,6 +162,7 @@ pub(crate) mod golden {
         pub(crate) annotation: String,
         #[serde(rename = "type")]
         pub(crate) type_info: TypeInfo,
+        #[cfg(feature = "http")]
         pub(crate) schema: Value,
     }
 

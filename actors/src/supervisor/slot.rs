@@ -29,6 +29,9 @@ pub enum SlotState {
     /// It has no process.
     #[default]
     Stopped,
+    /// A state that a newer version reported.
+    #[serde(other)]
+    Unknown,
 }
 
 impl fmt::Display for SlotState {
