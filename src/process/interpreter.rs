@@ -145,7 +145,7 @@ async fn probe(path: &Path, spawner: &Spawner, limit: Duration) -> Result<Interp
         // The probe writes the report last, so the report suffices if the host ignores SIGCHLD and
         // the status is lost.
         Ok(report) if matches!(status, ExitStatus::Code(0) | ExitStatus::Unknown) => {
-            memfd::seal(&package).map_err(io_error)?;
+            memfd::seal(&package).await.map_err(io_error)?;
             let version = version(&report);
             let executable = OsString::from_vec(report.executable).into();
             Ok(Interpreter { executable, version, package })

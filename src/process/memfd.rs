@@ -3,9 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+
+/// How often, and after which delay, a file that is busy is sealed again.
+const SEAL_ATTEMPTS: u32 = 50;
+const SEAL_DELAY: Duration = Duration::from_millis(20);
 
 /// Creates an empty file.
 pub(super) fn create(name: &str) -> io::Result<OwnedFd> {
@@ -28,8 +33,18 @@ pub(super) fn seal_size(fd: &OwnedFd) -> io::Result<()> {
 }
 
 /// Makes a file read-only for all processes, forever.
-pub(super) fn seal(fd: &OwnedFd) -> io::Result<()> {
-    Ok(fcntl_add_seals(fd, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?)
+///
+/// The kernel returns `EBUSY` while something else still refers to a page of the file, which on a
+/// busy machine happens briefly after a write. So this tries again a few times.
+pub(super) async fn seal(fd: &OwnedFd) -> io::Result<()> {
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    for _ in 1..SEAL_ATTEMPTS {
+        match fcntl_add_seals(fd, seals) {
+            Err(Errno::BUSY) => tokio::time::sleep(SEAL_DELAY).await,
+            result => return Ok(result?),
+        }
+    }
+    Ok(fcntl_add_seals(fd, seals)?)
 }
 
 /// At most the last `limit` bytes of a file, as text.
@@ -49,5 +64,35 @@ pub(super) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     match fd.as_raw_fd() {
         0..=2 => Ok(fcntl_dupfd_cloexec(&fd, 3)?),
         _ => Ok(fd),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
+
+    use futures::FutureExt as _;
+    use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+    use super::{seal, with_content};
+
+    // A pool did not start because the package was busy when it was sealed.
+    #[tokio::test]
+    #[expect(unsafe_code, reason = "a writable mapping makes the file busy")]
+    async fn a_file_that_is_busy_is_sealed_when_it_no_longer_is() {
+        let file = with_content("test", b"package").expect("there is memory");
+        // SAFETY: the kernel chooses the address, and nothing refers to the mapping.
+        let map = unsafe {
+            mmap(std::ptr::null_mut(), 7, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &file, 0)
+        };
+        let map = map.expect("the file can be mapped");
+        let mut sealing = Box::pin(seal(&file));
+        assert!((&mut sealing).now_or_never().is_none(), "it is busy");
+        // SAFETY: this is the mapping from above.
+        unsafe { munmap(map, 7) }.expect("it is mapped");
+        sealing.await.expect("it is not busy");
+        let mut file = File::from(file.try_clone().expect("a descriptor is left"));
+        assert!(file.write(b"x").is_err());
     }
 }

@@ -193,7 +193,7 @@ mod tests {
         for length in [0, 1, 1 << 20] {
             assert!(worker.set_len(length).is_err(), "{length}");
         }
-        assert!(super::memfd::seal(&worker.into()).is_err());
+        assert!(super::memfd::seal_size(&worker.into()).is_err());
         table.mark(0, Mark::Cancel);
         assert!(table.is_cancelled(0));
     }

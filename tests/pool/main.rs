@@ -4,7 +4,6 @@ mod contract;
 mod interrupts;
 mod lifecycle;
 mod outcomes;
-mod stacks;
 #[path = "../support/mod.rs"]
 mod support;
 mod typed;
