@@ -44,15 +44,15 @@ impl Future for ReplyFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if this.span.is_disabled() {
-            return this.request.poll(cx).map(|answer| answer.unwrap_or(Err(CallError::ShuttingDown)));
-        }
-        let entered = this.span.enter();
+        let span = Some(&*this.span).filter(|span| !span.is_disabled());
+        let entered = span.map(Span::enter);
         let answer = ready!(this.request.poll(cx));
         drop(entered);
         // The arbiter that the pool ran on has stopped.
         let result = answer.unwrap_or(Err(CallError::ShuttingDown));
-        record(this.span, &result);
+        if let Some(span) = span {
+            record(span, &result);
+        }
         Poll::Ready(result)
     }
 }
