@@ -79,7 +79,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     })
 }
 
-/// For optional durations: `"none"` means that there is no limit.
+/// For optional durations: `"none"` means no limit.
 pub mod optional {
     use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_pyproc_actors::duration;
 
-/// A time limit; `None` means that there is no limit.
+/// A time limit; `None` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeLimit(pub(crate) Option<Duration>);
 

@@ -393,7 +393,7 @@ impl<B: Backend> ActorFuture<Router<B>> for Pump {
         router.step(|router| router.turn(&mut self.alarm, cx));
         router.check_panic();
         if !ctx.connected() {
-            // No address is left, so there are no workers either, and no call can arrive.
+            // Every address has been dropped, so no workers run and no call can arrive.
             router.give_up();
             return Poll::Ready(());
         }
