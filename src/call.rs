@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::error::CallError;
 use crate::wire::Codec;
-use crate::wire::codec::{CodecError, METADATA_BIT, put_metadata, to_json, to_msgpack};
+use crate::wire::codec::{ABSENT_BIT, CodecError, METADATA_BIT, put_metadata, to_json, to_msgpack};
 
 pub use affinity::AffinityKey;
 pub use reply::Reply;
@@ -43,6 +43,7 @@ pub struct Call {
     metadata: Option<Box<Metadata>>,
     codec: Codec,
     idempotent: bool,
+    absent: bool,
 }
 
 /// The strings that go with a call, and their block as encoded for the wire.
@@ -102,8 +103,22 @@ impl Call {
         Self::new(function.into(), Codec::Msgpack, argument.into())
     }
 
+    /// Creates a call without an argument: every parameter has its default. The result is JSON.
+    pub fn empty(function: impl Into<Cow<'static, str>>) -> Self {
+        Self { absent: true, ..Self::new(function.into(), Codec::Json, Bytes::new()) }
+    }
+
     fn new(function: Cow<'static, str>, codec: Codec, payload: Bytes) -> Self {
-        Self { function, payload, timeout: None, affinity: None, metadata: None, codec, idempotent: false }
+        Self {
+            function,
+            payload,
+            timeout: None,
+            affinity: None,
+            metadata: None,
+            codec,
+            idempotent: false,
+            absent: false,
+        }
     }
 
     /// Sets the deadline: the call ends with [`CallError::DeadlineExceeded`] this long after the
@@ -184,7 +199,9 @@ impl Call {
 
     /// The codec byte of the call's frame.
     pub(crate) fn codec_byte(&self) -> u8 {
-        self.codec as u8 | if self.metadata.is_some() { METADATA_BIT } else { 0 }
+        let metadata = if self.metadata.is_some() { METADATA_BIT } else { 0 };
+        let absent = if self.absent { ABSENT_BIT } else { 0 };
+        self.codec as u8 | metadata | absent
     }
 
     /// The metadata block, which is empty if the call has no metadata.

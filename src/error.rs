@@ -1,5 +1,6 @@
 //! The errors of calls and of starts, and how processes exit. The main structure is [`CallError`].
 
+mod argument;
 mod config;
 mod exit;
 mod start;
@@ -7,6 +8,7 @@ mod start;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use argument::ArgumentError;
 pub use config::ConfigError;
 pub use exit::{Exit, ExitCause, ExitStatus};
 pub use start::StartError;
@@ -92,6 +94,13 @@ pub enum CallError {
         /// Whether the function ran. If so, the error is about the result, else about the argument.
         ran: bool,
     },
+    /// The argument does not fit the parameters of the function or their annotations. The function
+    /// did not run.
+    #[error("the argument does not fit: {}", ArgumentError::list(errors))]
+    InvalidArgument {
+        /// What does not fit, at least one entry.
+        errors: Box<[ArgumentError]>,
+    },
     /// The argument, or the result, is longer than `max_frame`.
     #[error("{} is above the limit of {limit} bytes{}", if *.ran { "the result" } else { "the argument" },
         size.map_or(String::new(), |size| format!(": {size}")))]
@@ -122,6 +131,7 @@ impl CallError {
             Self::Unavailable { .. } => "unavailable",
             Self::Encode { .. } => "encode",
             Self::Decode { .. } => "decode",
+            Self::InvalidArgument { .. } => "invalid_argument",
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::ShuttingDown => "shutting_down",
         }
@@ -137,6 +147,7 @@ impl CallError {
             Self::UnknownFunction { .. }
             | Self::Overloaded { .. }
             | Self::Unavailable { .. }
+            | Self::InvalidArgument { .. }
             | Self::ShuttingDown => false,
         }
     }
@@ -156,7 +167,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{CallError, Exit, ExitCause, ExitStatus, StartError};
+    use super::{ArgumentError, CallError, Exit, ExitCause, ExitStatus, StartError};
     use crate::call::Reply;
 
     fn exit() -> Arc<Exit> {
@@ -223,6 +234,18 @@ mod tests {
             (
                 CallError::Decode { message: "x".into(), ran: false },
                 ("decode", false, false, "decode the argument: x"),
+            ),
+            (
+                CallError::InvalidArgument {
+                    errors: [ArgumentError::new("items[2].price", "expected a float, not a str", "type")]
+                        .into(),
+                },
+                (
+                    "invalid_argument",
+                    false,
+                    false,
+                    "the argument does not fit: items[2].price: expected a float, not a str",
+                ),
             ),
             (
                 CallError::PayloadTooLarge { size: Some(9), limit: 8, ran: false },

@@ -9,7 +9,7 @@ that `json` rejects, so results would depend on what is installed.
 
 import sys
 
-from ._frames import CODEC_BYTES, CODEC_JSON, CODEC_MSGPACK, CODEC_NONE
+from ._frames import ABSENT, CODEC_BYTES, CODEC_JSON, CODEC_MSGPACK, CODEC_NONE
 
 _WHITESPACE = " \t\n\r"
 _BYTES_TYPES = (bytes, bytearray, memoryview)
@@ -168,7 +168,7 @@ def decode(codec, payload):
         return _msgpack()[1](payload)
     if codec == CODEC_BYTES:
         return payload if type(payload) is bytes else bytes(payload)
-    if codec == CODEC_NONE:
+    if codec == CODEC_NONE or codec & ABSENT:
         return None
     raise ValueError("unknown codec %d" % codec)
 

@@ -26,6 +26,8 @@ CODEC_MSGPACK = 2
 CODEC_BYTES = 3
 # A bit of the codec byte of a Call: a metadata block precedes the argument.
 METADATA = 0x80
+# Another: the call has no argument.
+ABSENT = 0x20
 
 RAISED = 1
 UNDECODABLE = 2
@@ -34,6 +36,7 @@ UNKNOWN_FUNCTION = 4
 SKIPPED = 5
 INTERRUPTED = 6
 TOO_LARGE = 7
+INVALID_ARGUMENT = 8
 
 # The bits of a call id that are the index in the slot table.
 INDEX_MASK = 1023

@@ -150,10 +150,11 @@ impl PythonLink {
     }
 
     fn call_error(&self, code: ErrorCode, failure: Failure) -> CallError {
-        let Failure { type_name, message, traceback } = failure;
+        let Failure { type_name, message, traceback, errors } = failure;
         match code {
             ErrorCode::Undecodable => CallError::Decode { message, ran: false },
             ErrorCode::Unencodable => CallError::Encode { message, ran: true },
+            ErrorCode::InvalidArgument => CallError::InvalidArgument { errors },
             ErrorCode::NoFunction => {
                 CallError::UnknownFunction { function: message, known: self.names.clone() }
             }

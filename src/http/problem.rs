@@ -74,6 +74,7 @@ impl Problem {
                 self.retry_after = Some(Duration::from_secs(1));
                 self.close = true;
             }
+            CallError::InvalidArgument { errors } => self.set("errors", json!(errors)),
             CallError::PayloadTooLarge { limit, .. } => self.set("limit", limit),
             CallError::DeadlineExceeded { .. } | CallError::Encode { .. } | CallError::Decode { .. } => {}
         }
@@ -207,6 +208,9 @@ fn status(error: &CallError) -> (StatusCode, &'static str) {
             (StatusCode::INTERNAL_SERVER_ERROR, "The result cannot be decoded")
         }
         CallError::Decode { ran: false, .. } => (StatusCode::BAD_REQUEST, "The argument cannot be decoded"),
+        CallError::InvalidArgument { .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "The argument does not fit the function")
+        }
         CallError::PayloadTooLarge { ran: true, .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "The result is too large")
         }

@@ -10,6 +10,9 @@ use super::byte_enum::byte_enum;
 /// In the codec byte of a Call: a metadata block precedes the argument.
 pub const METADATA_BIT: u8 = 0x80;
 
+/// In the codec byte of a Call: there is no argument, and the payload is empty.
+pub const ABSENT_BIT: u8 = 0x20;
+
 /// The maximum length of a metadata block.
 pub const MAX_METADATA: usize = u16::MAX as usize;
 

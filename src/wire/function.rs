@@ -46,9 +46,6 @@ pub enum FunctionKind {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Binding {
-    /// The signature is unknown, as that of some functions in C: the argument is passed as it is.
-    #[default]
-    Unknown,
     /// The function takes no argument.
     Nothing,
     /// The argument is passed as it is to the first parameter, which is required or `*args`.
@@ -59,6 +56,10 @@ pub enum Binding {
     ByName,
     /// The argument is an object of keyword arguments or an array of positional ones.
     ByNameOrPosition,
+    /// The signature is unknown, as that of some functions in C: the argument is passed as it is.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// A parameter of a function.

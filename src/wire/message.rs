@@ -12,6 +12,7 @@ use super::byte_enum::byte_enum;
 use super::codec::Codec;
 use super::frame::{Frame, Header, Kind};
 use super::function::FunctionInfo;
+use crate::error::ArgumentError;
 
 /// The version of the protocol.
 pub const PROTOCOL: u32 = 1;
@@ -112,6 +113,9 @@ pub struct Failure {
     /// The traceback, as Python prints it.
     #[serde(default)]
     pub traceback: Box<str>,
+    /// Where the argument does not fit, for [`ErrorCode::InvalidArgument`].
+    #[serde(default, skip_serializing_if = "<[ArgumentError]>::is_empty")]
+    pub errors: Box<[ArgumentError]>,
 }
 
 byte_enum! {
@@ -132,6 +136,8 @@ byte_enum! {
         Interrupted = 6,
         /// The result is longer than `max_frame`.
         TooLarge = 7,
+        /// The argument does not fit the function; the function did not run.
+        InvalidArgument = 8,
     }
 }
 
@@ -310,7 +316,7 @@ mod tests {
     fn frames_that_no_worker_sends_are_refused() {
         assert!(matches!(incoming(Kind::Call, 1, "{}"), Err(MessageError::NotOfWorker(Kind::Call))));
         assert!(matches!(incoming(Kind::Reply, 0, ""), Err(MessageError::Codec { codec: 0, .. })));
-        assert!(matches!(incoming(Kind::Error, 8, "{}"), Err(MessageError::Codec { codec: 8, .. })));
+        assert!(matches!(incoming(Kind::Error, 9, "{}"), Err(MessageError::Codec { codec: 9, .. })));
         assert!(matches!(incoming(Kind::Error, 1, "{"), Err(MessageError::Payload { .. })));
         assert!(matches!(incoming(Kind::Welcome, 1, "[]"), Err(MessageError::Payload { .. })));
     }
