@@ -13,10 +13,10 @@ check:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
     if cargo deny --version >/dev/null 2>&1; then cargo deny check; fi
 
-# The tests of all crates and of the Python package.
+# The tests of all crates and of the Python package, those that need libraries too.
 test:
-    cargo test
-    python3 python_workers/run_tests.py
+    PYTHON_WITH_LIBRARIES="$(.ci/libraries)" cargo test
+    PYTHON_WITH_LIBRARIES="$(.ci/libraries)" python3 python_workers/run_tests.py
 
 # All benchmarks, those of one target, or a part of these: `just bench pool_call '1 KiB'`.
 bench TARGET="*" FILTER="":

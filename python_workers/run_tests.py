@@ -1,6 +1,7 @@
 """Runs the tests on every Python from 3.9 to 3.13 on this machine.
 
-Usage: `python run_tests.py [unittest arguments]`.
+Usage: `python run_tests.py [unittest arguments]`. With `PYTHON_WITH_LIBRARIES=$(../.ci/libraries)`,
+one of them has the libraries whose types workers convert; elsewhere the tests of these are skipped.
 """
 
 import glob
@@ -17,7 +18,7 @@ _ASK = "import sys; print(sys.version_info[1], sys.version.split()[0], sys.execu
 
 def interpreters():
     """Return {(minor version, version): path}; the first interpreter of each version counts."""
-    candidates = [sys.executable]
+    candidates = [os.environ.get("PYTHON_WITH_LIBRARIES"), sys.executable]
     for minor in VERSIONS:
         root = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
         candidates += glob.glob(os.path.join(root, "versions", "3.%d.*" % minor, "bin", "python"))

@@ -20,11 +20,7 @@ pub struct ArgumentError {
 
 impl ArgumentError {
     /// An error at a path, for tests of code that handles it.
-    pub fn new(
-        path: impl Into<Box<str>>,
-        message: impl Into<Box<str>>,
-        kind: impl Into<Box<str>>,
-    ) -> Self {
+    pub fn new(path: impl Into<Box<str>>, message: impl Into<Box<str>>, kind: impl Into<Box<str>>) -> Self {
         Self { path: path.into(), message: message.into(), kind: kind.into() }
     }
 

@@ -21,6 +21,12 @@ pub(crate) use events::Events;
 pub(crate) use processes::{exists, signal};
 pub(crate) use script::Script;
 
+/// An interpreter that has the packages in tests/python/requirements.txt if CI runs this test, else
+/// `python3`, which may lack them.
+pub(crate) fn python_with_libraries() -> PathBuf {
+    std::env::var_os("PYTHON_WITH_LIBRARIES").unwrap_or_else(|| "python3".into()).into()
+}
+
 /// The longest that a test waits for any one event.
 pub(crate) const CAP: Duration = Duration::from_secs(60);
 
