@@ -27,7 +27,7 @@ use crate::error::{CallError, Exit, ExitCause, ExitStatus, StartError};
 use crate::process::launch::{LaunchOptions, Launcher};
 use crate::process::table::SLOTS;
 use crate::wire::frame::COUNTED_LEN;
-use crate::wire::function::FunctionInfo;
+use crate::wire::function::{Definitions, FunctionInfo};
 use crate::wire::message::{FaultOrder, WorkerRef};
 
 use declared::Declared;
@@ -130,7 +130,14 @@ impl BackendHandle {
     /// The functions of the worker that became ready last; empty before the first one.
     #[must_use]
     pub fn catalog(&self) -> Arc<[FunctionInfo]> {
-        Arc::clone(&self.known().catalog)
+        Arc::clone(&self.known().functions)
+    }
+
+    /// The functions, and the JSON Schemas of their classes.
+    #[cfg(feature = "http")]
+    pub(crate) fn described(&self) -> (Arc<[FunctionInfo]>, Arc<Definitions>) {
+        let known = self.known();
+        (Arc::clone(&known.functions), Arc::clone(&known.definitions))
     }
 
     /// The names of all functions that were ever called or exposed, by their numbers.
@@ -234,7 +241,7 @@ impl Backend for PythonBackend {
             // An error drops the worker, which kills its process.
             declared::check(&*required, &ready.functions)?;
             drop(required);
-            let functions = backend.registry.borrow_mut().learn(ready.functions);
+            let functions = backend.registry.borrow_mut().learn(ready);
             let names = backend.registry.borrow().names();
             backend.publish();
             #[cfg(feature = "fault-injection")]

@@ -33,8 +33,9 @@ use crate::status::PoolStatus;
 #[cfg(feature = "http")]
 use crate::status::journal::GetPanic;
 use crate::status::journal::{GetHistory, Journal};
+use crate::wire::function::Definitions;
 pub use crate::wire::function::{
-    Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo,
+    ArgumentInfo, Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo,
 };
 
 /// The address of a pool: the actor that accepts [`Call`] messages.
@@ -180,6 +181,12 @@ impl Pool {
     #[must_use]
     pub fn functions(&self) -> Arc<[FunctionInfo]> {
         self.shared.actors.backend.catalog()
+    }
+
+    /// The functions, and the JSON Schemas of their classes.
+    #[cfg(feature = "http")]
+    pub(crate) fn described(&self) -> (Arc<[FunctionInfo]>, Arc<Definitions>) {
+        self.shared.actors.backend.described()
     }
 
     /// Requires these functions of workers that start from now on.

@@ -68,7 +68,8 @@ fn parameters(declared: &Declared, function: &FunctionInfo) -> Result<(), String
     let because = |reason: &str| Err(format!(": {reason}"));
     let taken = &function.parameters[..];
     match (&declared.parameters[..], function.binding) {
-        (_, Binding::Unknown) | ([], Binding::Nothing | Binding::WholeOrDefault) => Ok(()),
+        (_, Binding::Unknown | Binding::Single | Binding::Named | Binding::Keywords)
+        | ([], Binding::Nothing | Binding::WholeOrDefault) => Ok(()),
         ([] | [_, _, ..], Binding::ByName | Binding::ByNameOrPosition) => by_name(declared, function),
         ([one], Binding::Whole) => kind(declared, one, taken.first(), false),
         ([one], Binding::WholeOrDefault) => kind(declared, one, taken.first(), true),
@@ -168,6 +169,8 @@ mod tests {
                 required,
                 annotation: Some(annotation.to_owned()).filter(|text| !text.is_empty()),
                 type_info: type_info(annotation),
+                schema: serde_json::json!({}),
+                default: None,
             };
         let returns = signature.rsplit_once(" -> ").map(|(_, returns)| returns);
         FunctionInfo {
@@ -179,6 +182,9 @@ mod tests {
             parameters: parameters.iter().map(parameter).collect(),
             returns: returns.map(Into::into),
             returns_type: returns.map(type_info).unwrap_or_default(),
+            argument: crate::wire::function::ArgumentInfo::default(),
+            returns_schema: serde_json::json!({}),
+            warnings: Vec::new(),
         }
     }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use actix_pyproc_actors::call::Function;
 use actix_pyproc_actors::id::FunctionId;
 
-use crate::wire::function::{FunctionInfo, FunctionKind};
+use crate::wire::function::{Definitions, FunctionInfo, FunctionKind};
+use crate::wire::message::Ready;
 
 /// The functions by name. Each name keeps its number for the life of the pool. The latest worker
 /// says which of them exist.
@@ -22,7 +23,9 @@ pub(super) struct Registry {
 #[derive(Default)]
 pub(super) struct Snapshot {
     /// The functions of the latest worker; empty before the first one.
-    pub(super) catalog: Arc<[FunctionInfo]>,
+    pub(super) functions: Arc<[FunctionInfo]>,
+    /// The JSON Schemas of their classes.
+    pub(super) definitions: Arc<Definitions>,
     /// The names of all functions, by their numbers.
     pub(super) function_names: Vec<String>,
 }
@@ -31,6 +34,7 @@ pub(super) struct Snapshot {
 #[derive(Clone)]
 struct Catalog {
     functions: Arc<[FunctionInfo]>,
+    definitions: Arc<Definitions>,
     names: Arc<[String]>,
 }
 
@@ -75,7 +79,7 @@ impl Registry {
     }
 
     /// Replaces the functions with those of a worker that became ready.
-    pub(super) fn learn(&mut self, functions: Vec<FunctionInfo>) -> FunctionIds {
+    pub(super) fn learn(&mut self, Ready { functions, definitions }: Ready) -> FunctionIds {
         self.entries.iter_mut().for_each(|entry| entry.exists = false);
         let mut ids = vec![NO_FUNCTION; self.entries.len()];
         for (id, function) in (0_u16..).zip(&functions) {
@@ -85,20 +89,28 @@ impl Registry {
             ids[index] = id;
         }
         // The common case: the worker has the same functions as the one that it replaces.
-        if self.catalog.as_ref().is_none_or(|catalog| catalog.functions[..] != functions[..]) {
+        let same =
+            |catalog: &Catalog| catalog.functions[..] == functions[..] && *catalog.definitions == definitions;
+        if !self.catalog.as_ref().is_some_and(same) {
             let names = functions.iter().map(|function| function.name.clone()).collect();
-            self.catalog = Some(Catalog { functions: functions.into(), names });
+            let definitions = Arc::new(definitions);
+            self.catalog = Some(Catalog { functions: functions.into(), definitions, names });
         }
         FunctionIds(ids.into())
     }
 
     /// What other threads may know.
     pub(super) fn snapshot(&self) -> Snapshot {
-        let catalog =
-            self.catalog.as_ref().map_or_else(Arc::default, |catalog| Arc::clone(&catalog.functions));
         let mut function_names = vec![String::new(); self.entries.len()];
         self.numbers.iter().for_each(|(name, id)| function_names[id.0 as usize] = name.to_string());
-        Snapshot { catalog, function_names }
+        match &self.catalog {
+            None => Snapshot { function_names, ..Snapshot::default() },
+            Some(Catalog { functions, definitions, .. }) => Snapshot {
+                functions: Arc::clone(functions),
+                definitions: Arc::clone(definitions),
+                function_names,
+            },
+        }
     }
 
     pub(super) fn names(&self) -> Arc<[String]> {
@@ -144,19 +156,18 @@ mod tests {
     use actix_pyproc_actors::id::FunctionId;
 
     use super::Registry;
-    use crate::wire::function::{Binding, FunctionInfo, FunctionKind, TypeInfo};
+    use serde_json::json;
+
+    use crate::wire::function::{FunctionInfo, FunctionKind};
+    use crate::wire::message::Ready;
 
     fn function(name: &str, kind: FunctionKind) -> FunctionInfo {
-        FunctionInfo {
-            name: name.into(),
-            signature: String::new(),
-            doc: None,
-            kind,
-            binding: Binding::Unknown,
-            parameters: Vec::new(),
-            returns: None,
-            returns_type: TypeInfo::Any,
-        }
+        serde_json::from_value(json!({"name": name, "kind": kind})).expect("the rest has defaults")
+    }
+
+    fn ready<const N: usize>(functions: [(&str, FunctionKind); N]) -> Ready {
+        let functions = functions.map(|(name, kind)| function(name, kind)).into();
+        Ready { functions, definitions: Default::default() }
     }
 
     fn find(registry: &Registry, name: &str) -> Option<Result<Function, Vec<String>>> {
@@ -169,7 +180,7 @@ mod tests {
         assert!(find(&registry, "f").is_none());
         let early = registry.intern("f");
         assert_eq!(find(&registry, "f"), Some(Ok(Function { id: early, overlapping: false })));
-        let ids = registry.learn(vec![function("g", FunctionKind::Async), function("f", FunctionKind::Sync)]);
+        let ids = registry.learn(ready([("g", FunctionKind::Async), ("f", FunctionKind::Sync)]));
         assert_eq!(find(&registry, "f"), Some(Ok(Function { id: early, overlapping: false })));
         assert_eq!(find(&registry, "g"), Some(Ok(Function { id: FunctionId(1), overlapping: true })));
         assert_eq!(find(&registry, "h"), Some(Err(vec!["g".into(), "f".into()])));
@@ -182,13 +193,13 @@ mod tests {
     #[test]
     fn name_keeps_its_class_when_it_goes_and_comes_back() {
         let mut registry = Registry::default();
-        registry.learn(vec![function("f", FunctionKind::Sync)]);
-        let ids = registry.learn(vec![function("g", FunctionKind::Sync)]);
+        registry.learn(ready([("f", FunctionKind::Sync)]));
+        let ids = registry.learn(ready([("g", FunctionKind::Sync)]));
         assert_eq!(find(&registry, "f"), Some(Err(vec!["g".into()])));
         assert_eq!(ids.get(FunctionId(0)), None);
-        registry.learn(vec![function("g", FunctionKind::Sync), function("f", FunctionKind::Async)]);
+        registry.learn(ready([("g", FunctionKind::Sync), ("f", FunctionKind::Async)]));
         assert_eq!(find(&registry, "f"), Some(Ok(Function { id: FunctionId(0), overlapping: true })));
-        assert_eq!(registry.snapshot().catalog.len(), 2);
+        assert_eq!(registry.snapshot().functions.len(), 2);
         assert_eq!(&registry.names()[..], ["g", "f"]);
         assert_eq!(registry.snapshot().function_names, ["f", "g"]);
     }

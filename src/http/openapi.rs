@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 use super::admission::Allowed;
 use super::schema::schema;
 use crate::config::WorkerSource;
-use crate::wire::function::{Binding, FunctionInfo, ParameterInfo, ParameterKind, TypeInfo};
+use crate::wire::function::{Binding, Definitions, FunctionInfo, ParameterInfo, ParameterKind, TypeInfo};
 
 pub(super) async fn functions(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
     let pool = gateway.pool();
     // The path at which the application mounted the handlers.
     let base = request.path().strip_suffix("/functions").filter(|base| !base.is_empty()).unwrap_or("/");
-    let mut document = document(&pool.functions(), &title(&pool.config().worker), base);
+    let (functions, definitions) = pool.described();
+    let mut document = document(&functions, &definitions, &title(&pool.config().worker), base);
     if gateway.options().token.is_some() {
         document["components"]["securitySchemes"] = json!({"token": {"type": "http", "scheme": "bearer"}});
         document["security"] = json!([{"token": []}]);
@@ -30,17 +31,19 @@ pub(super) fn title(worker: &WorkerSource) -> String {
     }
 }
 
-fn document(functions: &[FunctionInfo], title: &str, base: &str) -> Value {
+fn document(functions: &[FunctionInfo], definitions: &Definitions, title: &str, base: &str) -> Value {
     let paths: Map<String, Value> = functions
         .iter()
         .map(|function| (format!("/call/{}", escape(&function.name)), path(function)))
         .collect();
+    let mut schemas = definitions.clone();
+    schemas.insert(PROBLEM.to_owned(), problem());
     json!({
         "openapi": "3.1.0",
         "info": {"title": title, "version": env!("CARGO_PKG_VERSION")},
         "servers": [{"url": base}],
         "paths": paths,
-        "components": {"schemas": {"Problem": problem()}, "parameters": headers(), "responses": responses()},
+        "components": {"schemas": schemas, "parameters": headers(), "responses": responses()},
     })
 }
 
@@ -72,8 +75,8 @@ fn path(function: &FunctionInfo) -> Value {
         "parameters": headers.map(|name| json!({"$ref": format!("#/components/parameters/{name}")})),
         "responses": answers,
     });
-    if let Some(doc) = &function.doc {
-        operation["summary"] = json!(doc);
+    if let Some(summary) = function.summary() {
+        operation["summary"] = json!(summary);
     }
     if let Some(body) = body(function) {
         operation["requestBody"] = body;
@@ -90,7 +93,7 @@ fn body(function: &FunctionInfo) -> Option<Value> {
     let parameters = &function.parameters[..];
     let (required, content) = match function.binding {
         Binding::Nothing => return None,
-        Binding::Unknown => (false, whole(None)),
+        Binding::Unknown | Binding::Single | Binding::Named | Binding::Keywords => (false, whole(None)),
         Binding::Whole => (true, whole(parameters.first())),
         Binding::WholeOrDefault => (false, whole(parameters.first())),
         Binding::ByName => {
@@ -141,6 +144,9 @@ fn object(parameters: &[ParameterInfo]) -> Value {
     object
 }
 
+/// The name of the schema of failed calls. No Python class can have it.
+const PROBLEM: &str = "pyproc-Problem";
+
 /// The responses of failed calls: status, name and description.
 const PROBLEMS: [(&str, &str, &str); 13] = [
     ("400", "BadRequest", "The argument or a header is invalid; the function did not run"),
@@ -164,7 +170,7 @@ const PROBLEMS: [(&str, &str, &str); 13] = [
 
 fn responses() -> Value {
     let response = |description: &str| {
-        let schema = json!({"$ref": "#/components/schemas/Problem"});
+        let schema = json!({"$ref": format!("#/components/schemas/{PROBLEM}")});
         json!({"description": description, "content": {"application/problem+json": {"schema": schema}}})
     };
     PROBLEMS
@@ -212,7 +218,7 @@ mod tests {
 
     use super::{body, document};
     use crate::wire::function::{
-        Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo, golden,
+        Binding, Definitions, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo, golden,
     };
 
     fn parameter(
@@ -223,7 +229,15 @@ mod tests {
     ) -> ParameterInfo {
         let (annotation, type_info) =
             annotated.map_or((None, TypeInfo::Any), |(text, stated)| (Some(text.into()), stated));
-        ParameterInfo { name: name.into(), kind, required, annotation, type_info }
+        ParameterInfo {
+            name: name.into(),
+            kind,
+            required,
+            annotation,
+            type_info,
+            schema: json!({}),
+            default: None,
+        }
     }
 
     fn function(binding: Binding, parameters: Vec<ParameterInfo>) -> FunctionInfo {
@@ -236,6 +250,9 @@ mod tests {
             parameters,
             returns: Some("list[int]".into()),
             returns_type: TypeInfo::List(Some(Box::new(TypeInfo::Int))),
+            argument: crate::wire::function::ArgumentInfo::default(),
+            returns_schema: json!({}),
+            warnings: Vec::new(),
         }
     }
 
@@ -282,7 +299,7 @@ mod tests {
         let dict = Some(("dict", TypeInfo::Dict(None)));
         let parameters = vec![parameter("req", ParameterKind::PositionalOrKeyword, true, dict)];
         let function = function(Binding::Whole, parameters);
-        let document = document(&[function], "worker.py", "/python");
+        let document = document(&[function], &Definitions::new(), "worker.py", "/python");
         assert_eq!(document["servers"][0]["url"], "/python");
         let operation = &document["paths"]["/call/my%20func"]["post"];
         assert_eq!(operation["summary"], "Does it.");

@@ -1,7 +1,10 @@
 //! The functions that a worker reports in Ready. The main structure is [`FunctionInfo`].
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+/// The JSON Schemas of classes, by the names that `#/components/schemas/…` refers to.
+pub type Definitions = Map<String, Value>;
 
 /// A function that a worker exposes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +15,7 @@ pub struct FunctionInfo {
     /// Its signature, as Python prints it.
     #[serde(default)]
     pub signature: String,
-    /// The first line of its docstring.
+    /// Its docstring, without the indentation.
     #[serde(default)]
     pub doc: Option<String>,
     /// Whether its calls run concurrently.
@@ -23,12 +26,61 @@ pub struct FunctionInfo {
     /// Its parameters, in Python's order; empty if the signature is unknown.
     #[serde(default)]
     pub parameters: Vec<ParameterInfo>,
+    /// Its argument, as the binding takes it.
+    #[serde(default)]
+    pub argument: ArgumentInfo,
     /// The annotation of its result, as text.
     #[serde(default)]
     pub returns: Option<String>,
+    /// The JSON Schema of its result; `{}` if that can be anything.
+    #[serde(default = "any")]
+    pub returns_schema: Value,
+    /// What the author should know, such as that the result cannot be sent.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// The type that this annotation names.
     #[serde(default)]
     pub returns_type: TypeInfo,
+}
+
+impl FunctionInfo {
+    /// The first line of its docstring.
+    #[must_use]
+    pub fn summary(&self) -> Option<&str> {
+        self.doc.as_deref()?.lines().map(str::trim).find(|line| !line.is_empty())
+    }
+}
+
+/// The argument of a function: the one value that a call carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ArgumentInfo {
+    /// Its JSON Schema, in which a class is a reference to `#/components/schemas/…`.
+    #[serde(default = "any")]
+    pub schema: Value,
+    /// Whether a call must have one.
+    #[serde(default)]
+    pub required: bool,
+    /// Whether it may be raw bytes.
+    #[serde(default)]
+    pub bytes: bool,
+}
+
+impl Default for ArgumentInfo {
+    /// An argument that is not described may be anything.
+    fn default() -> Self {
+        Self { schema: any(), required: false, bytes: true }
+    }
+}
+
+/// The schema that accepts everything.
+fn any() -> Value {
+    Value::Object(Map::new())
+}
+
+/// A value that is present, even if it is null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// How calls of a function occupy a worker.
@@ -48,8 +100,15 @@ pub enum FunctionKind {
 pub enum Binding {
     /// The function takes no argument.
     Nothing,
-    /// The argument is passed as it is to the first parameter, which is required or `*args`.
+    /// The argument is passed as it is to the first parameter.
     Whole,
+    /// The argument is the one parameter, or an object with exactly its name as key.
+    Single,
+    /// The argument is an object of keyword arguments or an array of positional ones; anything else
+    /// goes to the one parameter that is required.
+    Named,
+    /// The argument is an object of keyword arguments.
+    Keywords,
     /// The argument is passed as it is to the first parameter; null stands for its default.
     WholeOrDefault,
     /// The argument is an object of keyword arguments; null stands for an empty one.
@@ -78,6 +137,12 @@ pub struct ParameterInfo {
     /// The type that this annotation names.
     #[serde(default, rename = "type")]
     pub type_info: TypeInfo,
+    /// The JSON Schema of its values; `{}` if they can be anything.
+    #[serde(default = "any")]
+    pub schema: Value,
+    /// Its default, if it has one that JSON can express.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
 }
 
 /// Which arguments a parameter takes.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::byte_enum::byte_enum;
 use super::codec::Codec;
 use super::frame::{Frame, Header, Kind};
-use super::function::FunctionInfo;
+use super::function::{Definitions, FunctionInfo};
 use crate::error::ArgumentError;
 
 /// The version of the protocol.
@@ -99,6 +99,9 @@ pub struct Welcome {
 pub struct Ready {
     /// Its functions; the index is the function id.
     pub functions: Vec<FunctionInfo>,
+    /// The JSON Schemas of their classes, by name.
+    #[serde(default)]
+    pub definitions: Definitions,
 }
 
 /// The payload of Failed and of Error: a Python exception.

@@ -57,11 +57,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 
 fn print_json(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
     let functions = (functions.iter())
-        .map(|FunctionInfo { name, signature, doc, kind, .. }| Function {
-            name,
-            signature,
-            doc: doc.as_deref(),
-            kind: *kind,
+        .map(|function| Function {
+            name: &function.name,
+            signature: &function.signature,
+            doc: function.summary(),
+            kind: function.kind,
         })
         .collect();
     console::print_json(&Report { python, functions })
@@ -73,7 +73,7 @@ fn print_lines(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
     let width = width.unwrap_or_default();
     let mut out = stdout();
     for (head, function) in heads.iter().zip(functions) {
-        match function.doc.as_deref().filter(|doc| !doc.is_empty()) {
+        match function.summary() {
             Some(doc) => writeln!(out, "{head:width$}  {}", escape::line(doc))?,
             None => writeln!(out, "{head}")?,
         }
