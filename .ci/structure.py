@@ -40,7 +40,7 @@ LAYERS = {
         ["escape", "signals", "duration", "verbosity"],
         ["console"],
         ["failure", "report"],
-        ["options", "session", "argument", "load"],
+        ["options", "session", "argument", "named", "load"],
         ["call_args", "figures"],
         ["commands"],
     ],

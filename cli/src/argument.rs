@@ -16,6 +16,8 @@ use crate::failure::Failure;
 /// An argument that can be sent.
 #[derive(Debug)]
 pub(crate) enum Argument {
+    /// There is none: every parameter has its default.
+    Absent,
     /// JSON as the user wrote it, so that no number loses a digit.
     Json(String),
     /// A value to send as MessagePack.
@@ -32,6 +34,11 @@ impl Argument {
                 .map_err(|error| Failure::Usage(format!("failed to read standard input: {error}")))?,
             text => text.to_owned(),
         };
+        Self::json_text(text, codec)
+    }
+
+    /// Checks JSON.
+    pub(crate) fn json_text(text: String, codec: Codec) -> Result<Self, Failure> {
         let not_json =
             |error: serde_json::Error| Failure::Usage(format!("the argument is not JSON: {error}"));
         if codec != Codec::Msgpack {
@@ -62,6 +69,7 @@ impl Argument {
 
     pub(crate) fn into_call(self, function: impl Into<Cow<'static, str>>) -> Result<Call, CallError> {
         match self {
+            Self::Absent => Ok(Call::empty(function)),
             Self::Json(text) => Ok(Call::raw_json(function, text)),
             Self::Msgpack(value) => Call::msgpack(function, &value),
             Self::Bytes(bytes) => Ok(Call::bytes(function, bytes)),

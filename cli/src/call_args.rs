@@ -10,14 +10,21 @@ use clap::error::ErrorKind;
 
 use crate::argument::Argument;
 use crate::failure::Failure;
+use crate::named;
 use crate::options::PoolOptions;
 
 /// A function of a worker, its argument, and the pool that runs it.
 #[derive(Args)]
 pub(crate) struct CallArgs {
-    /// The Python file (not with -m), the name of the function, and its argument as JSON; `-` reads
-    /// the argument from standard input; without an argument it is null
-    #[arg(value_name = "WORKER FUNCTION JSON", num_args = 1..=3, required = true, allow_negative_numbers = true)]
+    /// The Python file (not with -m), the name of the function, and its argument: JSON, `-` for
+    /// JSON from standard input, or parameters by name; x=3 is JSON if it parses as JSON and a
+    /// string otherwise, x:=3 is JSON, x=@FILE is the text of a file and x:=@FILE its JSON
+    #[arg(
+        value_name = "WORKER FUNCTION [JSON | NAME=VALUE...]",
+        num_args = 1..,
+        required = true,
+        allow_negative_numbers = true
+    )]
     words: Vec<OsString>,
     #[command(flatten)]
     pub(crate) pool: PoolOptions,
@@ -27,12 +34,13 @@ pub(crate) struct CallArgs {
 pub(crate) struct Target {
     pub(crate) script: Option<PathBuf>,
     pub(crate) function: String,
-    pub(crate) argument: Option<String>,
+    /// JSON, `-`, or parameters by name.
+    pub(crate) argument: Vec<String>,
 }
 
 impl CallArgs {
-    /// Reads `[WORKER] FUNCTION [JSON]`; with `-m` there is no WORKER. If they do not fit,
-    /// `command`, whose arguments are `A`, prints its usage and the process exits.
+    /// Reads `[WORKER] FUNCTION [JSON | NAME=VALUE...]`; with `-m` there is no WORKER. If they do
+    /// not fit, `command`, whose arguments are `A`, prints its usage and the process exits.
     ///
     /// # Errors
     /// [`Failure::Usage`] for text that is not UTF-8.
@@ -47,9 +55,14 @@ impl CallArgs {
             Some(text) => Ok(text.to_owned()),
             None => Err(Failure::Usage(format!("{} is not UTF-8", word.display()))),
         };
-        let target =
-            Target { script, function: text(function)?, argument: words.next().map(text).transpose()? };
-        if words.next().is_some() {
+        let argument = words.map(text).collect::<Result<Vec<_>, _>>()?;
+        let target = Target { script, function: text(function)?, argument };
+        let named = target.argument.iter().filter(|word| named::is_named(word)).count();
+        if named > 0 && named < target.argument.len() {
+            let message = "the argument is either JSON or parameters by name (NAME=VALUE), not both";
+            usage_error::<A>(command, ErrorKind::ArgumentConflict, message);
+        }
+        if named == 0 && target.argument.len() > 1 {
             too_many::<A>(command);
         }
         Ok(target)
@@ -57,9 +70,21 @@ impl CallArgs {
 }
 
 impl Target {
+    /// The argument: none if the command line has none.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for text that is not JSON and for files that cannot be read.
+    pub(crate) fn argument(&self, codec: Codec) -> Result<Argument, Failure> {
+        match self.argument.as_slice() {
+            [] => Ok(Argument::Absent),
+            [word] if !named::is_named(word) => Argument::json(word, codec),
+            words => Argument::json_text(named::object(words)?, codec),
+        }
+    }
+
     /// The call, made for many clones: each copies a reference to the name, not the name.
     pub(crate) fn repeatable_call(&self, codec: Codec) -> Result<Call, Failure> {
-        let argument = Argument::json(self.argument.as_deref().unwrap_or("null"), codec)?;
+        let argument = self.argument(codec)?;
         let function: &'static str = self.function.clone().leak();
         Ok(argument.into_call(function)?)
     }
@@ -67,7 +92,8 @@ impl Target {
 
 /// Exits with a usage error: the function takes one argument.
 pub(crate) fn too_many<A: Args>(command: &'static str) -> ! {
-    let message = "there is more than one argument for the function, which takes one";
+    let message = "there is more than one argument for the function; give JSON once, or parameters by name \
+        (NAME=VALUE)";
     usage_error::<A>(command, ErrorKind::TooManyValues, message)
 }
 

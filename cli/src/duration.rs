@@ -38,10 +38,15 @@ pub(crate) fn positive_limit(text: &str) -> Result<TimeLimit, &'static str> {
     }
 }
 
-/// Reads a number of seconds above zero.
+/// Reads a duration above zero; a bare number is seconds.
 pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|seconds| !seconds.is_zero()).ok_or("expected a number of seconds above 0")
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => duration::parse(text),
+    };
+    duration
+        .filter(|duration| !duration.is_zero())
+        .ok_or("expected a duration above zero such as 10s or 500ms, or a number of seconds")
 }
 
 #[cfg(test)]
@@ -74,9 +79,11 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_a_number_above_zero() {
-        assert_eq!(seconds("0.2"), Ok(Duration::from_millis(200)));
-        for text in ["0", "-1", "nan", "inf", "5s", ""] {
+    fn seconds_are_a_duration_above_zero_or_a_number() {
+        for (text, millis) in [("0.2", 200), ("3", 3000), ("5s", 5000), ("250ms", 250), ("1m", 60_000)] {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["0", "0s", "-1", "-1s", "nan", "inf", "none", ""] {
             assert!(seconds(text).is_err(), "{text}");
         }
     }

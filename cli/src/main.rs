@@ -12,6 +12,7 @@ mod escape;
 mod failure;
 mod figures;
 mod load;
+mod named;
 mod options;
 mod report;
 mod session;

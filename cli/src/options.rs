@@ -30,11 +30,11 @@ pub(crate) struct PoolOptions {
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// The deadline of a call: 5s, 250ms, none; a bare number is milliseconds [default: 30s]
-    #[arg(long, value_name = "MS", value_parser = duration::positive_limit)]
+    #[arg(long, value_name = "TIME", value_parser = duration::positive_limit)]
     timeout: Option<TimeLimit>,
     /// How long a worker may take to become ready: 5s, 250ms; a bare number is milliseconds
     /// [default: 30s]
-    #[arg(long, value_name = "MS", value_parser = duration::positive)]
+    #[arg(long, value_name = "TIME", value_parser = duration::positive)]
     start_timeout: Option<Duration>,
     /// How many calls may wait for a worker [default: 4096]
     #[arg(long, value_name = "N")]

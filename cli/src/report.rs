@@ -31,7 +31,7 @@ fn start_error(error: &StartError, console: &Console) {
     }
     note(format_args!("error: failed to {error}"));
     if let StartError::TimedOut { .. } = error {
-        note("hint: --start-timeout MS gives it more time");
+        note("hint: --start-timeout TIME gives it more time");
     }
 }
 

@@ -19,14 +19,14 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Call one function as fast as it answers, and measure throughput and latency
 #[derive(clap::Args)]
-#[command(override_usage = "pyproc bench [OPTIONS] WORKER FUNCTION [JSON]\n       \
-    pyproc bench [OPTIONS] -m MODULE FUNCTION [JSON]")]
+#[command(override_usage = "pyproc bench [OPTIONS] WORKER FUNCTION [JSON | NAME=VALUE...]\n       \
+    pyproc bench [OPTIONS] -m MODULE FUNCTION [JSON | NAME=VALUE...]")]
 pub(crate) struct Args {
     /// How many callers, each of which makes one call after the other
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: u32,
-    /// How many seconds to call [default: 10]
-    #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "calls")]
+    /// How long to call: 10s, 500ms; a bare number is seconds [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "calls")]
     seconds: Option<Duration>,
     /// How many calls to make
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

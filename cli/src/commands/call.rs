@@ -14,8 +14,8 @@ use crate::session::Session;
 
 /// Call one function, and print its result as JSON
 #[derive(clap::Args)]
-#[command(override_usage = "pyproc call [OPTIONS] WORKER FUNCTION [JSON]\n       \
-    pyproc call [OPTIONS] -m MODULE FUNCTION [JSON]")]
+#[command(override_usage = "pyproc call [OPTIONS] WORKER FUNCTION [JSON | NAME=VALUE...]\n       \
+    pyproc call [OPTIONS] -m MODULE FUNCTION [JSON | NAME=VALUE...]")]
 pub(crate) struct Args {
     /// Send the raw bytes of a file as the argument; `-` is standard input
     #[arg(long, value_name = "FILE")]
@@ -33,14 +33,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let target = args.call.target::<Args>("call")?;
-    if args.bytes.is_some() && target.argument.is_some() {
+    if args.bytes.is_some() && !target.argument.is_empty() {
         too_many::<Args>("call");
     }
     let pool = &args.call.pool;
-    let argument = match (&args.bytes, &target.argument) {
-        (Some(path), _) => Argument::bytes(path)?,
-        (None, Some(json)) => Argument::json(json, pool.codec)?,
-        (None, None) => Argument::json("null", pool.codec)?,
+    let argument = match &args.bytes {
+        Some(path) => Argument::bytes(path)?,
+        None => target.argument(pool.codec)?,
     };
     let call = argument.into_call(target.function)?;
     let config = pool.config_for_one(target.script.as_deref())?;

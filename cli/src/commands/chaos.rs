@@ -38,8 +38,8 @@ const EXPECTED: [&str; 5] = ["worker_lost", "deadline_exceeded", "quarantined", 
 
 /// Call one function under load while faults are injected, and check that every call ends
 #[derive(clap::Args)]
-#[command(override_usage = "pyproc chaos [OPTIONS] WORKER FUNCTION [JSON]\n       \
-    pyproc chaos [OPTIONS] -m MODULE FUNCTION [JSON]")]
+#[command(override_usage = "pyproc chaos [OPTIONS] WORKER FUNCTION [JSON | NAME=VALUE...]\n       \
+    pyproc chaos [OPTIONS] -m MODULE FUNCTION [JSON | NAME=VALUE...]")]
 #[command(after_help = "\
 Exits with 0 if every call got an answer, every error is of a kind that faults may cause, and no process and no descriptor
 leaked; otherwise with 6. Workers are replaced without limit, unless the configuration sets one.")]
@@ -47,8 +47,8 @@ pub(crate) struct Args {
     /// How many callers, each of which makes one call after the other
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: u32,
-    /// How many seconds to call
-    #[arg(long, value_name = "S", default_value = "10", value_parser = duration::seconds)]
+    /// How long to call: 10s, 500ms; a bare number is seconds
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::seconds)]
     seconds: Duration,
     /// Which faults to inject, each equally often; a time or a size comes after a colon: pause:200,
     /// memory:64
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     )]
     faults: Vec<FaultKind>,
     /// The time from one fault to the next: 250ms, 1s; a bare number is milliseconds
-    #[arg(long, value_name = "MS", default_value = "100ms", value_parser = duration::positive)]
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration::positive)]
     every: Duration,
     /// The same seed gives the same faults in the same order [default: random]
     #[arg(long, value_name = "N")]

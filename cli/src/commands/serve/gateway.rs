@@ -39,14 +39,15 @@ pub(super) struct GatewayOptions {
     body_limit: Option<usize>,
     /// How long the body of a request may take: 30s, 500ms, none; a bare number is milliseconds
     /// [default: 30s]
-    #[arg(long, value_name = "MS", value_parser = duration::limit)]
+    #[arg(long, value_name = "TIME", value_parser = duration::limit)]
     body_timeout: Option<TimeLimit>,
     /// How many bytes of incomplete bodies all connections together may hold [default: 256 MiB, or
     /// four times the body limit]
     #[arg(long, value_name = "BYTES")]
     bodies_limit: Option<usize>,
-    /// The shortest deadline that a client can set; shorter ones are raised to it [default: 100ms]
-    #[arg(long, value_name = "MS", value_parser = duration::parse)]
+    /// The shortest deadline that a client can set; shorter ones are raised to it:
+    /// 1s, 250ms; a bare number is milliseconds [default: 100ms]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     min_timeout: Option<Duration>,
     /// Send Python tracebacks, and the last output of a lost worker, to clients and to the live
     /// page
