@@ -43,7 +43,7 @@ Exit codes:
   3  the worker was lost while the call ran
   4  the deadline passed
   5  the pool could not start; the Python traceback is on standard error
-  6  any other error: an unknown function, a value that cannot be encoded or is too large, ...
+  6  any other error: an argument that does not fit, an unknown function, a value that is too large, ...
   128 + N  signal N stopped the command before the call ended
 
 SIGINT and SIGTERM let running calls finish, within the drain timeout, then stop. A second signal stops at once.";

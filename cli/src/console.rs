@@ -35,10 +35,6 @@ const STUCK: Duration = Duration::from_secs(1);
 /// How long a flush waits in all for a slow reader.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// The prefix of the targets for the output of workers: `pyproc::stdout`, `pyproc::stderr`,
-/// `pyproc::log`.
-const WORKER_TARGETS: &str = "pyproc::";
-
 /// What happens to lines that come faster than standard error takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overflow {
@@ -91,10 +87,11 @@ impl Console {
 
 impl<S: Subscriber> Layer<S> for Console {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        match metadata.target().starts_with(WORKER_TARGETS) {
-            true => *metadata.level() <= self.0.workers,
-            false => *metadata.level() <= self.0.pool,
-        }
+        *metadata.level()
+            <= match Source::of(metadata.target()) {
+                Source::Pool => self.0.pool,
+                Source::Printed | Source::Logged => self.0.workers,
+            }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -140,10 +137,10 @@ enum Source {
 
 impl Source {
     fn of(target: &str) -> Self {
-        match target.strip_prefix(WORKER_TARGETS) {
-            Some("log") => Self::Logged,
-            Some(_) => Self::Printed,
-            None => Self::Pool,
+        match target {
+            "pyproc::log" => Self::Logged,
+            "pyproc::stdout" | "pyproc::stderr" => Self::Printed,
+            _ => Self::Pool,
         }
     }
 }

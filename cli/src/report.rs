@@ -1,9 +1,10 @@
 //! What a failed command prints on standard error. The main item is [`report`].
 
-use actix_pyproc::error::Exit;
+use actix_pyproc::error::{ArgumentError, Exit};
 use actix_pyproc::{CallError, StartError};
 
 use crate::console::{Console, note};
+use crate::escape;
 use crate::failure::Failure;
 
 /// Prints what happened, without repeating what the workers have already printed.
@@ -52,10 +53,20 @@ fn call_error(error: &CallError, console: &Console) {
             note(format_args!("error: unknown function {function:?}; the worker exposes none"));
             return;
         }
+        CallError::InvalidArgument { errors } => {
+            invalid_argument(errors);
+            return;
+        }
         CallError::Unavailable { cause: Some(cause), .. } => start_error(cause, console),
         _ => {}
     }
     note(format_args!("error: {error}"));
+}
+
+/// Prints one line per place that does not fit.
+fn invalid_argument(errors: &[ArgumentError]) {
+    let lines: String = errors.iter().map(|error| format!("\n{}", escape::line(error))).collect();
+    note(format_args!("error: the argument does not fit the function, which did not run:{lines}"));
 }
 
 fn stacks(exit: &Exit) {

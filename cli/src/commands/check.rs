@@ -42,6 +42,7 @@ struct Function<'a> {
     signature: &'a str,
     doc: Option<&'a str>,
     kind: FunctionKind,
+    warnings: &'a [String],
 }
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
@@ -50,6 +51,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     (config.workers, config.min_ready) = (1, 0);
     let session = Session::start(config).await?;
     let (python, functions) = (session.pool.python_version(), session.pool.functions());
+    for function in &*functions {
+        for warning in &function.warnings {
+            note(format_args!("warning: {}: {warning}", function.name));
+        }
+    }
     let printed = if args.json { print_json(python, &functions) } else { print_lines(python, &functions) };
     session.stop().await;
     Ok(printed?)
@@ -62,6 +68,7 @@ fn print_json(python: &str, functions: &[FunctionInfo]) -> io::Result<()> {
             signature: &function.signature,
             doc: function.summary(),
             kind: function.kind,
+            warnings: &function.warnings,
         })
         .collect();
     console::print_json(&Report { python, functions })

@@ -20,7 +20,7 @@ fn functions_are_listed_with_signature_and_first_doc_line() {
 #[test]
 fn json_is_one_object_on_one_line() {
     let ended = pyproc("check", "package/module.py", &["--json"]).run().exits(0);
-    let function = json!({"name": "name", "signature": "()", "doc": null, "kind": "sync"});
+    let function = json!({"name": "name", "signature": "()", "doc": null, "kind": "sync", "warnings": []});
     let expected = json!({"python": python_version(), "functions": [function]});
     assert_eq!(ended.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
     assert_eq!(serde_json::from_slice::<Value>(&ended.stdout).expect("the output is JSON"), expected);
@@ -108,6 +108,15 @@ fn wrong_usage_is_exit_code_2_before_anything_is_started() {
         (&["call", "worker.py", "f", "1", "--out", "/is/nowhere"], "failed to open /is/nowhere for writing"),
         (&["call", "worker.py", "f", "--bytes", "/is/nowhere"], "failed to read /is/nowhere"),
         (&["call", "worker.py", "f", "{"], "the argument is not JSON"),
+        (&["call", "worker.py", "f", "x=1", "{}"], "either JSON or parameters by name"),
+        (&["call", "worker.py", "f", "x=1", "--bytes", "/dev/null"], "more than one argument"),
+        (&["call", "worker.py", "f", "x=1", "x=2"], "x is given twice"),
+        (&["bench", "worker.py", "f", "x:=ada"], "the value of the parameter x is not JSON"),
+        (
+            &["chaos", "worker.py", "f", "x=@/is/nowhere"],
+            "failed to read \"/is/nowhere\" for the parameter x",
+        ),
+        (&["bench", "worker.py", "f", "--seconds", "none"], "expected a duration above zero"),
     ] {
         let ended = Pyproc::new().args(args).args(&missing).run().exits(2).prints("");
         assert!(ended.stderr.contains(expected), "{args:?}: {}", ended.stderr);

@@ -33,6 +33,23 @@ fn argument_is_read_from_standard_input_and_is_null_if_there_is_none() {
 }
 
 #[test]
+fn parameters_by_name_are_an_object() {
+    let directory = directory();
+    let path = directory.path().join("text");
+    fs::write(&path, "[1]\n").expect("the directory is writable");
+    let path = path.display();
+    let words = [&format!("list:=@{path}"), "name=ada", &format!("text=@{path}"), "x=3", "y:=[1, 2]"];
+    let expected = r#"{"list":[1],"name":"ada","text":"[1]\n","x":3,"y":[1,2]}"#;
+    for codec in ["json", "msgpack"] {
+        let call = pyproc("call", "functions.py", &["identity", "--codec", codec]).args(&words).run();
+        call.exits(0).prints(&format!("{expected}\n"));
+    }
+    // Options may stand between them.
+    let call = pyproc("call", "functions.py", &["identity", "x=3", "--timeout", "60s", "y=4"]).run();
+    call.exits(0).prints("{\"x\":3,\"y\":4}\n");
+}
+
+#[test]
 fn messagepack_comes_back_as_json() {
     let json = r#"{"a":[1,"é",null]}"#;
     identity(json, &["--codec", "msgpack"]).exits(0).prints(&format!("{json}\n"));
