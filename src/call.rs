@@ -108,6 +108,11 @@ impl Call {
         Self { absent: true, ..Self::new(function.into(), Codec::Json, Bytes::new()) }
     }
 
+    /// Creates a call without an argument, whose result is MessagePack.
+    pub fn empty_msgpack(function: impl Into<Cow<'static, str>>) -> Self {
+        Self { codec: Codec::Msgpack, ..Self::empty(function) }
+    }
+
     fn new(function: Cow<'static, str>, codec: Codec, payload: Bytes) -> Self {
         Self {
             function,

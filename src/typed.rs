@@ -81,8 +81,9 @@ impl Pool {
 ///
 /// The macro declares a struct, a handle of a pool whose workers have these functions, with a
 /// method for each. A method returns a [`TypedCall`], which has setters such as `.timeout(…)` and
-/// `.idempotent()`, and is sent when it is awaited. The struct dereferences to a
-/// [`Pool`](crate::Pool), for `status()`, `shutdown()` and the rest.
+/// `.idempotent()`, and is sent when it is first polled: awaited, spawned or joined. The struct has
+/// no other methods, so functions may have any name. `as_ref()` is the [`Pool`](crate::Pool), for
+/// `status()`, `shutdown()` and the rest.
 ///
 /// ```no_run
 /// use actix_pyproc::{Pool, PoolConfig};
@@ -111,15 +112,16 @@ impl Pool {
 /// }
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let pool: Model = Pool::start_typed(PoolConfig::new("worker.py")).await?;
-/// let out: Prediction = pool.predict(Input { value: 42 }).await?;
-/// let half = pool.divide(1.0, 2.0).timeout(std::time::Duration::from_secs(1)).await?;
-/// pool.shutdown().await;
+/// let model: Model = Pool::start_typed(PoolConfig::new("worker.py")).await?;
+/// let out: Prediction = model.predict(Input { value: 42 }).await?;
+/// let half = model.divide(1.0, 2.0).timeout(std::time::Duration::from_secs(1)).await?;
+/// model.as_ref().shutdown().await;
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// One argument is sent as it is, several as an object with their names, none as null. The encoding
+/// One argument is sent as it is, several as an object with their names; without any, the call has
+/// no argument. The encoding
 /// is JSON, unless `as msgpack` or `as bytes` follows the result type; with `as bytes` there is one
 /// argument that converts into [`Bytes`](bytes::Bytes). `= "name"` gives the Python name of a
 /// function if it is not an identifier in Rust.
@@ -129,8 +131,8 @@ impl Pool {
 ///
 /// ```compile_fail,E0308
 /// # actix_pyproc::functions! { struct Model { fn divide(a: f64, b: f64) -> f64; } }
-/// async fn call(pool: &Model) -> Result<f64, actix_pyproc::CallError> {
-///     pool.divide("one", 2.0).await
+/// async fn call(model: &Model) -> Result<f64, actix_pyproc::CallError> {
+///     model.divide("one", 2.0).await
 /// }
 /// ```
 ///
@@ -177,7 +179,7 @@ macro_rules! functions {
             $(
                 $(#[$meta])*
                 $vis fn $function(&self, $($parameter: $type),*)
-                    -> $crate::typed::TypedCall<'_, $crate::__typed_result!($($result)?)>
+                    -> $crate::typed::TypedCall<$crate::__typed_result!($($result)?)>
                 {
                     $crate::typed::TypedCall::new(
                         &self.pool,
@@ -211,10 +213,8 @@ macro_rules! functions {
             }
         }
 
-        impl ::std::ops::Deref for $name {
-            type Target = $crate::Pool;
-
-            fn deref(&self) -> &$crate::Pool {
+        impl ::std::convert::AsRef<$crate::Pool> for $name {
+            fn as_ref(&self) -> &$crate::Pool {
                 &self.pool
             }
         }
@@ -271,6 +271,12 @@ macro_rules! __typed_codec {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __typed_call {
+    ([] $name:expr,) => {
+        ::std::result::Result::Ok($crate::Call::empty($name))
+    };
+    ([msgpack] $name:expr,) => {
+        ::std::result::Result::Ok($crate::Call::empty_msgpack($name))
+    };
     ([] $name:expr, $($argument:ident),*) => {
         $crate::Call::json($name, &$crate::__typed_argument!($($argument),*))
     };
@@ -287,7 +293,6 @@ macro_rules! __typed_call {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __typed_argument {
-    () => { () };
     ($argument:ident) => { $argument };
     ($($argument:ident),+) => { $crate::__typed::Keywords($crate::__typed_entries!($($argument)+)) };
 }

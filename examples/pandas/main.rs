@@ -43,14 +43,12 @@ actix_pyproc::functions! {
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = PoolConfig::new(WORKER).python(venv::python("pandas")).workers(2);
-    let pool: Tables = Pool::start_typed(config).await?;
+    let tables: Tables = Pool::start_typed(config).await?;
     let csv = Bytes::from(std::fs::read(ORDERS)?);
 
     // Both calls run at the same time in two processes, and share the bytes.
     let begun = Instant::now();
-    let (summary, revenue) = futures::try_join!(async { pool.summary(csv.clone()).await }, async {
-        pool.revenue(csv.clone()).await
-    })?;
+    let (summary, revenue) = futures::try_join!(tables.summary(csv.clone()), tables.revenue(csv.clone()))?;
     println!("{} bytes of CSV, twice; {:.0?}\n", csv.len(), begun.elapsed());
 
     println!("summary(csv): {} rows", summary.rows);
@@ -75,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!();
     for wrong in ["", "date,region\n2024-01-01,north\n1,2,3\n", "order,region\n1,north\n"] {
-        match pool.revenue(Bytes::from(wrong)).await {
+        match tables.revenue(Bytes::from(wrong)).await {
             Ok(table) => println!("revenue({wrong:?}): {} regions", table.index.len()),
             Err(CallError::Exception { type_name, message, .. }) => {
                 println!("revenue({wrong:?}) raised {type_name}: {}", message.trim_end());
@@ -83,6 +81,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Err(error) => return Err(error.into()),
         }
     }
-    pool.shutdown().await;
+    tables.as_ref().shutdown().await;
     Ok(())
 }

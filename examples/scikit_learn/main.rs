@@ -38,14 +38,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The processes run in parallel; the threads of numpy in each of them would compete for the
     // cores.
     let config = PoolConfig::new(WORKER).python(python).workers(2).env("OMP_NUM_THREADS", "1");
-    let pool: Digits = Pool::start_typed(config).await?;
+    let digits: Digits = Pool::start_typed(config).await?;
     println!("Two workers trained their models in {:.1?}.", begun.elapsed());
 
-    let TestSet { images, answers } = pool.test_set().await?;
+    let TestSet { images, answers } = digits.test_set().await?;
     show("test_set()", format!("{} images of handwritten digits", images.len()));
 
     let begun = Instant::now();
-    let calls = images.iter().map(|image| async { pool.predict(image).await });
+    let calls = images.iter().map(|image| digits.predict(image));
     let read: Vec<u8> = try_join_all(calls).await?;
     let took = begun.elapsed();
     let rate = images.len() as f64 / took.as_secs_f64();
@@ -56,26 +56,26 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         format!("{right} are right, {:.1} %; {took:.0?}, {rate:.0} calls/s", accuracy * 100.0),
     );
     assert!(accuracy > 0.9, "the model recognizes most digits");
-    doubts(&pool, &images, &answers, &read).await?;
+    doubts(&digits, &images, &answers, &read).await?;
 
     // The same images in one call, without JSON: the bytes of the numpy array.
     let all = Bytes::from(images.concat());
     let (size, begun) = (all.len(), Instant::now());
-    let read_at_once = pool.predict_all(all).await?;
+    let read_at_once = digits.predict_all(all).await?;
     assert_eq!(read_at_once, read, "one call with all images returns the same digits as many calls");
     show(
         &format!("predict_all({size} bytes)"),
         format!("the same {} digits; {:.1?}", read_at_once.len(), begun.elapsed()),
     );
-    pool.shutdown().await;
+    digits.as_ref().shutdown().await;
     Ok(())
 }
 
 /// Prints how sure the model was of the first images that it misread.
-async fn doubts(pool: &Digits, images: &[Vec<u8>], answers: &[u8], read: &[u8]) -> Result<(), CallError> {
+async fn doubts(digits: &Digits, images: &[Vec<u8>], answers: &[u8], read: &[u8]) -> Result<(), CallError> {
     let wrong = (0..images.len()).filter(|&at| read[at] != answers[at]).take(3);
     for (read, answer, image) in wrong.map(|at| (read[at], answers[at], &images[at])) {
-        let sure = pool.predict_proba(image).await?;
+        let sure = digits.predict_proba(image).await?;
         let [of_read, of_answer] = [read, answer].map(|digit| sure[usize::from(digit)] * 100.0);
         show(
             &format!("predict_proba(a {answer})"),

@@ -58,11 +58,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let begun = Instant::now();
     // The model is part of the package, so nothing is downloaded.
     let config = PoolConfig::new(WORKER).python(python).workers(1).env("HF_HUB_OFFLINE", "1");
-    let pool: Model = Pool::start_typed(config.start_timeout(Duration::from_secs(120))).await?;
+    let model: Model = Pool::start_typed(config.start_timeout(Duration::from_secs(120))).await?;
     println!("Loaded the model in {:.1?}.", begun.elapsed());
 
     let begun = Instant::now();
-    let pieces = try_join_all(SENTENCES.chunks(PIECE).map(|piece| embed(&pool, piece))).await?;
+    let pieces = try_join_all(SENTENCES.chunks(PIECE).map(|piece| embed(&model, piece))).await?;
     let vectors: Vec<Vector> = pieces.concat();
     assert_eq!(vectors.len(), SENTENCES.len(), "each sentence has a vector");
     println!(
@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         begun.elapsed()
     );
 
-    for (question, vector) in questions.iter().zip(embed(&pool, &questions).await?) {
+    for (question, vector) in questions.iter().zip(embed(&model, &questions).await?) {
         let mut near: Vec<(f32, &str)> = vectors.iter().map(|it| dot(it, &vector)).zip(SENTENCES).collect();
         near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
         println!("\n{question}");
@@ -80,12 +80,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("    {nearness:5.2}  {sentence}");
         }
     }
-    pool.shutdown().await;
+    model.as_ref().shutdown().await;
     Ok(())
 }
 
-async fn embed(pool: &Model, sentences: &[&str]) -> Result<Vec<Vector>, CallError> {
-    let bytes = pool.embed(sentences).await?;
+async fn embed(model: &Model, sentences: &[&str]) -> Result<Vec<Vector>, CallError> {
+    let bytes = model.embed(sentences).await?;
     let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let numbers: Vec<f32> = bytes.chunks_exact(4).map(number).collect();
     Ok(numbers.chunks_exact(DIMENSIONS).map(<[f32]>::to_vec).collect())

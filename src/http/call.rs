@@ -109,8 +109,9 @@ fn make_call(
     min_timeout: Duration,
 ) -> Result<Call, Problem> {
     let mut call = match codec {
-        // Without a body the argument is null, so `curl -X POST` calls a function that takes none.
-        None | Some(Codec::Json) if body.is_empty() => Call::raw_json(function, Bytes::from_static(b"null")),
+        // Without a body there is no argument, so `curl -X POST` calls a function that needs none.
+        None | Some(Codec::Json) if body.is_empty() => Call::empty(function),
+        Some(Codec::Msgpack) if body.is_empty() => Call::empty_msgpack(function),
         None => return Err(Problem::unsupported_media_type("")),
         Some(Codec::Json) => Call::raw_json(function, body),
         Some(Codec::Msgpack) => Call::raw_msgpack(function, body),
@@ -187,8 +188,16 @@ mod tests {
         assert!(
             make_call("f".to_owned(), None, Bytes::from_static(b"1"), &headers(&[]), MIN_TIMEOUT).is_err()
         );
-        let empty = make_call("f".to_owned(), None, Bytes::new(), &headers(&[]), MIN_TIMEOUT).ok();
-        assert_eq!(&empty.expect("no body is no argument").payload()[..], b"null");
+    }
+
+    #[test]
+    fn empty_body_is_no_argument_unless_it_is_bytes() {
+        let byte = |codec| {
+            let call = make_call("f".to_owned(), codec, Bytes::new(), &headers(&[]), MIN_TIMEOUT);
+            call.expect("it is valid").codec_byte()
+        };
+        assert_eq!((byte(None), byte(Some(Codec::Json))), (0x21, 0x21));
+        assert_eq!((byte(Some(Codec::Msgpack)), byte(Some(Codec::Bytes))), (0x22, 0x03));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use actix_pyproc::pool::FunctionInfo;
 use actix_pyproc::pool::SlotId;
 use actix_pyproc::{CallError, Pool, PoolConfig, StartError, functions};
 use bytes::Bytes;
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -68,10 +69,10 @@ async fn typed_calls_give_what_python_returns() {
     let call = pool.add(1, 2).into_call().expect("it is encoded");
     assert_eq!(&call.payload()[..], br#"{"a":1,"b":2}"#);
 
-    let strange: Strange = pool.typed().expect("it fits as well");
+    let strange: Strange = pool.as_ref().typed().expect("it fits as well");
     assert!((strange.add(1.into(), 2).await.expect("it returns") - 3.0).abs() < 1e-9);
     assert_eq!(strange.reverse(Bytes::from_static(b"ab")).await.expect("it returns"), &b"ba"[..]);
-    pool.shutdown().await;
+    pool.as_ref().shutdown().await;
     assert!(matches!(pool.add(1, 2).await, Err(CallError::ShuttingDown)));
 }
 
@@ -86,7 +87,7 @@ async fn mismatch_is_an_error_of_the_start_that_names_both_sides() {
         "greet: Rust reads Prediction, Python returns str",
         "half: Rust reads f64, Python returns Optional[float]",
         "nowhere: Rust sends (text: String), Python has no such function; it has \
-         predict, scaled, add, greet, reverse, model.sum, forget, half",
+         predict, scaled, add, greet, reverse, model.sum, status, call, forget, half",
     ];
     assert_eq!(problems[..], expected);
     assert_eq!(error.to_string(), format!("match the functions of Rust and Python: {}", expected.join("; ")));
@@ -120,32 +121,80 @@ async fn reload_of_code_that_does_not_fit_ends_with_the_mismatch_and_the_old_cod
     write("double(value: int) -> int");
     let pool: Doubler =
         capped("the start", Pool::start_typed(PoolConfig::new(&path).workers(1))).await.expect("it fits");
-    let process = pids(&pool).await;
+    let process = pids(pool.as_ref()).await;
 
     write("double(value: str) -> str");
-    let error = capped("the reload", pool.reload()).await.expect_err("it does not fit");
+    let error = capped("the reload", pool.as_ref().reload()).await.expect_err("it does not fit");
     let StartError::Signature { problems } = &error else { panic!("{error}") };
     assert_eq!(
         problems[..],
         ["double: Rust sends (value: i64), Python takes (value: str): i64 does not fit str"]
     );
-    assert_eq!((pids(&pool).await, pool.double(21).await.expect("the old code runs")), (process, 42));
+    assert_eq!((pids(pool.as_ref()).await, pool.double(21).await.expect("the old code runs")), (process, 42));
 
     write("double(value: float) -> int");
-    capped("the reload", pool.reload()).await.expect("an integer is a float too");
+    capped("the reload", pool.as_ref().reload()).await.expect("an integer is a float too");
     assert_eq!(pool.double(4).await.expect("the new code runs"), 8);
+    pool.as_ref().shutdown().await;
+}
+
+#[actix::test]
+async fn typed_calls_are_futures_that_borrow_nothing_and_are_sent_when_polled() {
+    let model: Model = capped("the start", Pool::start_typed(worker("typed.py"))).await.expect("all fits");
+    let pool = model.as_ref().clone();
+    let never_polled = model.add(0, 0);
+    // Another thread: a call is Send and 'static.
+    let sum = tokio::task::spawn_blocking({
+        let call = model.add(2, 3);
+        move || futures::executor::block_on(call)
+    });
+    assert_eq!(capped("the call", sum).await.expect("it does not panic").expect("it returns"), 5);
+    let task = actix_rt::spawn(model.add(3, 4));
+    let texts = ["a".to_owned(), "b".to_owned()];
+    // Arguments may be borrowed: they are encoded before the method returns.
+    let greetings = join_all(texts.iter().map(|name| model.greet(Some(name))).collect::<Vec<_>>());
+    drop((model, texts));
+    assert_eq!(capped("the task", task).await.expect("it does not panic").expect("it returns"), 7);
+    let greetings: Vec<_> = greetings.await.into_iter().map(|each| each.expect("it returns")).collect();
+    assert_eq!(greetings, ["hello, a", "hello, b"]);
+    let status = pool.status().await;
+    assert_eq!(
+        status.functions.iter().map(|function| function.calls.ok).sum::<u64>(),
+        4,
+        "one was never sent"
+    );
+    drop(never_polled);
     pool.shutdown().await;
 }
 
 #[actix::test]
-async fn typed_call_can_be_made_from_another_task() {
-    let pool: Model = capped("the start", Pool::start_typed(worker("typed.py"))).await.expect("all fits");
-    let shared = pool.clone();
-    let future = async move { shared.add(2, 3).await };
-    // It is Send: the thread is another one.
-    let sum =
-        capped("the call", tokio::task::spawn_blocking(move || futures::executor::block_on(future))).await;
-    assert_eq!(sum.expect("it does not panic").expect("it returns"), 5);
+async fn typed_call_keeps_its_pool_alive() {
+    let model: Model = capped("the start", Pool::start_typed(worker("typed.py"))).await.expect("all fits");
+    let call = model.add(20, 22);
+    drop(model);
+    assert_eq!(capped("the call", call).await.expect("it returns"), 42);
+}
+
+#[actix::test]
+async fn functions_may_have_the_names_of_methods_of_the_pool() {
+    functions! {
+        struct Names {
+            fn status() -> String;
+            fn call(function: String, argument: i64) -> String;
+            fn pool() -> String = "status";
+            fn as_ref() -> String = "status";
+            fn clone() -> String as msgpack = "status";
+        }
+    }
+
+    let names: Names = capped("the start", Pool::start_typed(worker("typed.py"))).await.expect("all fits");
+    let copy = Clone::clone(&names);
+    for answer in [names.status(), names.pool(), names.as_ref(), copy.clone()] {
+        assert_eq!(answer.await.expect("it returns"), "status of Python");
+    }
+    assert_eq!(names.call("f".to_owned(), 1).await.expect("it returns"), "f(1)");
+    let pool: &Pool = AsRef::as_ref(&names);
+    assert_eq!(pool.status().await.serving, 1);
     pool.shutdown().await;
 }
 

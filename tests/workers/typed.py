@@ -37,6 +37,16 @@ def total(values: "list[float]") -> float:
 
 
 @expose
+def status() -> str:
+    return "status of Python"
+
+
+@expose
+def call(function: str, argument: int) -> str:
+    return f"{function}({argument})"
+
+
+@expose
 def forget() -> None:
     """Returns nothing."""
 
