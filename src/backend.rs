@@ -118,13 +118,13 @@ impl BackendHandle {
     /// The version of the interpreter, such as `3.11.7`.
     #[must_use]
     pub fn python_version(&self) -> &str {
-        &self.launcher.interpreter().version
+        &self.launcher.interpreter().python.version
     }
 
     /// The path of the interpreter that the workers run.
     #[must_use]
     pub fn python_executable(&self) -> &Path {
-        &self.launcher.interpreter().executable
+        &self.launcher.interpreter().python.executable
     }
 
     /// The functions of the worker that became ready last; empty before the first one.

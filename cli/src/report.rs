@@ -30,15 +30,15 @@ fn start_error(error: &StartError, console: &Console) {
     if let Some(exit) = error.exit() {
         stacks(exit);
     }
-    note(format_args!("error: failed to {error}"));
-    if let StartError::TimedOut { .. } = error {
-        note("hint: --start-timeout TIME gives it more time");
+    note(format_args!("error: {error}"));
+    if let Some(hint) = error.hint() {
+        note(format_args!("hint: {hint}"));
     }
 }
 
 fn call_error(error: &CallError, console: &Console) {
     match error {
-        CallError::Exception { type_name, message, traceback } => {
+        CallError::Exception { type_name, message, traceback, .. } => {
             note(traceback.trim_end());
             note(format_args!("error: the function raised {type_name}: {message}"));
             return;

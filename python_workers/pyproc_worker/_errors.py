@@ -5,12 +5,19 @@ import sys
 from ._codec import dump_text, valid_text
 
 _LONGEST = 64 * 1024
+_MOST_BASES = 32
+# The limits of the arguments of an exception: characters of text, and values.
+_LONGEST_ARGS = 16 * 1024
+_MOST_VALUES = 256
 _OWN = __name__.partition(".")[0]
 
 
 def type_name(exception):
     """Return the qualified name of an exception's type; that of a builtin has no module."""
-    kind = type(exception)
+    return _class_name(type(exception))
+
+
+def _class_name(kind):
     if kind.__module__ in ("builtins", None):
         return kind.__qualname__
     # User code imports CallCancelled from the package itself.
@@ -45,7 +52,62 @@ def payload(type_text, message, traceback=""):
 
 def exception_payload(exception):
     """Return the payload that reports an exception of user code."""
-    return payload(type_name(exception), message_of(exception), traceback_text(exception))
+    error = {
+        "type": type_name(exception),
+        "message": message_of(exception),
+        "traceback": traceback_text(exception),
+        "bases": _bases(exception),
+    }
+    try:
+        args = exception.args
+        if type(args) is tuple and _is_small_data(args):
+            return dump_text(dict(error, args=list(args)))
+    except BaseException:
+        # `args` can be code of the exception's class, which can raise anything.
+        pass
+    return dump_text(error)
+
+
+def _bases(exception):
+    """Return the names of the base classes in the order of `__mro__`, without the class and `object`."""
+    try:
+        return [_class_name(kind)[:256] for kind in type(exception).__mro__[1:-1][:_MOST_BASES]]
+    except BaseException:
+        return []
+
+
+def _is_small_data(args):
+    """Return whether arguments are JSON data of a bounded size; looks at a bounded part of them."""
+    room, count, waiting = _LONGEST_ARGS, 0, [args]
+    while waiting:
+        value = waiting.pop()
+        kind = type(value)
+        count += 1
+        if kind is str:
+            room -= len(value)
+        elif kind is list or kind is tuple or kind is dict:
+            count += len(value)
+            if count > _MOST_VALUES:
+                return False
+            if kind is dict:
+                if any(type(key) is not str for key in value):
+                    return False
+                waiting += value
+                waiting += value.values()
+            else:
+                waiting += value
+        elif kind is int:
+            if value.bit_length() > 63:
+                return False
+        elif kind is float:
+            if value - value != 0:
+                # JSON has no NaN and no infinities.
+                return False
+        elif value is not None and kind is not bool:
+            return False
+        if room < 0 or count > _MOST_VALUES:
+            return False
+    return True
 
 
 def bounded(text):

@@ -281,6 +281,50 @@ class ErrorsTest(unittest.TestCase):
         one.__cause__, two.__cause__ = two, one
         self.assertIn("one", json.loads(_errors.exception_payload(one))["traceback"])
 
+    def test_an_exception_has_its_base_classes_and_its_arguments_if_they_are_data(self):
+        def payload(error):
+            return json.loads(_errors.exception_payload(error))
+
+        class Mixin:
+            pass
+
+        class Missing(Mixin, KeyError):
+            pass
+
+        own = "%s.%s" % (__name__, Mixin.__qualname__)
+        bases = payload(Missing("ada"))["bases"]
+        self.assertEqual(bases, [own, "KeyError", "LookupError", "Exception", "BaseException"])
+        self.assertEqual(payload(ValueError())["bases"], ["Exception", "BaseException"])
+
+        itself = []
+        itself.append(itself)
+        data = [(), ("a", 1, 2.5, None, True), ({"a": [1, {"b": "\u00e9"}]}, (1, 2)), ("\ud800",)]
+        for args in data:
+            with self.subTest(args=args):
+                expected = json.loads(_codec.dump_text(list(args)))
+                self.assertEqual(payload(ValueError(*args))["args"], expected)
+        other = [{1}, b"x", float("nan"), 2**64, {1: 2}, itself, "x" * 20_000, [0] * 300, Missing("x"), [[]] * 200 + [itself]]
+        for value in other:
+            with self.subTest(value=repr(value)[:80]):
+                self.assertNotIn("args", payload(ValueError("a", value)))
+
+    def test_classes_whose_code_raises_still_have_a_payload(self):
+        class Odd(Exception):
+            @property
+            def args(self):
+                raise SystemExit("in args")
+
+        class Several(type(Odd)):
+            def mro(cls):
+                return [cls, *super().mro()[1:]]
+
+        class Odder(Exception, metaclass=Several):
+            args = 5
+
+        for kind in (Odd, Odder):
+            found = json.loads(_errors.exception_payload(kind()))
+            self.assertEqual((found["bases"], "args" in found), (["Exception", "BaseException"], False))
+
 
 if __name__ == "__main__":
     unittest.main()

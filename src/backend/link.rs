@@ -18,7 +18,7 @@ use super::fault_port::FaultPort;
 use super::registry::FunctionIds;
 use crate::call::{Call, Reply};
 use crate::config::PoolConfig;
-use crate::error::{CallError, Exit, ExitCause};
+use crate::error::{CallError, ExceptionInfo, Exit, ExitCause};
 use crate::process::connection::ConnectionError;
 use crate::process::end::{EndMode, end};
 use crate::process::table::{CallPhase, Mark};
@@ -150,7 +150,7 @@ impl PythonLink {
     }
 
     fn call_error(&self, code: ErrorCode, failure: Failure) -> CallError {
-        let Failure { type_name, message, traceback, errors } = failure;
+        let Failure { type_name, message, traceback, bases, args, errors } = failure;
         match code {
             ErrorCode::Undecodable => CallError::Decode { message, ran: false },
             ErrorCode::Unencodable => CallError::Encode { message, ran: true },
@@ -162,7 +162,8 @@ impl PythonLink {
                 CallError::PayloadTooLarge { size: None, limit: self.config.max_frame, ran: true }
             }
             ErrorCode::Raised | ErrorCode::Skipped | ErrorCode::Interrupted => {
-                CallError::Exception { type_name, message, traceback }
+                let info = Box::new(ExceptionInfo { bases, args });
+                CallError::Exception { type_name, message, traceback, info }
             }
         }
     }

@@ -1,9 +1,15 @@
 //! Why a configuration cannot be used. The main structure is [`ConfigError`].
 
+use std::fmt;
 use std::path::PathBuf;
 
+use super::readable::readable_debug;
+
 /// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
+///
+/// [`fmt::Debug`], which `fn main() -> Result<…>` prints, is the same sentence as [`fmt::Display`];
+/// `{:#?}` shows the fields.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A field has a value that it does not accept.
@@ -21,7 +27,7 @@ pub enum ConfigError {
         name: String,
     },
     /// The text is not TOML, or a value does not fit its key.
-    #[error("read {}: {message}", place(path.as_ref(), None))]
+    #[error("failed to read {}: {message}", place(path.as_ref(), None))]
     Toml {
         /// The file, if the text is from one.
         path: Option<PathBuf>,
@@ -41,15 +47,15 @@ pub enum ConfigError {
         line: usize,
     },
     /// The file cannot be read.
-    #[error("read {path:?}: {source}")]
+    #[error("failed to read {path:?}: {error}")]
     Read {
         /// Its path.
         path: PathBuf,
         /// The error of the operating system.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The value of a `PYPROC_…` variable does not fit its field.
-    #[error("read {name}: {message}")]
+    #[error("failed to read {name}: {message}")]
     Variable {
         /// The name of the variable.
         name: String,
@@ -65,6 +71,24 @@ pub enum ConfigError {
         nearest: Option<String>,
     },
 }
+
+impl ConfigError {
+    /// The sentence says everything.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as of the other errors")]
+    fn write_details(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+readable_debug!(ConfigError {
+    Field { field, problem },
+    Env { name },
+    Toml { path, message },
+    UnknownKey { key, nearest, path, line },
+    Read { path, error },
+    Variable { name, message },
+    UnknownVariable { name, nearest },
+});
 
 fn place(path: Option<&PathBuf>, line: Option<usize>) -> String {
     match (path, line) {

@@ -26,6 +26,15 @@ impl Exit {
     pub(crate) fn new(pid: u32, status: ExitStatus, cause: ExitCause) -> Self {
         Self { pid, status, cause, stderr_tail: Arc::new([]), stacks: None }
     }
+
+    /// The status after a subject: `was killed by SIGKILL`.
+    pub(super) fn clause(&self) -> String {
+        let text = self.to_string();
+        match text.starts_with("killed ") {
+            true => format!("was {text}"),
+            false => text,
+        }
+    }
 }
 
 impl fmt::Display for Exit {

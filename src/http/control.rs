@@ -66,7 +66,7 @@ async fn perform(request: &HttpRequest, payload: web::Payload, gateway: &Gateway
             Err(Problem::new(StatusCode::CONFLICT, "not_serving", "The slot does not serve", detail))
         }
         ControlAction::Reload => gateway.pool().reload().await.map_err(|error| {
-            let detail = format!("failed to {error}; the old workers keep serving");
+            let detail = format!("{error}; the old workers keep serving");
             Problem::new(StatusCode::CONFLICT, "reload_failed", "The new code failed to start", detail)
         }),
         ControlAction::Drain => {

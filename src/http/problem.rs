@@ -43,9 +43,10 @@ impl Problem {
 
     fn add(&mut self, error: CallError, details: bool) {
         match error {
-            CallError::Exception { type_name, message, traceback } => {
-                let mut exception = json!({"type": type_name, "message": message});
+            CallError::Exception { type_name, message, traceback, info } => {
+                let mut exception = json!({"type": type_name, "message": message, "bases": info.bases});
                 if details {
+                    exception["args"] = json!(info.args);
                     exception["traceback"] = json!(traceback);
                 }
                 self.set("exception", exception);

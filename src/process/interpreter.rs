@@ -17,7 +17,7 @@ use super::child::exited;
 use super::command::{CommandLine, Inherited};
 use super::spawner::{self, Spawner};
 use super::{memfd, package};
-use crate::error::{ExitStatus, StartError};
+use crate::error::{ExitStatus, Python, StartError};
 
 /// The oldest Python that workers run on.
 const OLDEST: [u32; 2] = [3, 9];
@@ -35,10 +35,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// An interpreter that can run workers, and the package `pyproc_worker` compiled for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Interpreter {
-    /// The path of the interpreter itself, even if a version manager's script was found.
-    pub(crate) executable: PathBuf,
-    /// The version, such as `3.11.7`.
-    pub(crate) version: String,
+    pub(crate) python: Arc<Python>,
     /// A sealed zip file that all workers share.
     pub(super) package: Arc<OwnedFd>,
 }
@@ -67,7 +64,7 @@ impl Interpreter {
         // Workers may run in another directory.
         let path = std::path::absolute(found).map_err(StartError::io("find the working directory"))?;
         let interpreter = probe(&path, spawner, limit.max(PROBE_TIMEOUT)).await?;
-        tracing::debug!(executable = ?interpreter.executable, version = interpreter.version, "found the interpreter");
+        tracing::debug!(target: "pyproc::worker", python = %interpreter.python, "found the interpreter");
         Ok(interpreter)
     }
 }
@@ -116,9 +113,12 @@ impl Search {
 }
 
 async fn probe(path: &Path, spawner: &Spawner, limit: Duration) -> Result<Interpreter, StartError> {
-    let unusable =
-        |reason: String| StartError::InterpreterUnusable { path: path.to_owned(), reason: reason.into() };
-    let io_error = |error: io::Error| unusable(error.to_string());
+    let unusable = |reason: String, stderr: &str| StartError::InterpreterUnusable {
+        path: path.to_owned(),
+        reason: reason.into(),
+        stderr: stderr.trim_end().into(),
+    };
+    let io_error = |error: io::Error| unusable(error.to_string(), "");
     let file = |name| memfd::create(name).map(Arc::new).map_err(StartError::io("create a memory file"));
     let (package, report, stderr) =
         (file("pyproc-package")?, file("pyproc-report")?, memfd::create("pyproc-probe").map_err(io_error)?);
@@ -134,7 +134,7 @@ async fn probe(path: &Path, spawner: &Spawner, limit: Duration) -> Result<Interp
     let child = spawner.spawn(command, inherited.into_fds(), deadline).await.map_err(io_error)?;
     let child = child.watch().map_err(io_error)?;
     let status = timeout_at(deadline, exited(&child)).await;
-    let status = status.map_err(|_| unusable(format!("it did not answer within {limit:?}")))?;
+    let status = status.map_err(|_| unusable(format!("it did not answer within {limit:?}"), ""))?;
 
     let said = memfd::read_tail(&stderr, STDERR_LIMIT).map_err(io_error)?;
     let report = memfd::read_tail(&report, REPORT_LIMIT).map_err(io_error)?;
@@ -147,10 +147,10 @@ async fn probe(path: &Path, spawner: &Spawner, limit: Duration) -> Result<Interp
         Ok(report) if matches!(status, ExitStatus::Code(0) | ExitStatus::Unknown) => {
             memfd::seal(&package).await.map_err(io_error)?;
             let version = version(&report);
-            let executable = OsString::from_vec(report.executable).into();
-            Ok(Interpreter { executable, version, package })
+            let python = Python::new(OsString::from_vec(report.executable), version);
+            Ok(Interpreter { python: Arc::new(python), package })
         }
-        _ => Err(unusable(format!("{status}\n{said}").trim_end().to_owned())),
+        _ => Err(unusable(format!("it {status}"), &said)),
     }
 }
 

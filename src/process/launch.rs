@@ -100,27 +100,30 @@ impl Launcher {
         let hello = self.hello(slot, generation, fault);
         let answer = timeout_at(deadline, handshake(&mut worker, &hello)).await;
         let ended = |mode| async { Arc::new(end(&worker, mode).await) };
+        let python = Arc::clone(&self.interpreter.python);
         Err(match answer {
             Ok(Ok((welcome, ready))) => {
-                tracing::debug!(slot, pid = worker.pid(), python = welcome.python, "worker is ready");
+                let (pid, python) = (worker.pid(), welcome.python);
+                tracing::debug!(target: "pyproc::worker", slot, pid, python, "worker is ready");
                 return Ok((worker, ready));
             }
             Ok(Err(HandshakeError::Closed)) => {
-                StartError::Exited { exit: ended(EndMode::Closed { drained: false }).await }
+                StartError::Exited { exit: ended(EndMode::Closed { drained: false }).await, python }
             }
             Ok(Err(HandshakeError::Failed(failure))) => StartError::Failed {
                 type_name: failure.type_name,
                 message: failure.message,
                 traceback: failure.traceback,
                 exit: ended(EndMode::Exiting(FAILED_GRACE)).await,
+                python,
             },
             Ok(Err(HandshakeError::Protocol(what))) => {
                 let exit = ended(EndMode::Kill(ExitCause::Protocol(what.clone()))).await;
-                StartError::Protocol { what, exit }
+                StartError::Protocol { what, exit, python }
             }
             Err(_) => {
                 let exit = ended(EndMode::KillWithStacks(ExitCause::StartTimeout)).await;
-                StartError::TimedOut { after: limit, exit }
+                StartError::TimedOut { after: limit, exit, python }
             }
         })
     }
@@ -128,13 +131,17 @@ impl Launcher {
     /// Starts a process. It has not sent anything yet.
     async fn spawn(&self, slot: u32, deadline: Instant) -> Result<WorkerProcess, StartError> {
         let opened = open_channels(&self.interpreter.package);
-        let (host, worker) = opened.map_err(StartError::io("open its channels"))?;
+        let (host, worker) = opened.map_err(StartError::io("open the channels of a worker"))?;
         let LaunchOptions { env, cwd, stop_grace, max_frame, stderr_tail_lines, .. } = &self.options;
-        let python = &self.interpreter.executable;
-        let line = CommandLine::worker(env, cwd.as_deref(), python, slot, &worker.inherited);
+        let python = &self.interpreter.python;
+        let line = CommandLine::worker(env, cwd.as_deref(), &python.executable, slot, &worker.inherited);
         let command = line.into_command(Stdio::null(), worker.stdout.into(), worker.stderr.into());
         let child = self.spawner.spawn(command, worker.inherited.into_fds(), deadline).await;
-        let child = child.map_err(StartError::io("start the interpreter"))?;
+        let child = child.map_err(StartError::io(match cwd {
+            // The system's error does not say which of the two paths it is about.
+            Some(cwd) => format!("run {} in {}", python.executable.display(), cwd.display()),
+            None => format!("run {}", python.executable.display()),
+        }))?;
         let source = Source { slot, pid: child.pid() };
         let watch = || -> io::Result<WorkerProcess> {
             let child = WatchedChild {
@@ -147,7 +154,7 @@ impl Launcher {
             let connection = Connection::new(host.socket, *max_frame)?;
             Ok(WorkerProcess::new(child, connection, host.table))
         };
-        watch().map_err(StartError::io("watch the process"))
+        watch().map_err(StartError::io("watch the process of a worker"))
     }
 
     fn hello(&self, slot: u32, generation: u32, fault: Option<FaultOrder>) -> Hello {

@@ -137,7 +137,7 @@ impl Incident {
                 generation: worker.generation,
                 pid: error.exit().map(|exit| exit.pid),
                 cause: EndCause::StartFailed,
-                what: format!("failed to {error}"),
+                what: error.to_string(),
                 lost_calls: 0,
                 requeued: 0,
                 stderr: error.details().lines().map(ToOwned::to_owned).collect(),

@@ -116,6 +116,12 @@ pub struct Failure {
     /// The traceback, as Python prints it.
     #[serde(default)]
     pub traceback: Box<str>,
+    /// The qualified names of the base classes of the exception's type, for [`ErrorCode::Raised`].
+    #[serde(default, skip_serializing_if = "<[Box<str>]>::is_empty")]
+    pub bases: Box<[Box<str>]>,
+    /// The arguments of the exception, if they are data, for [`ErrorCode::Raised`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Box<[serde_json::Value]>>,
     /// Where the argument does not fit, for [`ErrorCode::InvalidArgument`].
     #[serde(default, skip_serializing_if = "<[ArgumentError]>::is_empty")]
     pub errors: Box<[ArgumentError]>,

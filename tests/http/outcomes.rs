@@ -49,12 +49,15 @@ async fn a_reply_has_the_codec_of_the_call_or_is_bytes() {
 async fn an_exception_is_500_and_its_traceback_is_told_only_where_that_is_wanted() {
     let served = contract().await;
     let problem = served.call("raises", json!("no such value")).await.is_problem(500, "exception");
-    assert_eq!(problem["exception"], json!({"type": "ValueError", "message": "no such value"}));
+    let bases = ["Exception", "BaseException"];
+    let expected = json!({"type": "ValueError", "message": "no such value", "bases": bases});
+    assert_eq!(problem["exception"], expected);
     assert_eq!((&problem["may_have_run"], &problem["retryable"]), (&json!(true), &json!(false)));
     served.stop().await;
 
     let served = serve(worker("contract.py"), |gateway| gateway.tracebacks(true)).await;
     let problem = served.call("raises", json!("no")).await.is_problem(500, "exception");
+    assert_eq!(problem["exception"]["args"], json!(["no"]));
     let traceback = problem["exception"]["traceback"].as_str().expect("it is there");
     assert!(traceback.contains("in raises\n    raise ValueError(message)"), "{traceback}");
     served.stop().await;

@@ -58,7 +58,7 @@ async fn an_exception_has_type_message_and_traceback_and_the_worker_lives_on() {
     let pool = start(contract()).await;
     let before = pids(&pool).await;
     let error = call(&pool, "raises", json!("no such value")).await.expect_err("it raises");
-    let CallError::Exception { type_name, message, traceback } = &error else { panic!("{error:?}") };
+    let CallError::Exception { type_name, message, traceback, .. } = &error else { panic!("{error:?}") };
     assert_eq!((&**type_name, &**message), ("ValueError", "no such value"));
     assert!(traceback.contains("in raises\n    raise ValueError(message)"), "{traceback}");
     let error = call(&pool, "leaves", json!(3)).await.expect_err("it leaves");
@@ -67,6 +67,19 @@ async fn an_exception_has_type_message_and_traceback_and_the_worker_lives_on() {
         "{error:?}"
     );
     assert_eq!(pids(&pool).await, before);
+    pool.shutdown().await;
+}
+
+#[actix_rt::test]
+async fn an_exception_is_one_of_its_base_classes_and_has_its_arguments() {
+    let pool = start(contract()).await;
+    let error = call(&pool, "raises", json!({"code": 7})).await.expect_err("it raises");
+    for (name, expected) in [("ValueError", true), ("Exception", true), ("LookupError", false)] {
+        assert_eq!(error.is_exception(name), expected, "{name}");
+    }
+    let CallError::Exception { info, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(info.bases.iter().map(|base| &**base).collect::<Vec<_>>(), ["Exception", "BaseException"]);
+    assert_eq!(info.args.as_deref(), Some(&[json!({"code": 7})][..]));
     pool.shutdown().await;
 }
 

@@ -90,7 +90,10 @@ async fn mismatch_is_an_error_of_the_start_that_names_both_sides() {
          predict, scaled, add, greet, reverse, model.sum, status, call, forget, half",
     ];
     assert_eq!(problems[..], expected);
-    assert_eq!(error.to_string(), format!("match the functions of Rust and Python: {}", expected.join("; ")));
+    assert_eq!(
+        error.to_string(),
+        format!("failed to match the functions of Rust and Python: {}", expected.join("; "))
+    );
 }
 
 #[actix::test]

@@ -64,7 +64,7 @@ async fn many_calls_on_the_socket_are_each_answered_once() {
 async fn what_goes_wrong_in_a_call_is_told_by_its_kind() {
     let mut driver = Driver::basic().await;
     let error = driver.call(Call::raw_json("fail", "\"why\"")).await.expect_err("it raises");
-    let CallError::Exception { type_name, message, traceback } = error else { panic!("{error:?}") };
+    let CallError::Exception { type_name, message, traceback, .. } = error else { panic!("{error:?}") };
     assert_eq!((&*type_name, &*message), ("ValueError", "why"));
     assert!(traceback.contains("raise ValueError(message)"), "{traceback}");
     let error = driver.call(Call::raw_json("echo", "{")).await.expect_err("it is not JSON");

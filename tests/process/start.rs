@@ -87,26 +87,46 @@ async fn script_that_does_not_parse_fails_with_its_traceback() {
 #[actix_rt::test]
 async fn script_whose_import_fails_says_which() {
     let error = start_error(worker("import_error.py")).await;
-    let StartError::Failed { type_name, message, .. } = &error else { panic!("{error:?}") };
+    let StartError::Failed { type_name, message, python, .. } = &error else { panic!("{error:?}") };
     assert_eq!(&**type_name, "ModuleNotFoundError");
     assert!(message.contains("no_such_module_anywhere"), "{message}");
-    assert!(error.to_string().contains("no_such_module_anywhere"), "{error}");
+    assert!(python.executable.is_absolute() && python.version.starts_with("3."), "{python}");
+    let sentence = format!(
+        "failed to start the worker: ModuleNotFoundError: No module named \
+         'no_such_module_anywhere' ({python})"
+    );
+    assert_eq!(error.to_string(), sentence);
+    // As `fn main() -> Result<(), StartError>` prints it.
+    let printed = format!("{error:?}");
+    assert!(printed.starts_with(&format!("{sentence}\n\nTraceback (most recent call last):\n")), "{printed}");
+    let hint = printed.lines().last().expect("it has lines");
+    assert!(
+        hint.contains(&*python.executable.display().to_string()) && hint.contains("PYPROC_PYTHON"),
+        "{hint}"
+    );
 }
 
 #[actix_rt::test]
 async fn worker_that_exits_before_it_is_ready_is_told_at_once_with_its_last_words() {
     // Waiting for the time-out would take longer than a test may wait.
     let error = start_error(worker("exits_at_once.py").start_timeout(2 * CAP)).await;
-    let StartError::Exited { exit } = &error else { panic!("{error:?}") };
+    let StartError::Exited { exit, .. } = &error else { panic!("{error:?}") };
     assert_eq!((exit.status, &exit.cause), (ExitStatus::Code(4), &ExitCause::Crashed));
     assert_eq!(error.stderr_tail(), ["no licence"]);
-    assert_eq!(error.to_string(), "start the worker: exited with status 4 before it was ready");
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "failed to start the worker: it exited with status 4 before it was ready (Python 3."
+        ),
+        "{text}"
+    );
 }
 
 #[actix_rt::test]
 async fn worker_that_a_signal_kills_at_start_is_told_with_the_signals_name() {
     let error = start_error(worker("dies_at_start.py")).await;
-    assert_eq!(error.to_string(), "start the worker: killed by SIGKILL before it was ready");
+    let text = error.to_string();
+    assert!(text.contains(": it was killed by SIGKILL before it was ready (Python 3."), "{text}");
 }
 
 #[actix_rt::test]
@@ -114,7 +134,7 @@ async fn worker_that_hangs_is_killed_at_the_time_out_and_its_stacks_say_where() 
     let mut limit = Duration::from_secs(1);
     loop {
         let error = start_error(worker("hangs_at_start.py").start_timeout(limit)).await;
-        let StartError::TimedOut { after, exit } = &error else { panic!("{error:?}") };
+        let StartError::TimedOut { after, exit, .. } = &error else { panic!("{error:?}") };
         assert_eq!(*after, limit);
         assert_eq!((exit.status.signal(), &exit.cause), (Some(9), &ExitCause::StartTimeout));
         gone(exit.pid).await;
@@ -181,6 +201,11 @@ async fn what_no_process_can_be_given_is_an_error_of_the_start() {
     for config in rows {
         println!("{:?}", start_error(config).await);
     }
+    let error = start_error(worker("basic.py").cwd("/nonexistent/directory")).await.to_string();
+    assert!(
+        error.starts_with("failed to run /") && error.contains(" in /nonexistent/directory: "),
+        "{error}"
+    );
 }
 
 #[actix_rt::test]
@@ -202,8 +227,8 @@ async fn program_that_is_no_python_is_refused_with_what_it_said() {
     let python = fake_python(&directory, "echo 'no python here' >&2; exit 7");
     let error = start_error(worker("basic.py").python(python)).await;
     assert!(matches!(&error, StartError::InterpreterUnusable { .. }), "{error:?}");
-    let text = error.to_string();
-    assert!(text.contains("exited with status 7") && text.contains("no python here"), "{text}");
+    let text = format!("{error:?}");
+    assert!(text.contains("it exited with status 7\n\nno python here\n\nhint: "), "{text}");
 }
 
 // A short limit for workers also cut the probe, which compiles the package.

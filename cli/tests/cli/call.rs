@@ -18,7 +18,7 @@ fn module_is_called_in_place_of_a_file() {
     module(&["name"]).exits(0).prints("[\"__main__\",\"package\"]\n");
     let ended = Pyproc::new().args(&["call", "name", "null", "-m", "package.module"]).cwd(worker("")).run();
     ended.exits(0).prints("[\"__main__\",\"package\"]\n");
-    module(&["nothing", "1"]).exits(6).reports_once(&["there are name"]);
+    module(&["nothing", "1"]).exits(6).reports_once(&["the worker exposes name"]);
 }
 
 #[test]
@@ -40,42 +40,42 @@ fn worker_that_dies_in_a_call_is_exit_code_3_with_its_last_words() {
         let ended = pyproc("call", "dies.py", args).run().exits(3);
         ended.reports_once(&[
             "the last words",
-            "error: the worker was lost while the call ran: killed by SIGKILL",
+            "error: failed to finish the call: its worker was killed by SIGKILL",
         ]);
     }
     pyproc("call", "dies.py", &["exits"])
         .run()
         .exits(3)
-        .reports_once(&["error: the worker was lost while the call ran: exited with status 7"]);
+        .reports_once(&["error: failed to finish the call: its worker exited with status 7"]);
 }
 
 #[test]
 fn deadline_is_exit_code_4_whether_the_function_can_be_interrupted_or_not() {
     for (fixture, function) in [("functions.py", "rest"), ("never_ends.py", "stuck")] {
         let ended = pyproc("call", fixture, &[function, "3600", "--timeout", "300"]).run().exits(4);
-        ended.reports_once(&["error: the deadline passed while the call ran"]);
+        ended.reports_once(&["error: failed to finish the call: the deadline passed while it ran"]);
     }
 }
 
 #[test]
 fn unknown_function_is_exit_code_6_with_the_names_there_are() {
     let ended = pyproc("call", "cannot_be_encoded.py", &["nope"]).run().exits(6);
-    ended.reports_once(&["no function \"nope\"; there are a_set, not_a_number, fine"]);
+    ended.reports_once(&["unknown function \"nope\"; the worker exposes a_set, not_a_number, fine"]);
 }
 
 #[test]
 fn value_that_cannot_be_encoded_is_exit_code_6_and_named() {
     let ended = pyproc("call", "cannot_be_encoded.py", &["a_set"]).run().exits(6);
-    ended.reports_once(&["error: encode the result: result is of type set"]);
+    ended.reports_once(&["error: failed to encode the result: result is of type set"]);
     let ended = pyproc("call", "cannot_be_encoded.py", &["not_a_number"]).run().exits(6);
-    ended.reports_once(&["error: encode the result: result is nan"]);
+    ended.reports_once(&["error: failed to encode the result: result is nan"]);
 }
 
 #[test]
 fn value_above_max_frame_is_exit_code_6() {
     let long = format!("{:?}", "x".repeat(5000));
     let ended = pyproc("call", "functions.py", &["identity", &long]).env("PYPROC_MAX_FRAME", "4096").run();
-    ended.exits(6).reports_once(&["error: the argument is above the limit of 4096 bytes"]);
+    ended.exits(6).reports_once(&["and the limit is 4096"]);
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn worker_that_hangs_at_start_is_told_with_where_it_hangs() {
         "loading",
         "in load_the_model",
         &format!("error: failed to start the worker: it was not ready within {limit}"),
-        "--start-timeout TIME gives it more time",
+        "hint: a longer `start_timeout` (--start-timeout)",
     ]);
 }
 

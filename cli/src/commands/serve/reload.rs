@@ -76,7 +76,7 @@ impl Reload {
                 if self.shows_traceback {
                     note(error.details().trim_end());
                 }
-                note(format_args!("error: failed to {error}; the old workers keep serving"));
+                note(format_args!("error: {error}; the old workers keep serving"));
             }
         }
     }
