@@ -2,6 +2,7 @@
 //! main structure is [`PythonBackend`].
 
 pub(crate) mod declared;
+pub(crate) mod failures;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod fault_port;
 #[cfg(feature = "fault-injection")]
@@ -25,12 +26,14 @@ use crate::call::{Call, Reply};
 use crate::config::{MAX_IN_FLIGHT, PoolConfig, WorkerSource};
 use crate::error::{CallError, Exit, ExitCause, ExitStatus, StartError};
 use crate::process::launch::{LaunchOptions, Launcher};
+use crate::process::recent::RecentLine;
 use crate::process::table::SLOTS;
 use crate::wire::frame::COUNTED_LEN;
 use crate::wire::function::{Definitions, FunctionInfo};
 use crate::wire::message::{FaultOrder, WorkerRef};
 
 use declared::Declared;
+use failures::Failures;
 #[cfg(feature = "fault-injection")]
 use fault_port::FaultTargets;
 pub use link::PythonLink;
@@ -46,6 +49,7 @@ const _: () = assert!(SLOTS == MAX_IN_FLIGHT && SLOTS == CallId::MAX_INDEX);
 pub struct PythonBackend {
     handle: BackendHandle,
     registry: Rc<RefCell<Registry>>,
+    failures: Rc<RefCell<Failures>>,
 }
 
 /// The part of a backend that every thread may use. Clones share their state.
@@ -78,7 +82,7 @@ impl PythonBackend {
             #[cfg(feature = "fault-injection")]
             fault_targets: FaultTargets::default(),
         };
-        Ok(Self { handle, registry: Rc::default() })
+        Ok(Self { handle, registry: Rc::default(), failures: Rc::default() })
     }
 
     /// The part for other threads.
@@ -138,6 +142,11 @@ impl BackendHandle {
     pub(crate) fn described(&self) -> (Arc<[FunctionInfo]>, Arc<Definitions>) {
         let known = self.known();
         (Arc::clone(&known.functions), Arc::clone(&known.definitions))
+    }
+
+    /// The last lines that workers wrote, oldest first.
+    pub(crate) fn recent_output(&self) -> Vec<RecentLine> {
+        self.launcher.output().lines()
     }
 
     /// The names of all functions that were ever called or exposed, by their numbers.
@@ -251,6 +260,7 @@ impl Backend for PythonBackend {
                 Arc::clone(&handle.config),
                 functions,
                 names,
+                Rc::clone(&backend.failures),
                 worker,
                 #[cfg(feature = "fault-injection")]
                 fault_port,

@@ -23,16 +23,17 @@ use tokio::sync::oneshot;
 use self::future::call_span;
 pub use self::future::{ReplyFuture, ValueFuture};
 use crate::backend::declared::Declared;
+use crate::backend::failures::GetFailures;
 use crate::backend::{BackendHandle, PythonBackend};
 use crate::call::Call;
 use crate::config::{ActorThread, PoolConfig};
 use crate::error::StartError;
 #[cfg(feature = "fault-injection")]
 use crate::fault::{DrawnFault, Fault, Hit, NotInjected};
-use crate::status::PoolStatus;
 #[cfg(feature = "http")]
 use crate::status::journal::GetPanic;
 use crate::status::journal::{GetHistory, Journal};
+use crate::status::{Observed, PoolStatus};
 use crate::wire::function::Definitions;
 pub use crate::wire::function::{
     ArgumentInfo, Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo,
@@ -208,7 +209,9 @@ impl Pool {
         let slots = supervisor.send(GetSlots::default()).await.unwrap_or_default();
         // Queried last, so that its history includes every event that the rows reflect.
         let history = journal.send(GetHistory).await.unwrap_or_default();
-        PoolStatus::new(calls, slots, history, backend.function_names())
+        let failures = router.send(GetFailures).await.unwrap_or_default();
+        let (names, output) = (backend.function_names(), backend.recent_output());
+        PoolStatus::new(calls, slots, history, Observed { names, failures, output })
     }
 
     /// The panic that broke the pool for good, if there was one.
@@ -327,7 +330,7 @@ impl Actors {
         let router =
             Router::start(Rc::clone(&backend), new_workers.clone(), limits(config), config.call_timeout);
         let supervisor = Supervisor::start_with(backend, router.clone(), new_workers, settings(config));
-        let journal = Journal::default().start();
+        let journal = Journal::new(handle.clone()).start();
         // No worker becomes ready before the current task yields, so the journal misses none.
         supervisor.do_send(Subscribe(journal.clone().recipient()));
         Self { router, supervisor, journal, backend: handle }

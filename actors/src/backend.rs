@@ -107,6 +107,12 @@ pub trait Link<B: Backend>: Unpin + 'static {
     /// [`Link::poll_event`] still reports the end of the call.
     fn revoke(&mut self, id: CallId);
 
+    /// A call of `function` ends with this error, here or in the process. A link may keep it for
+    /// people who ask why calls fail.
+    fn failed(&mut self, function: FunctionId, error: &B::Error) {
+        let _ = (function, error);
+    }
+
     /// Asks the process to finish the calls that it has, and to exit.
     fn drain(&mut self);
 

@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use actix_pyproc_actors::call::CallStage;
 use actix_pyproc_actors::supervisor::{AwaitReady, ReplaceSlot, Settings};
 use actix_pyproc_actors::testing::{
     LaunchPlan, Script, ScriptedCall, ScriptedError, ScriptedExit, ScriptedPool, Then, limits, settings,
@@ -84,11 +85,15 @@ async fn calls_that_had_not_started_survive_a_crash_in_order_and_unseen() {
     let ran = pool.script.executions().into_iter().map(|execution| execution.seq).filter(|&seq| seq < 1000);
     assert_eq!(ran.collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
     let heard = heard.borrow();
-    let WorkerEvent::Exited { lost_calls: 1, requeued, expected: false, exit: CRASHED, .. } = heard[0].1
+    let WorkerEvent::Exited { lost_calls: 1, requeued, expected: false, exit: CRASHED, ref started, .. } =
+        heard[0].1
     else {
         panic!("{:?}", heard[0]);
     };
     assert!(requeued > 0);
+    let [call] = started[..] else { panic!("{started:?}") };
+    assert!(call.running.is_some_and(|time| time >= MS * 5), "{call:?}");
+    assert_eq!(call.stage, CallStage::Running);
 }
 
 #[actix::test]

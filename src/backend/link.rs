@@ -1,9 +1,11 @@
 //! One worker as the actors see it. The main structure is [`PythonLink`].
 
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix_pyproc_actors::backend::{Link, LinkEvent, Unsent};
 use actix_pyproc_actors::call::Phase;
@@ -13,6 +15,7 @@ use bytes::Bytes;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use super::PythonBackend;
+use super::failures::Failures;
 #[cfg(feature = "fault-injection")]
 use super::fault_port::FaultPort;
 use super::registry::FunctionIds;
@@ -33,6 +36,7 @@ pub struct PythonLink {
     config: Arc<PoolConfig>,
     functions: FunctionIds,
     names: Arc<[String]>,
+    failures: Rc<RefCell<Failures>>,
     pub(super) worker: WorkerProcess,
     state: State,
     /// The source of injected faults, while the worker serves.
@@ -58,6 +62,7 @@ impl PythonLink {
         config: Arc<PoolConfig>,
         functions: FunctionIds,
         names: Arc<[String]>,
+        failures: Rc<RefCell<Failures>>,
         worker: WorkerProcess,
         #[cfg(feature = "fault-injection")] fault_port: FaultPort,
     ) -> Self {
@@ -67,6 +72,7 @@ impl PythonLink {
             config,
             functions,
             names,
+            failures,
             worker,
             #[cfg(feature = "fault-injection")]
             fault_port: Some(fault_port),
@@ -298,6 +304,10 @@ impl Link<PythonBackend> for PythonLink {
 
     fn revoke(&mut self, id: CallId) {
         self.worker.table.mark(id.index(), Mark::Revoke);
+    }
+
+    fn failed(&mut self, function: FunctionId, error: &CallError) {
+        self.failures.borrow_mut().record(function, error, SystemTime::now());
     }
 
     fn drain(&mut self) {

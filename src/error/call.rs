@@ -182,8 +182,8 @@ impl CallError {
     /// Whether the function raised an exception of the class `name` or of a subclass, as
     /// `except name:` would catch it.
     ///
-    /// The name is qualified, except that of a builtin: `LookupError`, `json.decoder.JSONDecodeError`;
-    /// classes of the worker's script are in `__main__`.
+    /// The name is qualified, except that of a builtin: `LookupError`,
+    /// `json.decoder.JSONDecodeError`; classes of the worker's script are in `__main__`.
     ///
     /// ```
     /// use actix_pyproc::CallError;

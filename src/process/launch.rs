@@ -21,6 +21,7 @@ use super::interpreter::Interpreter;
 use super::log::Source;
 use super::memfd;
 use super::output::{Output, Pipes};
+use super::recent::RecentOutput;
 use super::spawner::{self, Spawner};
 use super::table::{SLOTS, SlotTable};
 use super::worker::{WatchedChild, WorkerProcess};
@@ -53,6 +54,7 @@ pub(crate) struct Launcher {
     options: LaunchOptions,
     interpreter: Interpreter,
     spawner: Spawner,
+    output: Arc<RecentOutput>,
 }
 
 /// The host's ends of a worker's channels.
@@ -77,11 +79,16 @@ impl Launcher {
         let spawner = Spawner::start().map_err(StartError::io("start a thread"))?;
         let interpreter =
             Interpreter::resolve(options.python.as_deref(), &spawner, options.start_timeout).await?;
-        Ok(Self { options, interpreter, spawner })
+        Ok(Self { options, interpreter, spawner, output: Arc::default() })
     }
 
     pub(crate) fn interpreter(&self) -> &Interpreter {
         &self.interpreter
+    }
+
+    /// What the workers wrote last.
+    pub(crate) fn output(&self) -> &RecentOutput {
+        &self.output
     }
 
     /// Starts a worker and waits at most `start_timeout` until it serves. `fault` is the fault of
@@ -142,7 +149,7 @@ impl Launcher {
             Some(cwd) => format!("run {} in {}", python.executable.display(), cwd.display()),
             None => format!("run {}", python.executable.display()),
         }))?;
-        let source = Source { slot, pid: child.pid() };
+        let source = Source { slot, pid: child.pid(), recent: Arc::clone(&self.output) };
         let watch = || -> io::Result<WorkerProcess> {
             let child = WatchedChild {
                 child: child.watch()?,

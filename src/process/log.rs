@@ -1,12 +1,18 @@
 //! Output and log records of workers as `tracing` events. The main structure is [`Source`].
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
+use super::recent::{LineSource, RecentOutput};
+
 /// The worker that wrote the output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) slot: u32,
     pub(super) pid: u32,
+    /// Keeps the last lines.
+    pub(super) recent: Arc<RecentOutput>,
 }
 
 /// A log record, section 6 of `docs/protocol.md`.
@@ -22,31 +28,34 @@ struct Record<'a> {
 
 impl Source {
     /// Emits a line of standard output.
-    pub(super) fn stdout(self, line: &[u8]) {
-        if tracing::enabled!(target: "pyproc::stdout", tracing::Level::INFO) {
-            let Self { slot, pid } = self;
-            tracing::info!(target: "pyproc::stdout", slot, pid, "{}", String::from_utf8_lossy(line));
-        }
+    pub(super) fn stdout(&self, line: &[u8]) {
+        let (Self { slot, pid, .. }, line) = (self, String::from_utf8_lossy(line));
+        self.keep(LineSource::Stdout, "info", "", &line);
+        tracing::info!(target: "pyproc::stdout", slot, pid, "{line}");
     }
 
     /// Emits a line of standard error.
-    pub(super) fn stderr(self, line: &str) {
-        let Self { slot, pid } = self;
+    pub(super) fn stderr(&self, line: &str) {
+        let Self { slot, pid, .. } = self;
+        self.keep(LineSource::Stderr, "warn", "", line);
         tracing::warn!(target: "pyproc::stderr", slot, pid, "{line}");
     }
 
     /// Emits a line of the log pipe.
-    pub(super) fn record(self, line: &[u8]) {
-        let Self { slot, pid } = self;
+    pub(super) fn record(&self, line: &[u8]) {
+        let Self { slot, pid, .. } = self;
         let Ok(Record { level, logger, message, call }) = serde_json::from_slice(line) else {
-            tracing::warn!(target: "pyproc::log", slot, pid, "{}", String::from_utf8_lossy(line));
+            let line = String::from_utf8_lossy(line);
+            self.keep(LineSource::Log, "warn", "", &line);
+            tracing::warn!(target: "pyproc::log", slot, pid, "{line}");
             return;
         };
         // The level of an event is a constant, so each level needs its own event.
         macro_rules! event {
-            ($level:ident) => {
+            ($level:ident) => {{
+                self.keep(LineSource::Log, stringify!($level), &logger, &message);
                 tracing::$level!(target: "pyproc::log", slot, pid, logger = &*logger, call, "{message}")
-            };
+            }};
         }
         match level {
             40.. => event!(error),
@@ -55,6 +64,10 @@ impl Source {
             10..20 => event!(debug),
             0..10 => event!(trace),
         }
+    }
+
+    fn keep(&self, source: LineSource, level: &'static str, logger: &str, text: &str) {
+        self.recent.push((self.slot, self.pid), source, level, logger, text);
     }
 }
 
@@ -87,7 +100,9 @@ mod tests {
             .without_time()
             .with_writer(move || writer.clone())
             .finish();
-        tracing::subscriber::with_default(subscriber, || body(Source { slot: 2, pid: 77 }));
+        tracing::subscriber::with_default(subscriber, || {
+            body(Source { slot: 2, pid: 77, recent: Arc::default() })
+        });
         let bytes = written.0.lock().expect("no writer panics").clone();
         String::from_utf8(bytes).expect("events are text")
     }

@@ -15,6 +15,7 @@ mod output;
 mod package;
 pub(crate) mod proc;
 mod reaper;
+pub(crate) mod recent;
 mod spawner;
 pub(crate) mod table;
 pub(crate) mod worker;

@@ -43,12 +43,13 @@ impl Output {
     pub(super) fn start(source: Source, pipes: Pipes, tail_lines: usize) -> io::Result<Self> {
         let tail = Rc::new(RefCell::new(Tail::new(tail_lines)));
         let keep = Rc::clone(&tail);
+        let (stdout, stderr) = (source.clone(), source.clone());
         let stop = CancellationToken::new();
         let ended = [
-            read_lines(pipes.stdout, MAX_LINE, &stop, move |line| source.stdout(line))?,
+            read_lines(pipes.stdout, MAX_LINE, &stop, move |line| stdout.stdout(line))?,
             read_lines(pipes.stderr, MAX_LINE, &stop, move |line| {
                 let line = String::from_utf8_lossy(line);
-                source.stderr(&line);
+                stderr.stderr(&line);
                 keep.borrow_mut().push(&line);
             })?,
             read_lines(pipes.log, MAX_RECORD, &stop, move |line| source.record(line))?,

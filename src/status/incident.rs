@@ -1,14 +1,17 @@
 //! Workers that crashed, were killed or failed to start. The main structure is [`Incident`].
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use actix_pyproc_actors::call::CallStatus;
 use actix_pyproc_actors::id::{Generation, SlotId};
 use actix_pyproc_actors::reason::RetireReason;
 use actix_pyproc_actors::supervisor::WorkerEvent;
 use serde::{Deserialize, Serialize};
 
+use super::recent::CallRow;
 use crate::backend::PythonBackend;
+use crate::backend::failures::unix_ms;
 use crate::error::ExitCause;
 
 /// A process that ended although the pool had not asked it to, or that failed to start.
@@ -32,6 +35,9 @@ pub struct Incident {
     pub lost_calls: usize,
     /// How many of its calls had not started: they were requeued for other workers.
     pub requeued: usize,
+    /// The calls that had started, also those whose callers had their answers: the oldest 20, the
+    /// oldest first.
+    pub calls: Vec<CallRow>,
     /// The last lines of its standard error, oldest first.
     pub stderr: Vec<String>,
     /// The stacks of its threads, if it was killed because it was stuck.
@@ -114,23 +120,30 @@ impl From<RetireReason> for EndCause {
 }
 
 impl Incident {
-    /// The incident that an event reports at `now`, if it reports one.
-    pub(super) fn of(event: &WorkerEvent<PythonBackend>, now: SystemTime) -> Option<Self> {
-        let at_unix_ms = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
-        let at_unix_ms = u64::try_from(at_unix_ms).unwrap_or(u64::MAX);
+    /// The incident that an event reports at `now`, if it reports one. `names` returns the names of
+    /// the functions by their numbers.
+    pub(super) fn of(
+        event: &WorkerEvent<PythonBackend>,
+        now: SystemTime,
+        names: impl FnOnce() -> Vec<String>,
+    ) -> Option<Self> {
+        let at_unix_ms = unix_ms(now);
         match event {
-            WorkerEvent::Exited { worker, pid, exit, expected: false, lost_calls, requeued } => Some(Self {
-                at_unix_ms,
-                slot: worker.slot,
-                generation: worker.generation,
-                pid: Some(*pid),
-                cause: EndCause::from(&exit.cause),
-                what: exit.to_string(),
-                lost_calls: *lost_calls,
-                requeued: *requeued,
-                stderr: exit.stderr_tail.to_vec(),
-                stacks: exit.stacks.as_deref().map(ToOwned::to_owned),
-            }),
+            WorkerEvent::Exited { worker, pid, exit, expected: false, lost_calls, started, requeued } => {
+                Some(Self {
+                    at_unix_ms,
+                    slot: worker.slot,
+                    generation: worker.generation,
+                    pid: Some(*pid),
+                    cause: EndCause::from(&exit.cause),
+                    what: exit.to_string(),
+                    lost_calls: *lost_calls,
+                    requeued: *requeued,
+                    calls: calls(started, names),
+                    stderr: exit.stderr_tail.to_vec(),
+                    stacks: exit.stacks.as_deref().map(ToOwned::to_owned),
+                })
+            }
             WorkerEvent::StartFailed { worker, error } => Some(Self {
                 at_unix_ms,
                 slot: worker.slot,
@@ -140,6 +153,7 @@ impl Incident {
                 what: error.to_string(),
                 lost_calls: 0,
                 requeued: 0,
+                calls: Vec::new(),
                 stderr: error.details().lines().map(ToOwned::to_owned).collect(),
                 stacks: error.exit().and_then(|exit| exit.stacks.as_deref()).map(ToOwned::to_owned),
             }),
@@ -157,4 +171,12 @@ impl Incident {
             "failed to start".clone_into(&mut self.what);
         }
     }
+}
+
+fn calls(started: &[CallStatus], names: impl FnOnce() -> Vec<String>) -> Vec<CallRow> {
+    if started.is_empty() {
+        return Vec::new();
+    }
+    let names = names();
+    started.iter().map(|call| CallRow::new(call, &names)).collect()
 }

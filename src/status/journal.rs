@@ -6,16 +6,19 @@ use std::time::SystemTime;
 use actix::{Actor, Context, Handler, Message, MessageResult};
 use actix_pyproc_actors::supervisor::WorkerEvent;
 
+use super::crash::{self, Crash};
 use super::incident::{EndCause, Incident};
-use crate::backend::PythonBackend;
+use crate::backend::{BackendHandle, PythonBackend};
 
 /// How many incidents are kept.
 const KEPT: usize = 20;
 
 /// Counts starts and ends, and keeps the last incidents. It subscribes to the events of the pool as
 /// any other actor can, so it never delays a call.
-#[derive(Default)]
-pub(crate) struct Journal(History);
+pub(crate) struct Journal {
+    history: History,
+    backend: BackendHandle,
+}
 
 /// What the journal has recorded.
 #[derive(Clone, Debug, Default, PartialEq, Message)]
@@ -29,10 +32,17 @@ pub(crate) struct History {
     pub(super) panic: Option<String>,
     /// The latest first.
     pub(super) incidents: VecDeque<Incident>,
+    /// The same, with equal ones grouped.
+    pub(super) crashes: Vec<Crash>,
 }
 
 impl History {
-    fn record(&mut self, event: &WorkerEvent<PythonBackend>, now: SystemTime) {
+    fn record(
+        &mut self,
+        event: &WorkerEvent<PythonBackend>,
+        now: SystemTime,
+        names: impl FnOnce() -> Vec<String>,
+    ) {
         match event {
             WorkerEvent::Started { .. } => self.starts += 1,
             WorkerEvent::StartFailed { .. } => self.start_failures += 1,
@@ -43,7 +53,8 @@ impl History {
             WorkerEvent::BreakerOpened { .. } | WorkerEvent::BreakerClosed => self.half_open = false,
             _ => {}
         }
-        if let Some(incident) = Incident::of(event, now) {
+        if let Some(incident) = Incident::of(event, now, names) {
+            crash::add(&mut self.crashes, incident.clone());
             self.incidents.truncate(KEPT - 1);
             self.incidents.push_front(incident);
         }
@@ -51,6 +62,12 @@ impl History {
 
     fn restarted(&mut self, cause: EndCause) {
         *self.restarts.entry(cause).or_default() += 1;
+    }
+}
+
+impl Journal {
+    pub(crate) fn new(backend: BackendHandle) -> Self {
+        Self { history: History::default(), backend }
     }
 }
 
@@ -62,7 +79,7 @@ impl Handler<WorkerEvent<PythonBackend>> for Journal {
     type Result = ();
 
     fn handle(&mut self, event: WorkerEvent<PythonBackend>, _: &mut Context<Self>) {
-        self.0.record(&event, SystemTime::now());
+        self.history.record(&event, SystemTime::now(), || self.backend.function_names());
     }
 }
 
@@ -75,7 +92,7 @@ impl Handler<GetHistory> for Journal {
     type Result = MessageResult<GetHistory>;
 
     fn handle(&mut self, _: GetHistory, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.0.clone())
+        MessageResult(self.history.clone())
     }
 }
 
@@ -90,18 +107,21 @@ impl Handler<GetPanic> for Journal {
     type Result = Option<String>;
 
     fn handle(&mut self, _: GetPanic, _: &mut Context<Self>) -> Self::Result {
-        self.0.panic.clone()
+        self.history.panic.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use actix_pyproc_actors::id::{Generation, SlotId, WorkerKey};
     use actix_pyproc_actors::reason::RetireReason;
     use actix_pyproc_actors::supervisor::WorkerEvent;
+
+    use actix_pyproc_actors::call::{CallStage, CallStatus};
+    use actix_pyproc_actors::id::FunctionId;
 
     use super::{EndCause, History, KEPT};
     use crate::backend::PythonBackend;
@@ -111,18 +131,27 @@ mod tests {
 
     fn exited(expected: bool, cause: ExitCause) -> WorkerEvent<PythonBackend> {
         let status = ExitStatus::Signal { number: 9, core_dumped: false };
+        let started = CallStatus {
+            function: FunctionId(1),
+            worker: Some(WORKER),
+            stage: CallStage::Running,
+            age: Duration::from_millis(1700),
+            running: Some(Duration::from_millis(1500)),
+            left: None,
+        };
         WorkerEvent::Exited {
             worker: WORKER,
             pid: 77,
             exit: Arc::new(Exit::new(77, status, cause)),
             expected,
             lost_calls: 1,
+            started: Arc::new([started]),
             requeued: 2,
         }
     }
 
     fn record(history: &mut History, event: &WorkerEvent<PythonBackend>) {
-        history.record(event, SystemTime::UNIX_EPOCH);
+        history.record(event, SystemTime::UNIX_EPOCH, || vec!["f".to_owned(), "g".to_owned()]);
     }
 
     #[test]
@@ -138,7 +167,10 @@ mod tests {
         assert_eq!((history.starts, history.start_failures), (0, 1));
         let causes: Vec<_> = history.incidents.iter().map(|incident| incident.cause.to_string()).collect();
         assert_eq!(causes, ["start_failed", "stuck", "crashed"], "the latest first");
-        assert_eq!(history.incidents[2].what, "killed by SIGKILL");
+        let crash = &history.incidents[2];
+        assert_eq!(crash.what, "killed by SIGKILL");
+        let call = &crash.calls[0];
+        assert_eq!((call.function.as_str(), call.age_ms, call.running_ms), ("g", 1700, Some(1500)));
     }
 
     #[test]
@@ -147,5 +179,6 @@ mod tests {
         (0..KEPT + 5).for_each(|_| record(&mut history, &exited(false, ExitCause::Crashed)));
         let crashes = history.restarts[&EndCause::Crashed];
         assert_eq!((history.incidents.len(), crashes), (KEPT, KEPT as u64 + 5));
+        assert_eq!((history.crashes.len(), history.crashes[0].count), (1, KEPT as u64 + 5));
     }
 }

@@ -6,10 +6,14 @@ use actix_pyproc_actors::router::{Availability, CallTally, Distribution, Functio
 use actix_pyproc_actors::supervisor::SlotStatus;
 use serde::{Deserialize, Serialize};
 
+use super::crash::Crash;
 use super::incident::{EndCause, Incident};
 use super::journal::History;
+use super::recent::{CallRow, LogLine};
 use super::slot::SlotRow;
 use crate::backend::PythonBackend;
+use crate::backend::failures::FailureRow;
+use crate::process::recent::RecentLine;
 
 /// A pool at one moment: a row per slot, and counters and latency quantiles since the start.
 ///
@@ -50,6 +54,16 @@ pub struct PoolStatus {
     pub panic: Option<String>,
     /// The last 20 processes that crashed, were killed or failed to start; the latest first.
     pub incidents: Vec<Incident>,
+    /// The same and earlier ones, with equal ones grouped: the last 20 different ones, the latest
+    /// first.
+    pub crashes: Vec<Crash>,
+    /// Why the calls that workers had failed: by function, kind and type of exception; the latest
+    /// first.
+    pub failures: Vec<FailureRow>,
+    /// The calls that wait for a worker or occupy one: the oldest 20, the oldest first.
+    pub oldest_calls: Vec<CallRow>,
+    /// The last 200 lines of all workers, oldest first.
+    pub log: Vec<LogLine>,
 }
 
 /// Whether a pool admits calls.
@@ -89,13 +103,22 @@ pub struct FunctionRow {
     pub queue_waits: Distribution,
 }
 
+/// What the backend of a pool knows.
+pub(crate) struct Observed {
+    /// The names of the functions, by their numbers.
+    pub(crate) names: Vec<String>,
+    pub(crate) failures: Vec<FailureRow>,
+    pub(crate) output: Vec<RecentLine>,
+}
+
 impl PoolStatus {
     pub(crate) fn new(
         mut calls: RouterStatus,
         slots: Vec<SlotStatus<PythonBackend>>,
         history: History,
-        names: Vec<String>,
+        Observed { names, failures, output }: Observed,
     ) -> Self {
+        let oldest_calls = calls.oldest_calls.iter().map(|call| CallRow::new(call, &names)).collect();
         let functions = std::mem::take(&mut calls.functions);
         let mut functions: Vec<FunctionRow> = (names.into_iter().zip(functions))
             .filter(|(_, function)| function.was_called())
@@ -124,6 +147,10 @@ impl PoolStatus {
             restarts_by_cause: history.restarts,
             panic: history.panic,
             incidents: history.incidents.into(),
+            crashes: history.crashes,
+            failures,
+            oldest_calls,
+            log: output.into_iter().map(LogLine::from).collect(),
         }
     }
 
@@ -132,6 +159,9 @@ impl PoolStatus {
     pub(crate) fn redact(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.last_stderr.clear());
         self.incidents.iter_mut().for_each(Incident::redact);
+        self.crashes.iter_mut().for_each(Crash::redact);
+        self.failures.iter_mut().for_each(|failure| failure.traceback = None);
+        self.log.clear();
     }
 }
 
@@ -147,9 +177,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{AdmissionState, PoolStatus};
-    use crate::status::{EndCause, SlotState};
+    use crate::status::{CallStage, EndCause, LineSource, SlotState};
 
-    /// A status as version 0.1 wrote it.
+    /// A status, with the keys that version 0.1 wrote and those that came later.
     fn written() -> Value {
         let latency = json!({"count": 2, "p50_us": 1, "p95_us": 2, "p99_us": 2, "max_us": 2});
         json!({
@@ -169,7 +199,20 @@ mod tests {
             "panic": null,
             "incidents": [{
                 "at_unix_ms": 9, "slot": 1, "generation": 2, "pid": 77, "cause": "start_failed",
-                "what": "failed to start", "lost_calls": 1, "requeued": 2, "stderr": ["last"], "stacks": null,
+                "what": "failed to start", "lost_calls": 1, "requeued": 2, "calls": [],
+                "stderr": ["last"], "stacks": null,
+            }],
+            "crashes": [], "oldest_calls": [{
+                "function": "predict", "slot": 1, "stage": "running", "age_ms": 5, "running_ms": 4,
+                "left_ms": null,
+            }],
+            "failures": [{
+                "function": "predict", "kind": "exception", "type_name": "ValueError", "count": 3,
+                "at_unix_ms": 9, "message": "m", "traceback": "t",
+            }],
+            "log": [{
+                "number": 1, "at_unix_ms": 9, "slot": 0, "pid": 7, "source": "stderr", "level": "warn",
+                "logger": "", "text": "a",
             }],
         })
     }
@@ -198,9 +241,13 @@ mod tests {
             "admission": "resting",
             "slots": [{"state": "hibernating"}],
             "restarts_by_cause": {"cosmic_ray": 1},
+            "oldest_calls": [{"stage": "dreaming"}],
+            "log": [{"source": "telepathy"}],
         });
         let status: PoolStatus = serde_json::from_value(written).expect("it is a status");
         assert_eq!((status.admission, status.slots[0].state), (AdmissionState::Unknown, SlotState::Unknown));
         assert_eq!(status.restarts_by_cause[&EndCause::Unknown], 1);
+        let (stage, source) = (status.oldest_calls[0].stage, status.log[0].source);
+        assert_eq!((stage, source), (CallStage::Unknown, LineSource::Unknown));
     }
 }

@@ -122,6 +122,13 @@ impl<J> Core<J> {
         self.queued_bytes
     }
 
+    /// The calls that wait: of each queue the oldest `limit`.
+    pub fn waiting(&self, limit: usize) -> impl Iterator<Item = &Entry<J>> {
+        let bound = self.loads.iter().map(|load| &load.waiting);
+        let queues = self.lanes.iter().chain([&self.alone, &self.held]).chain(bound);
+        queues.flat_map(move |queue| queue.iter().take(limit))
+    }
+
     /// How many calls the workers have.
     #[must_use]
     pub fn in_flight(&self) -> usize {

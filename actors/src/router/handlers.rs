@@ -2,7 +2,7 @@
 //! handler of [`WorkerUp`].
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Context, Handler, MessageResult, ResponseFuture};
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use super::messages::{Drain, GetStatus, NotReplaced, SetAvailability, WorkerDrai
 use super::stats::WorkerStatus;
 use crate::alarm::now;
 use crate::backend::Backend;
+use crate::call::{CallStage, CallStatus, LISTED_CALLS, oldest};
 use crate::reason::KillReason;
 use crate::worker::{Dismiss, KillWorker, WorkerDown, WorkerKilled};
 
@@ -122,6 +123,21 @@ impl<B: Backend> Handler<Drain> for Router<B> {
     }
 }
 
+impl<B: Backend> Router<B> {
+    fn oldest_calls(&self, now: Instant) -> Vec<CallStatus> {
+        let waiting = self.core.waiting(LISTED_CALLS).map(|entry| CallStatus {
+            function: entry.function.id,
+            worker: None,
+            stage: CallStage::Queued,
+            age: now.saturating_duration_since(entry.job.admitted),
+            running: None,
+            left: entry.deadline.map(|deadline| deadline.saturating_duration_since(now)),
+        });
+        let sent = self.workers.iter().flat_map(|worker| worker.inflight.borrow().calls(now));
+        oldest(waiting.chain(sent).collect())
+    }
+}
+
 impl<B: Backend> Handler<GetStatus> for Router<B> {
     type Result = MessageResult<GetStatus>;
 
@@ -132,7 +148,7 @@ impl<B: Backend> Handler<GetStatus> for Router<B> {
             in_flight: self.core.in_flight_of(worker.key),
             calls: worker.calls,
         });
-        let status = self.stats.status(self.core.queued(), self.core.availability(), workers.collect());
-        MessageResult(status)
+        let (workers, calls) = (workers.collect(), self.oldest_calls(now()));
+        MessageResult(self.stats.status(self.core.queued(), self.core.availability(), workers, calls))
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::distribution::Distribution;
 use super::limits::Availability;
+use crate::call::CallStatus;
 use crate::id::{FunctionId, WorkerKey};
 
 /// Counters since the start of the pool.
@@ -78,6 +79,7 @@ impl Stats {
         queued: usize,
         availability: Availability,
         workers: Vec<WorkerStatus>,
+        oldest_calls: Vec<CallStatus>,
     ) -> RouterStatus {
         RouterStatus {
             availability,
@@ -86,6 +88,7 @@ impl Stats {
             calls: self.total.tally(),
             requeued: self.requeued,
             workers,
+            oldest_calls,
             functions: self.functions.iter().map(FunctionStatus::of).collect(),
         }
     }
@@ -181,6 +184,8 @@ pub struct RouterStatus {
     pub requeued: u64,
     /// A row per worker that serves or drains.
     pub workers: Vec<WorkerStatus>,
+    /// The oldest 20 calls that wait for a worker or occupy one, the oldest first.
+    pub oldest_calls: Vec<CallStatus>,
     /// The calls of each function, by its number.
     pub functions: Vec<FunctionStatus>,
 }

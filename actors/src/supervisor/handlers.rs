@@ -22,7 +22,7 @@ impl<B: Backend> Handler<WorkerExited<B>> for Supervisor<B> {
     type Result = ();
 
     fn handle(&mut self, exited: WorkerExited<B>, ctx: &mut Context<Self>) {
-        let WorkerExited { key, pid, exit, by_host, lost_calls, requeued } = exited;
+        let WorkerExited { key, pid, exit, by_host, lost_calls, started, requeued } = exited;
         let owned = self.workers.iter().position(|owned| owned.key == key);
         let expected = owned.is_some_and(|index| self.workers.swap_remove(index).draining);
         self.last_exit.retain(|(of, _)| *of != key.slot);
@@ -30,7 +30,15 @@ impl<B: Backend> Handler<WorkerExited<B>> for Supervisor<B> {
         if self.core.is_serving(key) {
             self.last_error = Some(B::crashed(&exit));
         }
-        self.announce(WorkerEvent::Exited { worker: key, pid, exit, expected, lost_calls, requeued });
+        self.announce(WorkerEvent::Exited {
+            worker: key,
+            pid,
+            exit,
+            expected,
+            lost_calls,
+            started,
+            requeued,
+        });
         let cause = if by_host { Cause::Pool } else { Cause::Itself };
         self.handle_event(Event::Exited(key, cause), ctx);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::Message;
 
 use crate::backend::Backend;
+use crate::call::CallStatus;
 use crate::id::{SlotId, WorkerKey};
 use crate::reason::RetireReason;
 
@@ -44,6 +45,9 @@ pub enum WorkerEvent<B: Backend> {
         expected: bool,
         /// How many calls had started. They are lost, or retried if they are idempotent.
         lost_calls: usize,
+        /// The calls that had started, also those whose callers had their answers: the oldest 20,
+        /// the oldest first.
+        started: Arc<[CallStatus]>,
         /// How many calls went back to the queue.
         requeued: usize,
     },
@@ -94,12 +98,13 @@ impl<B: Backend> Clone for WorkerEvent<B> {
             Self::StartFailed { worker, error } => {
                 Self::StartFailed { worker: *worker, error: error.clone() }
             }
-            Self::Exited { worker, pid, exit, expected, lost_calls, requeued } => Self::Exited {
+            Self::Exited { worker, pid, exit, expected, lost_calls, started, requeued } => Self::Exited {
                 worker: *worker,
                 pid: *pid,
                 exit: exit.clone(),
                 expected: *expected,
                 lost_calls: *lost_calls,
+                started: Arc::clone(started),
                 requeued: *requeued,
             },
             Self::Restarting { slot, delay } => Self::Restarting { slot: *slot, delay: *delay },
@@ -129,7 +134,7 @@ where
                 write!(f, "Started({worker}, pid {pid}, after {after:?})")
             }
             Self::StartFailed { worker, error } => write!(f, "StartFailed({worker}, {error:?})"),
-            Self::Exited { worker, pid, exit, expected, lost_calls, requeued } => write!(
+            Self::Exited { worker, pid, exit, expected, lost_calls, requeued, started: _ } => write!(
                 f,
                 "Exited({worker}, pid {pid}, expected {expected}, lost {lost_calls}, requeued {requeued}, {exit:?})"
             ),

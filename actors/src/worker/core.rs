@@ -10,8 +10,8 @@ use super::action::Action;
 use super::fate::{Fate, Part, Trial, decide};
 use super::flight::{Ended, Flight, State};
 use super::policy::Policy;
-use crate::call::{Function, Phase};
-use crate::id::{CallId, FunctionId};
+use crate::call::{CallStage, CallStatus, Function, Phase};
+use crate::id::{CallId, FunctionId, WorkerKey};
 use crate::reason::{KillReason, RetireReason};
 
 /// How often calls in flight are swept.
@@ -41,6 +41,8 @@ enum Stage {
 #[derive(Debug)]
 struct Interrupted<J> {
     job: J,
+    function: FunctionId,
+    sent: Instant,
     deadline: Option<Instant>,
 }
 
@@ -132,7 +134,8 @@ impl<J> Core<J> {
         let flight = self.take(id)?;
         match flight.state {
             State::Live(job) => {
-                self.interrupted.push(Interrupted { job, deadline: flight.deadline });
+                let Flight { sent, deadline, .. } = flight;
+                self.interrupted.push(Interrupted { job, function: flight.function.id, sent, deadline });
                 None
             }
             State::Settled | State::Cancelled { .. } => Some(flight.into()),
@@ -366,6 +369,30 @@ impl<J> Core<J> {
             }
         }
         jobs
+    }
+
+    /// The calls that the process has, worker `key`, in no order. Since `progressed` it has ended
+    /// no call.
+    #[must_use]
+    pub fn calls(
+        &self,
+        key: WorkerKey,
+        (progressed, now): (Instant, Instant),
+        phase: impl Fn(CallId) -> Phase,
+        admitted: impl Fn(&J) -> Instant,
+    ) -> Vec<CallStatus> {
+        let status = |flight: &Flight<J>, id| flight.status(key, (progressed, now), phase(id), &admitted);
+        let flights = self.flights.iter().zip(&self.ids);
+        let flights = flights.filter_map(|(flight, &id)| Some(status(flight.as_ref()?, id)));
+        let interrupted = self.interrupted.iter().map(|call| CallStatus {
+            function: call.function,
+            worker: Some(key),
+            stage: CallStage::Cancelled,
+            age: now.saturating_duration_since(admitted(&call.job)),
+            running: Some(now.saturating_duration_since(call.sent)),
+            left: call.deadline.map(|deadline| deadline.saturating_duration_since(now)),
+        });
+        flights.chain(interrupted).collect()
     }
 
     /// The call that runs and is not overlapping.

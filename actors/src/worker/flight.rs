@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::action::Action;
-use crate::call::{Function, Phase};
-use crate::id::CallId;
+use crate::call::{CallStage, CallStatus, Function, Phase};
+use crate::id::{CallId, WorkerKey};
 use crate::reason::{CancelReason, KillReason};
 
 /// How often an interrupt is repeated until the call ends.
@@ -61,6 +61,37 @@ impl<J> Flight<J> {
     pub(super) fn ignores_interrupts(&self, now: Instant, kill_grace: Duration) -> bool {
         let enough = REPEAT.min(kill_grace);
         matches!(self.state, State::Cancelled { since, .. } if now.saturating_duration_since(since) >= enough)
+    }
+
+    /// The call at `now`. Since `progressed` the process has ended no call, so a function that runs
+    /// alone had started by then.
+    pub(super) fn status(
+        &self,
+        key: WorkerKey,
+        (progressed, now): (Instant, Instant),
+        phase: Phase,
+        admitted: &impl Fn(&J) -> Instant,
+    ) -> CallStatus {
+        let waits = |job: &J| (admitted(job), self.deadline);
+        let (since, deadline) = match &self.state {
+            State::Live(job) => waits(job),
+            State::Settled | State::Cancelled { .. } => (self.sent, None),
+        };
+        let started = if self.function.overlapping { self.sent } else { self.sent.max(progressed) };
+        let cancelled = matches!(self.state, State::Cancelled { .. });
+        CallStatus {
+            function: self.function.id,
+            worker: Some(key),
+            stage: match phase {
+                Phase::Sent => CallStage::Sent,
+                Phase::Running if cancelled => CallStage::Cancelled,
+                Phase::Running => CallStage::Running,
+                Phase::Finished => CallStage::Finished,
+            },
+            age: now.saturating_duration_since(since),
+            running: (phase == Phase::Running).then(|| now.saturating_duration_since(started)),
+            left: deadline.map(|deadline| deadline.saturating_duration_since(now)),
+        }
     }
 
     /// Decides whether to cancel the call, to interrupt it once more, or to kill the process.

@@ -4,6 +4,7 @@
 //! cost one more turn of the event loop per call.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use super::messages::{RetireWanted, WorkerDown, WorkerExited, WorkerKilled};
 use super::policy::Policy;
 use crate::alarm::{Alarm, now};
 use crate::backend::{Backend, Link, LinkEvent, Outcome, Routable, Unsent};
-use crate::call::{Function, Phase};
+use crate::call::{CallStage, CallStatus, Function, Phase, oldest};
 use crate::id::{CallId, FunctionId, WorkerKey};
 use crate::job::Job;
 use crate::panic::caught;
@@ -90,6 +91,8 @@ pub(crate) struct Inflight<B: Backend> {
     lacking: Vec<Job<B>>,
     reported_stalled: bool,
     reported_abandoned: Option<FunctionId>,
+    /// When the process sent its last event.
+    progressed: Instant,
     /// Wakes the worker's task.
     waker: Option<Waker>,
     /// When the worker's task wakes next by itself.
@@ -98,8 +101,9 @@ pub(crate) struct Inflight<B: Backend> {
 
 impl<B: Backend> Inflight<B> {
     pub(super) fn new(spec: WorkerSpec<B>, link: B::Link, router: RouterWaker) -> Self {
+        let now = now();
         Self {
-            core: Core::new(link.capacity().min(CallId::MAX_INDEX), spec.policy, now()),
+            core: Core::new(link.capacity().min(CallId::MAX_INDEX), spec.policy, now),
             spec,
             router,
             link,
@@ -108,6 +112,7 @@ impl<B: Backend> Inflight<B> {
             lacking: Vec::new(),
             reported_stalled: false,
             reported_abandoned: None,
+            progressed: now,
             waker: None,
             wakes_at: None,
         }
@@ -149,6 +154,12 @@ impl<B: Backend> Inflight<B> {
             stalled,
             abandoned,
         }
+    }
+
+    /// The calls that the process has, in no order.
+    pub(crate) fn calls(&self, now: Instant) -> Vec<CallStatus> {
+        let admitted = |job: &Job<B>| job.admitted;
+        self.core.calls(self.spec.key, (self.progressed, now), |id| self.link.phase(id), admitted)
     }
 
     /// Handles the events of the process and what is due, and writes what is staged.
@@ -193,7 +204,7 @@ impl<B: Backend> Inflight<B> {
                 self.release(function, charge, None, Answer::None);
             }
             Err(Unsent::Rejected(error)) => {
-                let answer = answer(job, Err(error), Some(now), now);
+                let answer = self.answer(job, Err(error), Some(now), now);
                 self.release(function, charge, None, answer);
             }
         }
@@ -207,15 +218,18 @@ impl<B: Backend> Inflight<B> {
                     tracing::warn!(%slot, call = %id, "dropped an answer to a call that is not in flight");
                     return;
                 };
-                let answer = job.map_or(Answer::None, |job| answer(job, result, Some(sent), now));
+                self.progressed = now;
+                let answer = job.map_or(Answer::None, |job| self.answer(job, result, Some(sent), now));
                 self.release(function, charge, service, answer);
             }
             LinkEvent::Skipped(id) => {
+                self.progressed = now;
                 let Some(Ended { job, function, charge, .. }) = self.core.skipped(id) else { return };
                 self.requeue.extend(job);
                 self.release(function, charge, None, Answer::None);
             }
             LinkEvent::Interrupted(id) => {
+                self.progressed = now;
                 let Some(Ended { function, charge, .. }) = self.core.interrupted(id) else { return };
                 self.release(function, charge, None, Answer::None);
             }
@@ -231,19 +245,32 @@ impl<B: Backend> Inflight<B> {
     /// Answers a caller whose call still occupies its place, or is lost with it.
     fn settle(&mut self, job: Job<B>, error: B::Error, now: Instant) {
         let function = job.function;
-        let answer = answer(job, Err(error), None, now);
+        let answer = self.answer(job, Err(error), None, now);
         self.settled.push(Settled { function, release: None, answer });
     }
 
     fn on_lost(&mut self, exit: B::Exit, now: Instant) {
         let by_host = self.core.is_killed_by_host();
+        let started = self.started(now);
         let trial = |job: &Job<B>| Trial { idempotent: job.call.idempotent(), deaths: job.deaths };
         let lost = self.core.lost(|id| self.link.phase(id), trial);
-        self.settle_lost(lost, exit, by_host, now);
+        self.settle_lost(lost, (exit, started), by_host, now);
+    }
+
+    /// The oldest of the calls that have started, also those that were cancelled.
+    fn started(&self, now: Instant) -> Arc<[CallStatus]> {
+        let calls = self.calls(now).into_iter().filter(|call| call.stage != CallStage::Sent);
+        oldest(calls.collect()).into()
     }
 
     /// Settles the calls of a process that has ended, and reports its end.
-    fn settle_lost(&mut self, lost: Vec<(Job<B>, Fate)>, exit: B::Exit, by_host: bool, now: Instant) {
+    fn settle_lost(
+        &mut self,
+        lost: Vec<(Job<B>, Fate)>,
+        (exit, started): (B::Exit, Arc<[CallStatus]>),
+        by_host: bool,
+        now: Instant,
+    ) {
         let mut lost_calls = 0;
         for (mut job, fate) in lost {
             lost_calls += usize::from(fate != Fate::Requeued);
@@ -268,7 +295,7 @@ impl<B: Backend> Inflight<B> {
         // The router takes the last changes before it drops its side of this.
         self.spec.down.do_send(WorkerDown { key });
         let pid = self.link.pid();
-        self.spec.exited.do_send(WorkerExited { key, pid, exit, by_host, lost_calls, requeued });
+        self.spec.exited.do_send(WorkerExited { key, pid, exit, by_host, lost_calls, started, requeued });
     }
 
     /// The worker panicked. Its calls end, and its process ends with the link, which is not polled
@@ -286,7 +313,25 @@ impl<B: Backend> Inflight<B> {
             let _ = caught(|| self.link.revoke(id));
         }
         let lost = self.core.lost_unobserved(|id| phase(&self.link, id));
-        self.settle_lost(lost, exit, by_host, now());
+        // The link may panic again, so nothing is known about the calls.
+        self.settle_lost(lost, (exit, Arc::default()), by_host, now());
+    }
+
+    /// Answers a caller.
+    fn answer(
+        &mut self,
+        job: Job<B>,
+        result: Result<B::Reply, B::Error>,
+        sent: Option<Instant>,
+        now: Instant,
+    ) -> Answer {
+        let error = result.as_ref().err().map(|error| {
+            self.link.failed(job.function.id, error);
+            B::kind(error)
+        });
+        let latency = now.saturating_duration_since(job.admitted);
+        let wait = sent.map(|sent| sent.saturating_duration_since(job.admitted));
+        if job.settle(result) { Answer::Received { error, latency, wait } } else { Answer::Abandoned }
     }
 
     fn sweep(&mut self, now: Instant) {
@@ -356,17 +401,4 @@ impl<B: Backend> Inflight<B> {
             self.link.kill(reason);
         }
     }
-}
-
-/// Answers a caller.
-fn answer<B: Backend>(
-    job: Job<B>,
-    result: Result<B::Reply, B::Error>,
-    sent: Option<Instant>,
-    now: Instant,
-) -> Answer {
-    let error = result.as_ref().err().map(B::kind);
-    let latency = now.saturating_duration_since(job.admitted);
-    let wait = sent.map(|sent| sent.saturating_duration_since(job.admitted));
-    if job.settle(result) { Answer::Received { error, latency, wait } } else { Answer::Abandoned }
 }

@@ -1,8 +1,11 @@
 //! The messages to and from a worker. The main one is [`WorkerExited`].
 
+use std::sync::Arc;
+
 use actix::Message;
 
 use crate::backend::Backend;
+use crate::call::CallStatus;
 use crate::id::{FunctionId, WorkerKey};
 use crate::reason::{KillReason, RetireReason};
 
@@ -47,6 +50,8 @@ pub(crate) struct WorkerExited<B: Backend> {
     /// Whether the pool killed it because a call did not end or because it was stopped.
     pub(crate) by_host: bool,
     pub(crate) lost_calls: usize,
+    /// The calls that had started, the oldest first.
+    pub(crate) started: Arc<[CallStatus]>,
     pub(crate) requeued: usize,
 }
 
