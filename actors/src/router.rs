@@ -5,6 +5,7 @@
 //! do not wait behind a long one while another worker is free.
 
 mod actor;
+mod buckets;
 pub mod core;
 mod distribution;
 pub mod estimate;
@@ -12,6 +13,7 @@ mod handlers;
 mod limits;
 mod load;
 mod messages;
+mod quantiles;
 pub mod select;
 mod stats;
 #[cfg(test)]

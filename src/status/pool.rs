@@ -1,5 +1,6 @@
 //! A pool at one moment. The main structure is [`PoolStatus`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use actix_pyproc_actors::router::{Availability, CallTally, Distribution, FunctionStatus, RouterStatus};
@@ -98,6 +99,9 @@ pub struct FunctionRow {
     /// What [`CallTally::latency`] is made from; not serialized. Two of these can be subtracted.
     #[serde(skip)]
     pub latencies: Distribution,
+    /// From admission to answer, of calls that ended with an error, by its kind; not serialized.
+    #[serde(skip)]
+    pub error_latencies: BTreeMap<Cow<'static, str>, Distribution>,
     /// What [`CallTally::queue_wait`] is made from; not serialized.
     #[serde(skip)]
     pub queue_waits: Distribution,
@@ -167,8 +171,8 @@ impl PoolStatus {
 
 impl FunctionRow {
     fn new(name: String, function: FunctionStatus) -> Self {
-        let FunctionStatus { calls, latencies, queue_waits, .. } = function;
-        Self { function: name, calls, latencies, queue_waits }
+        let FunctionStatus { calls, latencies, error_latencies, queue_waits, .. } = function;
+        Self { function: name, calls, latencies, error_latencies, queue_waits }
     }
 }
 

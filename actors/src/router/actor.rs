@@ -117,7 +117,7 @@ impl<B: Backend> Router<B> {
         let function = match self.backend.resolve(&call) {
             Ok(function) => function,
             Err(error) => {
-                self.stats.failed(None, B::kind(&error));
+                self.stats.rejected(B::kind(&error));
                 if let Some(reply) = reply {
                     // The caller may have dropped the future.
                     let _ = reply.send(Err(error));
@@ -257,8 +257,9 @@ impl<B: Backend> Router<B> {
 
     fn answer(&mut self, job: Job<B>, error: B::Error) {
         let (kind, function) = (B::kind(&error), job.function.id);
+        let latency = now().saturating_duration_since(job.admitted);
         if job.settle(Err(error)) {
-            self.stats.failed(Some(function), kind);
+            self.stats.answered(function, Some(kind), latency);
         } else {
             self.stats.abandoned(function);
         }
@@ -326,7 +327,7 @@ impl<B: Backend> Router<B> {
     fn reject_all(&mut self) {
         for (_, reply) in std::mem::take(&mut *self.inbox.borrow_mut()) {
             let error = B::Error::from(self.unavailable(NEVER));
-            self.stats.failed(None, B::kind(&error));
+            self.stats.rejected(B::kind(&error));
             if let Some(reply) = reply {
                 // The caller may have dropped the future.
                 let _ = reply.send(Err(error));

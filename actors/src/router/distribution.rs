@@ -2,47 +2,42 @@
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use super::buckets::{self, BOUNDS_US};
 
-/// Longer durations count as one hour, in microseconds.
-const LONGEST_US: u64 = 3_600_000_000;
-
-/// Durations in microseconds, counted in the buckets of an HDR histogram.
+/// Durations in whole microseconds, counted in buckets of at most 6 %.
 ///
 /// Two states of one distribution can be subtracted: the difference is the distribution of the time
-/// between them.
-#[derive(Clone, Debug, PartialEq)]
+/// between them. Its memory grows with the longest duration: 1 KiB for 1 ms, 4 KiB at most.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
-    counts: Histogram<u64>,
+    /// The last one is not zero.
+    counts: Vec<u64>,
+    count: u64,
     sum_us: u64,
     max_us: u64,
 }
 
-impl Default for Distribution {
-    /// Buckets of 6 %, which cost 4 KiB, so that every function can have one.
-    fn default() -> Self {
-        Self::with_digits(1)
-    }
-}
-
 impl Distribution {
-    /// Quantiles are exact to this many significant digits.
-    pub(crate) fn with_digits(digits: u8) -> Self {
-        let counts = Histogram::new_with_bounds(1, LONGEST_US, digits).expect("the bounds are valid");
-        Self { counts, sum_us: 0, max_us: 0 }
-    }
+    /// The bounds that [`Distribution::below_bounds`] counts up to, in microseconds: 1, 2.5 and 5
+    /// times a power of ten, from 10 µs to 100 s.
+    pub const BOUNDS_US: [u32; 22] = BOUNDS_US;
 
     pub(crate) fn record(&mut self, duration: Duration) {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.counts.saturating_record(us);
+        let bucket = buckets::of(us);
+        if bucket >= self.counts.len() {
+            self.counts.resize(bucket + 1, 0);
+        }
+        self.counts[bucket] += 1;
+        self.count += 1;
         self.sum_us = self.sum_us.saturating_add(us);
         self.max_us = self.max_us.max(us);
     }
 
     /// How many durations were recorded.
     #[must_use]
-    pub fn count(&self) -> u64 {
-        self.counts.len()
+    pub const fn count(&self) -> u64 {
+        self.count
     }
 
     /// Their sum, in microseconds.
@@ -60,44 +55,72 @@ impl Distribution {
     /// The buckets that are not empty: the duration in the middle of each, in microseconds, and how
     /// many durations it holds.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.counts.iter_recorded().map(|bucket| {
-            let middle = self.counts.median_equivalent(bucket.value_iterated_to());
-            (middle.min(self.max_us), bucket.count_since_last_iteration())
+        let recorded = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        recorded.map(|(bucket, &count)| {
+            let middle = u64::midpoint(buckets::first_us(bucket), buckets::last_us(bucket));
+            (middle.min(self.max_us), count)
         })
     }
 
-    /// How many are shorter than `2^exponent` microseconds; exact, because buckets end at powers of
-    /// two.
+    /// How many are shorter than each of [`Distribution::BOUNDS_US`]; exact, because each bound is
+    /// the edge of a bucket.
     #[must_use]
-    pub fn below_power(&self, exponent: u32) -> u64 {
-        match (1_u64 << exponent.min(63)) - 1 {
-            last if last < LONGEST_US => self.counts.count_between(0, last),
-            _ => self.count(),
-        }
+    pub fn below_bounds(&self) -> [u64; BOUNDS_US.len()] {
+        let (mut below, mut from) = (0, 0);
+        BOUNDS_US.map(|bound| {
+            let to = buckets::of(bound.into()).min(self.counts.len());
+            below += self.counts[from..to].iter().sum::<u64>();
+            from = to;
+            below
+        })
     }
 
     /// The duration that this share of them does not exceed, in microseconds; 0 if there are none.
     #[must_use]
     pub fn quantile_us(&self, share: f64) -> u64 {
-        self.counts.value_at_quantile(share).min(self.max_us)
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rank is about as exact as a bucket"
+        )]
+        let rank = ((share * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
+        let mut counted = 0;
+        let bucket = self.counts.iter().position(|count| {
+            counted += count;
+            counted >= rank
+        });
+        bucket.map_or(0, |bucket| buckets::last_us(bucket).min(self.max_us))
     }
 
     /// What was recorded since `earlier`, an older state of this distribution. Its maximum is the
     /// end of its last bucket.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let mut counts = self.counts.clone();
-        if counts.subtract(&earlier.counts).is_err() {
+        let earlier_counts = earlier.counts.iter().chain(std::iter::repeat(&0));
+        let differences = self.counts.iter().zip(earlier_counts).map(|(now, then)| now.checked_sub(*then));
+        let counts = differences.collect::<Option<Vec<u64>>>();
+        let Some(mut counts) = counts.filter(|_| earlier.counts.len() <= self.counts.len()) else {
             // `earlier` is not an older state of this one: the pool was replaced.
             return self.clone();
+        };
+        let used = counts.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        counts.truncate(used);
+        Self {
+            max_us: used.checked_sub(1).map_or(0, |last| buckets::last_us(last).min(self.max_us)),
+            counts,
+            count: self.count - earlier.count,
+            sum_us: self.sum_us.saturating_sub(earlier.sum_us),
         }
-        let max_us = if counts.is_empty() { 0 } else { counts.max().min(self.max_us) };
-        Self { counts, sum_us: self.sum_us.saturating_sub(earlier.sum_us), max_us }
     }
 
     /// Adds the durations of `other`.
     pub fn merge(&mut self, other: &Self) {
-        self.counts.add(&other.counts).expect("all distributions have the same bounds");
+        if other.counts.len() > self.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.count += other.count;
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
         self.max_us = self.max_us.max(other.max_us);
     }
@@ -135,17 +158,22 @@ mod tests {
     fn durations_beyond_an_hour_are_counted_and_their_maximum_is_exact() {
         let distribution = of([1, 7_200_000_000]);
         assert_eq!((distribution.count(), distribution.max_us()), (2, 7_200_000_000));
-        assert_eq!((distribution.below_power(31), distribution.below_power(40)), (1, 2));
+        assert_eq!(distribution.below_bounds()[21], 1);
+        assert_eq!(distribution.quantile_us(1.0), 3_600_000_000);
     }
 
     #[test]
-    fn powers_of_two_are_counted_exactly() {
-        let distribution = of([0, 63, 64, 127, 128, 5_000_000]);
-        assert_eq!(
-            (distribution.below_power(6), distribution.below_power(7), distribution.below_power(8)),
-            (2, 4, 5)
-        );
-        assert_eq!(distribution.below_power(26), 6);
+    fn durations_below_each_bound_are_counted_exactly() {
+        let distribution = of([0, 9, 10, 24, 25, 249, 250, 2_499_999, 2_500_000, 99_999_999, 100_000_000]);
+        let below = distribution.below_bounds();
+        let count = |bound| {
+            let at = Distribution::BOUNDS_US.iter().position(|&known| known == bound);
+            below[at.expect("it is a bound")]
+        };
+        assert_eq!([10, 25, 50, 250, 500].map(count), [2, 4, 5, 6, 7]);
+        assert_eq!([2_500_000, 5_000_000, 100_000_000].map(count), [8, 9, 10]);
+        assert_eq!(of([3]).below_bounds(), [1; 22]);
+        assert_eq!(Distribution::default().below_bounds(), [0; 22]);
     }
 
     #[test]
@@ -159,5 +187,19 @@ mod tests {
         sum.merge(&between);
         assert_eq!(sum.count(), later.count());
         assert_eq!(sum.buckets().map(|(_, count)| count).sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn difference_to_a_state_of_another_distribution_is_the_whole() {
+        let (fast, slow) = (of([10]), of([10_000]));
+        assert_eq!(fast.since(&slow), fast);
+        assert_eq!(slow.since(&fast), slow);
+        assert_eq!(slow.since(&slow), Distribution::default());
+    }
+
+    #[test]
+    fn memory_is_that_of_the_longest_duration() {
+        let kibibytes = |us| of([us]).counts.len() * size_of::<u64>() / 1024;
+        assert_eq!((kibibytes(1_000), kibibytes(60_000_000), kibibytes(u64::MAX)), (0, 2, 3));
     }
 }

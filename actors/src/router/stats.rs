@@ -9,34 +9,52 @@ use serde::{Deserialize, Serialize};
 use super::distribution::Distribution;
 use super::limits::Availability;
 use crate::call::CallStatus;
+use super::quantiles::Quantiles;
 use crate::id::{FunctionId, WorkerKey};
 
 /// Counters since the start of the pool.
 pub(crate) struct Stats {
-    total: Counters,
+    total: Totals,
     /// By the number of the function, so that a call needs no lookup.
     functions: Vec<Counters>,
     requeued: u64,
 }
 
-/// How calls ended.
-struct Counters {
+/// How the calls of a pool ended.
+struct Totals {
     ok: u64,
     errors: Vec<(&'static str, u64)>,
     abandoned: u64,
-    latency: Distribution,
+    latency: Quantiles,
+    wait: Quantiles,
+}
+
+/// How the calls of a function ended.
+#[derive(Default)]
+struct Counters {
+    returned: Distribution,
+    /// By the kind of the error. A kind that did not occur takes no memory.
+    errors: Vec<(&'static str, Distribution)>,
+    abandoned: u64,
     wait: Distribution,
 }
 
 impl Stats {
     pub(crate) fn new() -> Self {
-        Self { total: Counters::new(Distribution::with_digits(3)), functions: Vec::new(), requeued: 0 }
+        let total = Totals {
+            ok: 0,
+            errors: Vec::new(),
+            abandoned: 0,
+            latency: Quantiles::new(),
+            wait: Quantiles::new(),
+        };
+        Self { total, functions: Vec::new(), requeued: 0 }
     }
 
     fn function(&mut self, function: FunctionId) -> &mut Counters {
         let index = function.0 as usize;
         if index >= self.functions.len() {
-            self.functions.resize_with(index + 1, || Counters::new(Distribution::default()));
+            self.functions.resize_with(index + 1, Counters::default);
         }
         &mut self.functions[index]
     }
@@ -45,19 +63,20 @@ impl Stats {
     pub(crate) fn answered(&mut self, function: FunctionId, error: Option<&'static str>, latency: Duration) {
         match error {
             None => {
-                self.total.returned(latency);
-                self.function(function).returned(latency);
+                self.total.ok += 1;
+                self.total.latency.record(latency);
+                self.function(function).returned.record(latency);
             }
-            Some(kind) => self.failed(Some(function), kind),
+            Some(kind) => {
+                self.rejected(kind);
+                of_kind(&mut self.function(function).errors, kind).record(latency);
+            }
         }
     }
 
-    /// A call ended with an error. A function that does not exist has no number.
-    pub(crate) fn failed(&mut self, function: Option<FunctionId>, kind: &'static str) {
-        self.total.failed(kind);
-        if let Some(function) = function {
-            self.function(function).failed(kind);
-        }
+    /// A call of a function that does not exist, and so has no number, ended with an error.
+    pub(crate) fn rejected(&mut self, kind: &'static str) {
+        *of_kind(&mut self.total.errors, kind) += 1;
     }
 
     pub(crate) fn waited(&mut self, function: FunctionId, wait: Duration) {
@@ -94,29 +113,34 @@ impl Stats {
     }
 }
 
-impl Counters {
-    fn new(empty: Distribution) -> Self {
-        Self { ok: 0, errors: Vec::new(), abandoned: 0, latency: empty.clone(), wait: empty }
-    }
+/// The entry of a kind of errors.
+fn of_kind<'a, T: Default>(errors: &'a mut Vec<(&'static str, T)>, kind: &'static str) -> &'a mut T {
+    let index = errors.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+        errors.push((kind, T::default()));
+        errors.len() - 1
+    });
+    &mut errors[index].1
+}
 
-    fn returned(&mut self, latency: Duration) {
-        self.ok += 1;
-        self.latency.record(latency);
-    }
-
-    fn failed(&mut self, kind: &'static str) {
-        match self.errors.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, count)) => *count += 1,
-            None => self.errors.push((kind, 1)),
-        }
-    }
-
+impl Totals {
     fn tally(&self) -> CallTally {
         CallTally {
             ok: self.ok,
             errors: self.errors.iter().map(|(kind, count)| (Cow::Borrowed(*kind), *count)).collect(),
             abandoned: self.abandoned,
-            latency: LatencyStatus::from(&self.latency),
+            latency: self.latency.status(),
+            queue_wait: self.wait.status(),
+        }
+    }
+}
+
+impl Counters {
+    fn tally(&self) -> CallTally {
+        CallTally {
+            ok: self.returned.count(),
+            errors: self.errors.iter().map(|(kind, of)| (Cow::Borrowed(*kind), of.count())).collect(),
+            abandoned: self.abandoned,
+            latency: LatencyStatus::from(&self.returned),
             queue_wait: LatencyStatus::from(&self.wait),
         }
     }
@@ -198,6 +222,8 @@ pub struct FunctionStatus {
     pub calls: CallTally,
     /// What [`CallTally::latency`] is made from.
     pub latencies: Distribution,
+    /// From admission to answer, of calls that ended with an error, by its kind.
+    pub error_latencies: BTreeMap<Cow<'static, str>, Distribution>,
     /// What [`CallTally::queue_wait`] is made from.
     pub queue_waits: Distribution,
 }
@@ -206,7 +232,8 @@ impl FunctionStatus {
     fn of(counters: &Counters) -> Self {
         Self {
             calls: counters.tally(),
-            latencies: counters.latency.clone(),
+            latencies: counters.returned.clone(),
+            error_latencies: counters.errors.iter().map(|(kind, of)| ((*kind).into(), of.clone())).collect(),
             queue_waits: counters.wait.clone(),
         }
     }
