@@ -154,6 +154,11 @@ impl BackendHandle {
         self.known().function_names.clone()
     }
 
+    /// The processor time of all processes of a slot so far, in milliseconds.
+    pub(crate) fn cpu_total_ms(&self, slot: SlotId) -> u64 {
+        self.launcher.cpu_times().total_ms(slot.0)
+    }
+
     /// Requires these functions of workers that start from now on.
     pub(crate) fn require(&self, declared: Vec<Declared>) {
         let mut required = write(&self.required);

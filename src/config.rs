@@ -8,6 +8,7 @@ mod nearest;
 mod schema;
 mod validate;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,6 +45,10 @@ settings! {
         /// The script that the workers run, or `{ module = "pkg.mod" }`.
         #[setting("`worker.py`")]
         pub worker: WorkerSource = WorkerSource::Path("worker.py".into()),
+        /// The name of the pool in metrics.
+        #[setting("none: that of the script without its suffix, or of the module")]
+        #[set(impl Into<String> => Some(name.into()))]
+        pub name: Option<String> = None,
         /// How many processes.
         #[setting("the number of cores", minimum = 1, maximum = 65_535)]
         pub workers: usize = std::thread::available_parallelism().map_or(1, usize::from),
@@ -171,6 +176,16 @@ impl PoolConfig {
     /// A pool of workers that run a module, as `python -m` does.
     pub fn module(name: impl Into<String>) -> Self {
         Self::default().worker(WorkerSource::Module { module: name.into() })
+    }
+
+    /// The name of the pool: `name`, or that of its script without the suffix, or of its module.
+    #[must_use]
+    pub fn pool_name(&self) -> Cow<'_, str> {
+        match (&self.name, &self.worker) {
+            (Some(name), _) => name.into(),
+            (None, WorkerSource::Module { module }) => module.into(),
+            (None, WorkerSource::Path(path)) => path.file_stem().unwrap_or_default().to_string_lossy(),
+        }
     }
 
     /// Adds an environment variable of the workers; `{slot}` in the value becomes the slot's

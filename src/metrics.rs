@@ -49,8 +49,8 @@ impl Publisher {
     /// Publishes once. A duration is recorded as the middle of its bucket, which is at most 6 %
     /// off.
     pub async fn publish(&mut self) {
-        let status = self.pool.status().await;
-        for family in families(&status) {
+        let pools = [self.pool.measure().await];
+        for family in families(&pools) {
             let name = family.name;
             match &family.samples {
                 Samples::Counters(samples) => {
@@ -59,7 +59,8 @@ impl Publisher {
                         metrics::counter!(name, owned(labels)).absolute(*value);
                     }
                 }
-                Samples::Gauges(samples) => {
+                // The facade has only counters of whole numbers.
+                Samples::Seconds(samples) | Samples::Gauges(samples) => {
                     metrics::describe_gauge!(name, family.help);
                     for (labels, value) in samples {
                         metrics::gauge!(name, owned(labels)).set(*value);

@@ -33,6 +33,8 @@ use crate::fault::{DrawnFault, Fault, Hit, NotInjected};
 #[cfg(feature = "http")]
 use crate::status::journal::GetPanic;
 use crate::status::journal::{GetHistory, Journal};
+#[cfg(any(feature = "http", feature = "metrics"))]
+use crate::status::metrics::Measured;
 use crate::status::{Observed, PoolStatus};
 use crate::wire::function::Definitions;
 pub use crate::wire::function::{
@@ -211,7 +213,15 @@ impl Pool {
         let history = journal.send(GetHistory).await.unwrap_or_default();
         let failures = router.send(GetFailures).await.unwrap_or_default();
         let (names, output) = (backend.function_names(), backend.recent_output());
-        PoolStatus::new(calls, slots, history, Observed { names, failures, output })
+        let cpu_total_ms = slots.iter().map(|slot| backend.cpu_total_ms(slot.slot)).collect();
+        PoolStatus::new(calls, slots, history, Observed { names, failures, output, cpu_total_ms })
+    }
+
+    /// The status, with what identifies the metrics of this pool.
+    #[cfg(any(feature = "http", feature = "metrics"))]
+    pub(crate) async fn measure(&self) -> Measured {
+        let name = self.config().pool_name().into_owned();
+        Measured { name, python: self.python_version().to_owned(), status: self.status().await }
     }
 
     /// The panic that broke the pool for good, if there was one.

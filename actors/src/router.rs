@@ -25,4 +25,5 @@ pub use self::limits::{Availability, Limits, Rejection};
 pub use self::load::Entry;
 pub use self::messages::{Drain, GetStatus, SetAvailability};
 pub(crate) use self::messages::{NotReplaced, WorkerDraining, WorkerUp};
-pub use self::stats::{CallTally, FunctionStatus, LatencyStatus, RouterStatus, WorkerStatus};
+pub use self::quantiles::LatencyStatus;
+pub use self::stats::{CallTally, FunctionStatus, RouterStatus, WorkerStatus};

@@ -127,6 +127,10 @@ impl Settable for PathBuf {
     const SCHEMA: &'static str = r#"{"type": "string"}"#;
 }
 
+impl Settable for String {
+    const SCHEMA: &'static str = r#"{"type": "string"}"#;
+}
+
 impl Settable for BTreeMap<String, String> {
     const SCHEMA: &'static str = r#"{"type": "object", "additionalProperties": {"type": "string"}}"#;
 

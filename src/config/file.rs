@@ -131,6 +131,7 @@ mod tests {
     fn every_field_is_read_from_toml() {
         let text = r#"
             worker = { module = "pkg.mod" }
+            name = "ranker"
             workers = 3
             python = "/opt/python"
             env = { GPU = "{slot}" }
@@ -174,6 +175,7 @@ mod tests {
         let expected = PoolConfig::module("pkg.mod")
             .restart(restart)
             .recycle(recycle)
+            .name("ranker")
             .workers(3)
             .python("/opt/python")
             .env("GPU", "{slot}")

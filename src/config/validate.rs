@@ -26,6 +26,7 @@ impl PoolConfig {
         })?;
         let rules = [
             ("worker", "must not be empty", !self.worker.is_empty()),
+            ("name", "must have 1 to 100 characters, and no control characters", self.has_valid_name()),
             ("min_ready", "must not be above workers", self.min_ready <= self.workers),
             ("restart.max", "must not be below restart.initial", self.restart.max >= self.restart.initial),
         ];
@@ -39,6 +40,12 @@ impl PoolConfig {
             Some((name, _)) => Err(ConfigError::Env { name: name.clone() }),
             None => Ok(()),
         }
+    }
+
+    fn has_valid_name(&self) -> bool {
+        let valid =
+            |name: &String| !name.contains(char::is_control) && (1..=100).contains(&name.chars().count());
+        self.name.as_ref().is_none_or(valid)
     }
 }
 
@@ -79,6 +86,9 @@ mod tests {
             ("workers", default().workers(0)),
             ("worker", PoolConfig::new("")),
             ("worker", default().worker(WorkerSource::Module { module: String::new() })),
+            ("name", default().name("")),
+            ("name", default().name("two\nlines")),
+            ("name", default().name("x".repeat(101))),
             ("min_ready", default().workers(2).min_ready(3)),
             ("max_queue", default().max_queue(0)),
             ("call_timeout", default().call_timeout(Duration::ZERO)),
@@ -101,6 +111,15 @@ mod tests {
             let error = config.validate().expect_err(name);
             assert!(matches!(&error, ConfigError::Field { field, .. } if *field == name), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn a_pool_is_named_by_its_configuration_or_its_worker() {
+        let named = |config: PoolConfig| config.pool_name().into_owned();
+        assert_eq!(named(PoolConfig::new("/srv/models/ranker.py")), "ranker");
+        assert_eq!(named(PoolConfig::module("shop.ranker")), "shop.ranker");
+        assert_eq!(named(PoolConfig::new("ranker.py").name("search ü")), "search ü");
+        assert!(PoolConfig::default().name("search ü").validate().is_ok());
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(super) struct Options {
     pub(super) hosts: Hosts,
     pub(super) origins: Origins,
     pub(super) min_timeout: Duration,
+    /// Other pools whose metrics are shown too.
+    measured: Vec<Pool>,
     body_limit: usize,
     body_timeout: Duration,
     bodies_limit: Option<usize>,
@@ -112,6 +114,7 @@ impl Gateway {
             hosts: Hosts::default(),
             origins: Origins::default(),
             min_timeout: Duration::from_millis(100),
+            measured: Vec::new(),
             body_limit: pool.config().max_frame,
             body_timeout: Duration::from_secs(30),
             bodies_limit: None,
@@ -201,6 +204,16 @@ impl Gateway {
         self.with(|options| options.origins.allow(origin))
     }
 
+    /// Adds the metrics of another pool to `/metrics`, so that one scrape has those of all pools of
+    /// a program. The label `pool` is the name of each pool, `PoolConfig::name`. Repeat it for more
+    /// pools.
+    ///
+    /// The gateway then is a handle of that pool too.
+    #[must_use]
+    pub fn also_measure(self, pool: Pool) -> Self {
+        self.with(|options| options.measured.push(pool))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
         match Arc::get_mut(&mut self.shared) {
             Some(shared) => change(&mut shared.options),
@@ -234,6 +247,11 @@ impl Gateway {
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.shared.pool
+    }
+
+    /// The pools of [`Gateway::also_measure`].
+    pub(super) fn measured(&self) -> &[Pool] {
+        &self.options().measured
     }
 
     pub(super) fn options(&self) -> &Options {

@@ -12,28 +12,41 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::admission::Allowed;
-use crate::status::PoolStatus;
-use crate::status::metrics::{Family, Labels, Samples, families};
-
-/// The bounds of the buckets are powers of two, from 64 µs to 67 s.
-const EXPONENTS: std::ops::RangeInclusive<u32> = 6..=26;
+use super::gateway::Gateway;
+use crate::status::metrics::{Family, Labels, Measured, Samples, families};
 
 pub(super) async fn metrics(Allowed(gateway): Allowed) -> HttpResponse {
-    let text = text(gateway.pool().status().await);
+    let text = text(measure(&gateway).await);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
-fn text(status: PoolStatus) -> String {
+/// The pool of the gateway and those that it measures too. Pools of one name would have the same
+/// samples, so the second one of a name gets a number.
+async fn measure(gateway: &Gateway) -> Vec<Measured> {
+    let mut pools: Vec<Measured> = Vec::new();
+    for pool in std::iter::once(gateway.pool()).chain(gateway.measured()) {
+        let mut measured = pool.measure().await;
+        let (name, mut number) = (measured.name.clone(), 1);
+        while pools.iter().any(|other| other.name == measured.name) {
+            number += 1;
+            measured.name = format!("{name}-{number}");
+        }
+        pools.push(measured);
+    }
+    pools
+}
+
+fn text(pools: Vec<Measured>) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape(status)));
+    registry.register_collector(Box::new(Scrape(pools)));
     let mut text = String::with_capacity(8 << 10);
     encode_registry(&mut text, &registry).expect("a string takes all that is written to it");
     text
 }
 
-/// One status, as the metrics of one scrape.
+/// The metrics of one scrape.
 #[derive(Debug)]
-struct Scrape(PoolStatus);
+struct Scrape(Vec<Measured>);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -43,7 +56,7 @@ impl Collector for Scrape {
 
 fn encode_family(encoder: &mut DescriptorEncoder<'_>, family: &Family<'_>) -> fmt::Result {
     let kind = match family.samples {
-        Samples::Counters(_) => MetricType::Counter,
+        Samples::Counters(_) | Samples::Seconds(_) => MetricType::Counter,
         Samples::Gauges(_) => MetricType::Gauge,
         Samples::Histograms(_) => MetricType::Histogram,
     };
@@ -54,7 +67,9 @@ fn encode_family(encoder: &mut DescriptorEncoder<'_>, family: &Family<'_>) -> fm
         Samples::Counters(samples) => {
             encode_each(&mut metric, samples, |metric, value| metric.encode_gauge(value))
         }
-        Samples::Gauges(samples) => encode_each(&mut metric, samples, |metric, value| gauge(metric, *value)),
+        Samples::Seconds(samples) | Samples::Gauges(samples) => {
+            encode_each(&mut metric, samples, |metric, value| gauge(metric, *value))
+        }
         Samples::Histograms(samples) => {
             encode_each(&mut metric, samples, |metric, value| histogram(metric, value))
         }
@@ -74,15 +89,13 @@ fn encode_each<T>(
 }
 
 fn histogram(metric: &mut MetricEncoder<'_>, distribution: &Distribution) -> fmt::Result {
-    let mut below = 0;
-    let mut buckets: Vec<(f64, u64)> = EXPONENTS
-        .map(|exponent| {
-            let before = std::mem::replace(&mut below, distribution.below_power(exponent));
-            (f64::from(1_u32 << exponent) / 1e6, below - before)
-        })
+    let mut before = 0;
+    let bounds = Distribution::BOUNDS_US.iter().zip(distribution.below_bounds());
+    let mut buckets: Vec<(f64, u64)> = bounds
+        .map(|(&bound, below)| (f64::from(bound) / 1e6, below - std::mem::replace(&mut before, below)))
         .collect();
     let count = distribution.count();
-    buckets.push((f64::INFINITY, count - below));
+    buckets.push((f64::INFINITY, count - before));
     #[expect(clippy::cast_precision_loss, reason = "the format has floating-point numbers")]
     let seconds = distribution.sum_us() as f64 / 1e6;
     metric.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
@@ -133,7 +146,7 @@ mod tests {
         assert!(text.contains("# TYPE g gauge\ng 1.5\n"), "{text}");
         assert!(text.contains("# TYPE w gauge\nw 3\n"), "{text}");
         assert!(text.contains("# TYPE h histogram\nh_sum 0.0\nh_count 0\n"), "{text}");
-        assert!(text.contains("h_bucket{le=\"0.000064\"} 0\n"), "{text}");
-        assert!(text.ends_with("h_bucket{le=\"67.108864\"} 0\nh_bucket{le=\"+Inf\"} 0\n"), "{text}");
+        assert!(text.contains("h_bucket{le=\"0.00001\"} 0\n"), "{text}");
+        assert!(text.ends_with("h_bucket{le=\"100.0\"} 0\nh_bucket{le=\"+Inf\"} 0\n"), "{text}");
     }
 }

@@ -14,6 +14,7 @@ use rustix::process::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::cpu::CpuMeter;
 use super::reaper;
 use crate::error::ExitStatus;
 
@@ -26,13 +27,22 @@ pub(crate) struct Child {
     pid: Pid,
     fd: OwnedFd,
     status: OnceLock<ExitStatus>,
+    /// Counts the processor time, if the child is a worker.
+    meter: Option<CpuMeter>,
     /// Keeps the thread that forked alive: the kernel treats its end as the death of the host.
     _thread: mpsc::Sender<Infallible>,
 }
 
 impl Child {
     pub(super) fn new(pid: Pid, fd: OwnedFd, thread: mpsc::Sender<Infallible>) -> Self {
-        Self { pid, fd, status: OnceLock::new(), _thread: thread }
+        Self { pid, fd, status: OnceLock::new(), meter: None, _thread: thread }
+    }
+
+    /// The child, whose processor time this counts.
+    pub(super) fn metered(self, meter: CpuMeter) -> Self {
+        let mut child = self;
+        child.meter = Some(meter);
+        child
     }
 
     /// Registers the child with the reactor, which then reports its end. It must be called on an
@@ -85,6 +95,7 @@ impl Child {
             Ok(None) => return None,
             Ok(Some(_)) => {
                 kill_group(self.pid);
+                self.meter.iter().for_each(CpuMeter::end);
                 wait(options).ok().flatten().map_or(ExitStatus::Unknown, |status| read(&status))
             }
             Err(Errno::INTR) => return None,
@@ -101,6 +112,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
         if self.status.get().is_none() {
+            self.meter.iter().for_each(CpuMeter::end);
             reaper::reap(self.pid);
         }
     }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::command::{CommandLine, Inherited};
 use super::connection::{self, Connection};
+use super::cpu::CpuTimes;
 use super::end::{EndMode, STACKS_SIGNAL, end};
 use super::handshake::{HandshakeError, handshake};
 use super::interpreter::Interpreter;
@@ -55,6 +56,7 @@ pub(crate) struct Launcher {
     interpreter: Interpreter,
     spawner: Spawner,
     output: Arc<RecentOutput>,
+    cpu_times: CpuTimes,
 }
 
 /// The host's ends of a worker's channels.
@@ -79,7 +81,7 @@ impl Launcher {
         let spawner = Spawner::start().map_err(StartError::io("start a thread"))?;
         let interpreter =
             Interpreter::resolve(options.python.as_deref(), &spawner, options.start_timeout).await?;
-        Ok(Self { options, interpreter, spawner, output: Arc::default() })
+        Ok(Self { options, interpreter, spawner, output: Arc::default(), cpu_times: CpuTimes::default() })
     }
 
     pub(crate) fn interpreter(&self) -> &Interpreter {
@@ -89,6 +91,10 @@ impl Launcher {
     /// What the workers wrote last.
     pub(crate) fn output(&self) -> &RecentOutput {
         &self.output
+    }
+
+    pub(crate) fn cpu_times(&self) -> &CpuTimes {
+        &self.cpu_times
     }
 
     /// Starts a worker and waits at most `start_timeout` until it serves. `fault` is the fault of
@@ -150,6 +156,7 @@ impl Launcher {
             None => format!("run {}", python.executable.display()),
         }))?;
         let source = Source { slot, pid: child.pid(), recent: Arc::clone(&self.output) };
+        let child = child.metered(self.cpu_times.meter(slot, source.pid));
         let watch = || -> io::Result<WorkerProcess> {
             let child = WatchedChild {
                 child: child.watch()?,

@@ -3,6 +3,7 @@
 mod child;
 mod command;
 pub(crate) mod connection;
+pub(crate) mod cpu;
 pub(crate) mod end;
 mod handshake;
 pub(crate) mod interpreter;

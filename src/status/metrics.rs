@@ -11,6 +11,16 @@ use actix_pyproc_actors::router::Distribution;
 use super::pool::{AdmissionState, FunctionRow, PoolStatus};
 use super::slot::SlotRow;
 
+/// A pool at one moment, with what identifies its metrics.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    /// The label `pool`.
+    pub(crate) name: String,
+    /// The version of the interpreter.
+    pub(crate) python: String,
+    pub(crate) status: PoolStatus,
+}
+
 /// All samples of one name.
 pub(crate) struct Family<'a> {
     pub(crate) name: &'static str,
@@ -20,6 +30,8 @@ pub(crate) struct Family<'a> {
 
 pub(crate) enum Samples<'a> {
     Counters(Vec<(Labels<'a>, u64)>),
+    /// Counters of seconds.
+    Seconds(Vec<(Labels<'a>, f64)>),
     Gauges(Vec<(Labels<'a>, f64)>),
     /// Durations.
     Histograms(Vec<(Labels<'a>, &'a Distribution)>),
@@ -27,19 +39,67 @@ pub(crate) enum Samples<'a> {
 
 pub(crate) type Labels<'a> = Vec<(&'static str, Cow<'a, str>)>;
 
-/// All metrics of a pool.
-pub(crate) fn families(status: &PoolStatus) -> Vec<Family<'_>> {
-    let mut families = calls(status);
-    families.extend(pool(status));
-    families.extend(workers(status));
+/// All metrics of some pools. Each name has one family, with the samples of all pools.
+pub(crate) fn families(pools: &[Measured]) -> Vec<Family<'_>> {
+    let mut merged: Vec<Family<'_>> = Vec::new();
+    for pool in pools {
+        let mut families = of_pool(pool);
+        families.iter_mut().for_each(|family| family.samples.label("pool", &pool.name));
+        match merged.is_empty() {
+            true => merged = families,
+            false => merged.iter_mut().zip(families).for_each(|(all, more)| all.samples.extend(more.samples)),
+        }
+    }
+    merged
+}
+
+/// The metrics of one pool, in the same order for every pool.
+fn of_pool(pool: &Measured) -> Vec<Family<'_>> {
+    let mut families = vec![build_info(pool)];
+    families.extend(calls(&pool.status));
+    families.extend(self::pool(&pool.status));
+    families.extend(workers(&pool.status));
     families
 }
 
+fn build_info(pool: &Measured) -> Family<'_> {
+    let labels = vec![("version", env!("CARGO_PKG_VERSION").into()), ("python", (&pool.python).into())];
+    Family {
+        name: "pyproc_build_info",
+        help: "1; its labels are the versions of actix-pyproc and of the interpreter",
+        samples: Samples::Gauges(vec![(labels, 1.0)]),
+    }
+}
+
+impl<'a> Samples<'a> {
+    /// Adds a label to each sample, before the others.
+    fn label(&mut self, name: &'static str, value: &'a str) {
+        fn add<'a, T>(samples: &mut [(Labels<'a>, T)], name: &'static str, value: &'a str) {
+            samples.iter_mut().for_each(|(labels, _)| labels.insert(0, (name, value.into())));
+        }
+        match self {
+            Self::Counters(samples) => add(samples, name, value),
+            Self::Seconds(samples) | Self::Gauges(samples) => add(samples, name, value),
+            Self::Histograms(samples) => add(samples, name, value),
+        }
+    }
+
+    /// Adds the samples of the same family of another pool.
+    fn extend(&mut self, more: Self) {
+        match (self, more) {
+            (Self::Counters(all), Self::Counters(more)) => all.extend(more),
+            (Self::Seconds(all), Self::Seconds(more)) | (Self::Gauges(all), Self::Gauges(more)) => {
+                all.extend(more);
+            }
+            (Self::Histograms(all), Self::Histograms(more)) => all.extend(more),
+            _ => unreachable!("a family has the same kind in every pool"),
+        }
+    }
+}
+
 fn calls(status: &PoolStatus) -> Vec<Family<'_>> {
-    let by_function = |of: fn(&FunctionRow) -> &Distribution| {
-        let rows = status.functions.iter();
-        Samples::Histograms(rows.map(|row| (vec![("function", (&row.function).into())], of(row))).collect())
-    };
+    let waits = status.functions.iter();
+    let waits = waits.map(|row| (vec![("function", (&row.function).into())], &row.queue_waits));
     vec![
         Family {
             name: "pyproc_calls_total",
@@ -48,15 +108,22 @@ fn calls(status: &PoolStatus) -> Vec<Family<'_>> {
         },
         Family {
             name: "pyproc_call_duration_seconds",
-            help: "From admission to answer, of calls that returned",
-            samples: by_function(|row| &row.latencies),
+            help: "From admission to answer, by function and outcome",
+            samples: Samples::Histograms(status.functions.iter().flat_map(durations).collect()),
         },
         Family {
             name: "pyproc_queue_wait_seconds",
             help: "From admission to the dispatch to a worker",
-            samples: by_function(|row| &row.queue_waits),
+            samples: Samples::Histograms(waits.collect()),
         },
     ]
+}
+
+/// The durations of a function's calls, by outcome.
+fn durations(row: &FunctionRow) -> impl Iterator<Item = (Labels<'_>, &Distribution)> {
+    let errors = row.error_latencies.iter().map(|(kind, latencies)| (&**kind, latencies));
+    let outcomes = std::iter::once(("ok", &row.latencies)).chain(errors);
+    outcomes.map(|(outcome, latencies)| (call_labels(&row.function, outcome), latencies))
 }
 
 /// How many calls ended in which way, by function.
@@ -136,10 +203,16 @@ fn workers(status: &PoolStatus) -> Vec<Family<'_>> {
         gauges("pyproc_worker_resident_bytes", "Resident memory of the worker", |row| {
             row.rss_bytes.map(number)
         }),
-        gauges("pyproc_worker_cpu_seconds", "Processor time that the worker's process has used", |row| {
-            row.cpu_ms.map(|ms| number(ms) / 1000.0)
-        }),
+        Family {
+            name: "pyproc_worker_cpu_seconds_total",
+            help: "Processor time that the processes of the slot have used",
+            samples: Samples::Seconds(status.slots.iter().map(cpu_seconds).collect()),
+        },
     ]
+}
+
+fn cpu_seconds(row: &SlotRow) -> (Labels<'_>, f64) {
+    (vec![("slot", row.slot.to_string().into())], number(row.cpu_total_ms) / 1000.0)
 }
 
 fn count(count: usize) -> f64 {

@@ -113,6 +113,8 @@ pub(crate) struct Observed {
     pub(crate) names: Vec<String>,
     pub(crate) failures: Vec<FailureRow>,
     pub(crate) output: Vec<RecentLine>,
+    /// The processor time of each slot, in milliseconds.
+    pub(crate) cpu_total_ms: Vec<u64>,
 }
 
 impl PoolStatus {
@@ -120,7 +122,7 @@ impl PoolStatus {
         mut calls: RouterStatus,
         slots: Vec<SlotStatus<PythonBackend>>,
         history: History,
-        Observed { names, failures, output }: Observed,
+        Observed { names, failures, output, cpu_total_ms }: Observed,
     ) -> Self {
         let oldest_calls = calls.oldest_calls.iter().map(|call| CallRow::new(call, &names)).collect();
         let functions = std::mem::take(&mut calls.functions);
@@ -129,7 +131,9 @@ impl PoolStatus {
             .map(|(name, function)| FunctionRow::new(name, function))
             .collect();
         functions.sort_by(|one, other| one.function.cmp(&other.function));
-        let slots: Vec<SlotRow> = slots.into_iter().map(|slot| SlotRow::new(&calls, slot)).collect();
+        let slots: Vec<SlotRow> = (slots.into_iter().zip(cpu_total_ms))
+            .map(|(slot, cpu)| SlotRow::new(&calls, slot, cpu))
+            .collect();
         Self {
             serving: slots.iter().filter(|slot| slot.pid.is_some()).count(),
             restarts: slots.iter().map(|slot| slot.restarts).sum(),
@@ -189,7 +193,7 @@ mod tests {
         json!({
             "slots": [{
                 "slot": 1, "state": "backoff", "generation": null, "pid": null, "uptime_ms": null,
-                "rss_bytes": null, "cpu_ms": null, "in_flight": 0, "calls": 0, "restarts": 1, "kills": 1,
+                "rss_bytes": null, "cpu_ms": null, "cpu_total_ms": 70, "in_flight": 0, "calls": 0, "restarts": 1, "kills": 1,
                 "last_exit": "killed by SIGKILL", "last_stderr": ["a", "b"],
             }],
             "serving": 0, "admission": "half_open", "queued": 1, "in_flight": 0,

@@ -28,6 +28,8 @@ pub struct SlotRow {
     pub rss_bytes: Option<u64>,
     /// The processor time that it has used, in milliseconds.
     pub cpu_ms: Option<u64>,
+    /// The processor time that all processes of the slot have used so far, in milliseconds.
+    pub cpu_total_ms: u64,
     /// How many calls it has.
     pub in_flight: u32,
     /// How many calls it has ended.
@@ -43,7 +45,7 @@ pub struct SlotRow {
 }
 
 impl SlotRow {
-    pub(super) fn new(calls: &RouterStatus, slot: SlotStatus<PythonBackend>) -> Self {
+    pub(super) fn new(calls: &RouterStatus, slot: SlotStatus<PythonBackend>, cpu_total_ms: u64) -> Self {
         let key = slot.generation.map(|generation| WorkerKey { slot: slot.slot, generation });
         let worker = calls.workers.iter().find(|worker| Some(worker.key) == key);
         Self {
@@ -54,6 +56,7 @@ impl SlotRow {
             uptime_ms: slot.uptime.map(|uptime| u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX)),
             rss_bytes: slot.pid.and_then(rss),
             cpu_ms: slot.pid.and_then(cpu_time),
+            cpu_total_ms,
             in_flight: worker.map_or(0, |worker| worker.in_flight),
             calls: worker.map_or(0, |worker| worker.calls),
             restarts: slot.restarts,

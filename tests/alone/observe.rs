@@ -103,11 +103,12 @@ fn figures_reach_the_recorder_of_the_metrics_facade_once() {
                 );
             }
             counted.push((
-                seen["pyproc_calls_total predict ok"],
-                seen.get("pyproc_call_duration_seconds predict").copied().unwrap_or_default(),
+                seen["pyproc_calls_total contract predict ok"],
+                seen.get("pyproc_call_duration_seconds contract predict ok").copied().unwrap_or_default(),
             ));
-            assert_eq!(seen["pyproc_workers_serving"], 1.0);
-            assert!(seen["pyproc_worker_resident_bytes 0"] > 1e6);
+            assert_eq!(seen["pyproc_workers_serving contract"], 1.0);
+            assert!(seen["pyproc_worker_resident_bytes contract 0"] > 1e6);
+            assert!(seen["pyproc_worker_cpu_seconds_total contract 0"] > 0.0);
         }
         // A snapshot resets the durations.
         assert_eq!(counted.iter().map(|(_, durations)| *durations).collect::<Vec<_>>(), [3.0, 2.0, 0.0]);

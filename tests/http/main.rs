@@ -4,6 +4,7 @@ mod access;
 mod bodies;
 mod client;
 mod lifetime;
+mod metrics;
 mod outcomes;
 #[path = "../support/mod.rs"]
 mod support;

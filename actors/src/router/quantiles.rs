@@ -1,10 +1,12 @@
-//! Quantiles of all calls of a pool. The main structure in this module is [`Quantiles`].
+//! Quantiles of durations. The main structures in this module are [`LatencyStatus`] and
+//! [`Quantiles`].
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
-use super::stats::LatencyStatus;
+use super::distribution::Distribution;
 
 /// Longer durations count as one hour.
 const LONGEST_US: u64 = 3_600_000_000;
@@ -36,6 +38,35 @@ impl Quantiles {
             p95_us: quantile(0.95),
             p99_us: quantile(0.99),
             max_us: self.max_us,
+        }
+    }
+}
+
+/// Quantiles in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct LatencyStatus {
+    /// How many calls were measured.
+    pub count: u64,
+    /// The median.
+    pub p50_us: u64,
+    /// 95 % are at most this.
+    pub p95_us: u64,
+    /// 99 % are at most this.
+    pub p99_us: u64,
+    /// The largest.
+    pub max_us: u64,
+}
+
+impl From<&Distribution> for LatencyStatus {
+    fn from(distribution: &Distribution) -> Self {
+        Self {
+            count: distribution.count(),
+            p50_us: distribution.quantile_us(0.50),
+            p95_us: distribution.quantile_us(0.95),
+            p99_us: distribution.quantile_us(0.99),
+            max_us: distribution.max_us(),
         }
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::distribution::Distribution;
 use super::limits::Availability;
+use super::quantiles::{LatencyStatus, Quantiles};
 use crate::call::CallStatus;
-use super::quantiles::Quantiles;
 use crate::id::{FunctionId, WorkerKey};
 
 /// Counters since the start of the pool.
@@ -161,35 +161,6 @@ pub struct CallTally {
     pub latency: LatencyStatus,
     /// From admission to the dispatch to a worker.
     pub queue_wait: LatencyStatus,
-}
-
-/// Quantiles in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct LatencyStatus {
-    /// How many calls were measured.
-    pub count: u64,
-    /// The median.
-    pub p50_us: u64,
-    /// 95 % are at most this.
-    pub p95_us: u64,
-    /// 99 % are at most this.
-    pub p99_us: u64,
-    /// The largest.
-    pub max_us: u64,
-}
-
-impl From<&Distribution> for LatencyStatus {
-    fn from(distribution: &Distribution) -> Self {
-        Self {
-            count: distribution.count(),
-            p50_us: distribution.quantile_us(0.50),
-            p95_us: distribution.quantile_us(0.95),
-            p99_us: distribution.quantile_us(0.99),
-            max_us: distribution.max_us(),
-        }
-    }
 }
 
 /// What the router knows. The default is the status of a router that has stopped.

@@ -1,0 +1,114 @@
+//! The processor time of all processes of a slot. The main structure is [`CpuTimes`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::proc::cpu_time;
+
+/// The processor times of the slots of a pool. They never decrease: the time of a process stays
+/// when the process has ended. Clones share their state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CpuTimes(Arc<Mutex<BTreeMap<u32, SlotTime>>>);
+
+/// The processor time of one slot, in milliseconds.
+#[derive(Debug, Default)]
+struct SlotTime {
+    /// Of the processes that have ended.
+    ended_ms: u64,
+    /// The other processes, with the last readings.
+    running: Vec<(u32, u64)>,
+}
+
+/// Counts the processor time of one process, until it ends or this is dropped.
+#[derive(Debug)]
+pub(super) struct CpuMeter {
+    times: CpuTimes,
+    slot: u32,
+    pid: u32,
+}
+
+impl CpuTimes {
+    /// The processor time of the processes of a slot so far, in milliseconds.
+    pub(crate) fn total_ms(&self, slot: u32) -> u64 {
+        self.lock().get_mut(&slot).map_or(0, |time| time.total_ms(cpu_time))
+    }
+
+    pub(super) fn meter(&self, slot: u32, pid: u32) -> CpuMeter {
+        self.lock().entry(slot).or_default().running.push((pid, 0));
+        CpuMeter { times: self.clone(), slot, pid }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, SlotTime>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CpuMeter {
+    /// Takes the last reading. The process must not be reaped yet, or the reading before this one
+    /// counts.
+    pub(super) fn end(&self) {
+        if let Some(time) = self.times.lock().get_mut(&self.slot) {
+            time.end(self.pid, cpu_time);
+        }
+    }
+}
+
+impl Drop for CpuMeter {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl SlotTime {
+    fn total_ms(&mut self, read: impl Fn(u32) -> Option<u64>) -> u64 {
+        for (pid, last) in &mut self.running {
+            *last = (*last).max(read(*pid).unwrap_or(0));
+        }
+        self.ended_ms + self.running.iter().map(|(_, last)| last).sum::<u64>()
+    }
+
+    fn end(&mut self, pid: u32, read: impl Fn(u32) -> Option<u64>) {
+        if let Some(at) = self.running.iter().position(|(running, _)| *running == pid) {
+            let (_, last) = self.running.swap_remove(at);
+            self.ended_ms += last.max(read(pid).unwrap_or(0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CpuTimes, SlotTime};
+
+    #[test]
+    fn the_time_of_a_process_stays_when_it_has_ended() {
+        let mut slot = SlotTime { ended_ms: 0, running: vec![(7, 0), (8, 0)] };
+        let of = |seven: Option<u64>, eight| move |pid| if pid == 7 { seven } else { Some(eight) };
+        assert_eq!(slot.total_ms(of(Some(10), 1)), 11);
+        slot.end(7, of(Some(12), 1));
+        assert_eq!(slot.total_ms(of(None, 2)), 14);
+        // Its end is reported when it is reaped and when its handle is dropped.
+        slot.end(7, of(Some(99), 1));
+        assert_eq!(slot.total_ms(of(None, 2)), 14);
+    }
+
+    #[test]
+    fn the_last_reading_counts_for_a_process_that_the_host_has_reaped() {
+        let mut slot = SlotTime { ended_ms: 5, running: vec![(7, 0)] };
+        assert_eq!(slot.total_ms(|_| Some(10)), 15);
+        assert_eq!(slot.total_ms(|_| None), 15);
+        slot.end(7, |_| None);
+        assert_eq!(slot.total_ms(|_| None), 15);
+    }
+
+    #[test]
+    fn slots_are_counted_apart() {
+        let times = CpuTimes::default();
+        let meter = times.meter(1, std::process::id());
+        times.lock().entry(1).or_default().ended_ms = 3;
+        assert!(times.total_ms(1) >= 3);
+        assert_eq!(times.total_ms(0), 0);
+        let before = times.total_ms(1);
+        drop(meter);
+        assert!(times.total_ms(1) >= before);
+    }
+}
