@@ -4,11 +4,13 @@
 //! | request | gives |
 //! | --- | --- |
 //! | `POST /call/{function}` | what the function returns; the body is its argument |
-//! | `GET /functions` | OpenAPI 3.1, made from the Python signatures and type hints |
+//! | `GET /docs` | a page about the functions, with a form to call them |
+//! | `GET /openapi.json` | OpenAPI 3.1, made from the Python signatures and type hints; also `/functions` |
 //! | `GET /live` | 200 while the process answers and the pool is not broken for good, else 503 |
 //! | `GET /ready` | 200 while calls are admitted and a worker serves, else 503 |
 //! | `GET /metrics` | the pool's metrics in Prometheus' text format |
 //! | `GET /dashboard` | a live page |
+//! | `GET /` | links to these |
 //!
 //! `HEAD` answers as `GET` does, without a body. `docs/gateway.md` describes the headers, the
 //! status codes, and who may send which request.
@@ -18,6 +20,7 @@ mod body;
 mod call;
 mod control;
 mod dashboard;
+mod docs;
 mod feed;
 mod gateway;
 mod host;

@@ -182,7 +182,7 @@ mod tests {
             parameters: parameters.iter().map(parameter).collect(),
             returns: returns.map(Into::into),
             returns_type: returns.map(type_info).unwrap_or_default(),
-            argument: crate::wire::function::ArgumentInfo::default(),
+            argument: None,
             returns_schema: serde_json::json!({}),
             warnings: Vec::new(),
         }

@@ -44,7 +44,8 @@ fn asset(gateway: &Gateway, media: &'static str, text: &'static str) -> HttpResp
     guarded(HttpResponse::Ok()).content_type(media).body(text)
 }
 
-fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
+/// Adds the headers of a page that loads nothing from other servers.
+pub(super) fn guarded(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
     response.insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)));
     response.insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     response.insert_header((header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")));

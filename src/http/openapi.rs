@@ -1,4 +1,4 @@
-//! `GET /functions`: describes the workers' functions in OpenAPI 3.1. The main item is
+//! `GET /openapi.json`: describes the workers' functions in OpenAPI 3.1. The main item is
 //! [`document`].
 
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,7 +12,8 @@ use crate::wire::function::{Binding, Definitions, FunctionInfo, ParameterInfo, P
 pub(super) async fn functions(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
     let pool = gateway.pool();
     // The path at which the application mounted the handlers.
-    let base = request.path().strip_suffix("/functions").filter(|base| !base.is_empty()).unwrap_or("/");
+    let base = request.path().rsplit_once('/').map_or("", |(base, _)| base);
+    let base = if base.is_empty() { "/" } else { base };
     let (functions, definitions) = pool.described();
     let mut document = document(&functions, &definitions, &title(&pool.config().worker), base);
     if gateway.options().token.is_some() {
@@ -69,14 +70,16 @@ fn path(function: &FunctionInfo) -> Value {
         answers[status] = json!({"$ref": format!("#/components/responses/{name}")});
     }
     let headers = ["Timeout", "Idempotent", "Affinity", "Traceparent"];
+    let names: Vec<&str> = function.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     let mut operation = json!({
         "operationId": function.name,
-        "description": format!("`{}{}`", function.name, function.signature),
+        "x-python": {"signature": function.signature, "kind": function.kind, "parameters": names},
         "parameters": headers.map(|name| json!({"$ref": format!("#/components/parameters/{name}")})),
         "responses": answers,
     });
     if let Some(summary) = function.summary() {
         operation["summary"] = json!(summary);
+        operation["description"] = json!(function.doc);
     }
     if let Some(body) = body(function) {
         operation["requestBody"] = body;
@@ -148,7 +151,7 @@ fn object(parameters: &[ParameterInfo]) -> Value {
 const PROBLEM: &str = "pyproc-Problem";
 
 /// The responses of failed calls: status, name and description.
-const PROBLEMS: [(&str, &str, &str); 13] = [
+const PROBLEMS: [(&str, &str, &str); 14] = [
     ("400", "BadRequest", "The argument or a header is invalid; the function did not run"),
     ("401", "Unauthorized", "The token is missing or wrong; the function did not run"),
     ("403", "Forbidden", "A page of another origin sent the request; the function did not run"),
@@ -157,6 +160,11 @@ const PROBLEMS: [(&str, &str, &str); 13] = [
     ("413", "TooLarge", "The argument is too large; the function did not run"),
     ("415", "MediaType", "The Content-Type is not supported"),
     ("421", "Misdirected", "The gateway does not serve this host; the function did not run"),
+    (
+        "422",
+        "InvalidArgument",
+        "The argument does not fit the parameters or their annotations; the function did not run",
+    ),
     ("429", "Overloaded", "The queue is full; the function did not run"),
     ("500", "Failed", "The function raised, or its result cannot be sent"),
     ("502", "WorkerLost", "The worker died while the call ran"),
@@ -194,6 +202,19 @@ fn problem() -> Value {
             "retryable": {"type": "boolean"},
             "retry_after_ms": {"type": "integer"},
             "functions": {"type": "array", "items": {"type": "string"}},
+            "errors": {
+                "description": "Where the argument does not fit",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["path", "message", "kind"],
+                    "properties": {
+                        "path": {"type": "string", "examples": ["items[2].price"]},
+                        "message": {"type": "string"},
+                        "kind": {"enum": ["missing", "unknown", "type", "value"]},
+                    },
+                },
+            },
             "exception": {
                 "type": "object",
                 "properties": {"type": {"type": "string"}, "message": {"type": "string"}, "traceback": {"type": "string"}},
@@ -250,7 +271,7 @@ mod tests {
             parameters,
             returns: Some("list[int]".into()),
             returns_type: TypeInfo::List(Some(Box::new(TypeInfo::Int))),
-            argument: crate::wire::function::ArgumentInfo::default(),
+            argument: None,
             returns_schema: json!({}),
             warnings: Vec::new(),
         }

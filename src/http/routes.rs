@@ -6,7 +6,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use super::admission::Open;
 use super::gateway::Gateway;
 use super::problem::Problem;
-use super::{call, control, dashboard, metrics, openapi, probes};
+use super::{call, control, dashboard, docs, metrics, openapi, probes};
 use crate::pool::Pool;
 
 /// Mounts a pool's handlers with the default options: `App::new().configure(routes(pool))`, in
@@ -53,7 +53,13 @@ impl Gateway {
         config
             // A plain prefix: matching a pattern would cost a twentieth of a call.
             .service(web::scope("/call").default_service(web::to(call::call)))
+            .service(get("/", docs::index))
             .service(get("/functions", openapi::functions))
+            .service(get("/openapi.json", openapi::functions))
+            .service(get("/docs", docs::page))
+            .service(get("/docs/app.js", docs::script))
+            .service(get("/docs/schemas.js", docs::schemas))
+            .service(get("/docs/style.css", docs::style))
             .service(get("/live", probes::live))
             .service(get("/ready", probes::ready))
             .service(get("/metrics", metrics::metrics))

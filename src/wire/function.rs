@@ -26,9 +26,9 @@ pub struct FunctionInfo {
     /// Its parameters, in Python's order; empty if the signature is unknown.
     #[serde(default)]
     pub parameters: Vec<ParameterInfo>,
-    /// Its argument, as the binding takes it.
+    /// Its argument, as the binding takes it; `None` if it takes none.
     #[serde(default)]
-    pub argument: ArgumentInfo,
+    pub argument: Option<ArgumentInfo>,
     /// The annotation of its result, as text.
     #[serde(default)]
     pub returns: Option<String>,
@@ -64,13 +64,6 @@ pub struct ArgumentInfo {
     /// Whether it may be raw bytes.
     #[serde(default)]
     pub bytes: bool,
-}
-
-impl Default for ArgumentInfo {
-    /// An argument that is not described may be anything.
-    fn default() -> Self {
-        Self { schema: any(), required: false, bytes: true }
-    }
 }
 
 /// The schema that accepts everything.

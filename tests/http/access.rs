@@ -12,7 +12,13 @@ use crate::client::{Answer, Served, exchange, post, send, serve};
 use crate::support::{capped, exists, lines, until, worker};
 
 /// All paths to read, except the events, which do not end.
-const READ: [&str; 9] = [
+const READ: [&str; 15] = [
+    "/",
+    "/openapi.json",
+    "/docs",
+    "/docs/app.js",
+    "/docs/schemas.js",
+    "/docs/style.css",
     "/functions",
     "/live",
     "/ready",
@@ -162,7 +168,7 @@ async fn finish(mut stream: tokio::net::TcpStream) -> Answer {
 async fn with_a_token_only_probes_and_the_empty_page_go_without_it() {
     let dir = scratch();
     let served = serve(script(dir.path()), |gateway| gateway.token("reader").control("operator")).await;
-    for path in ["/functions", "/metrics", "/dashboard/events"] {
+    for path in ["/functions", "/openapi.json", "/metrics", "/dashboard/events"] {
         for wrong in [None, Some(("Authorization", "Bearer reade")), Some(("Authorization", "Basic reader"))]
         {
             let headers: Vec<_> = wrong.into_iter().collect();
@@ -190,7 +196,9 @@ async fn with_a_token_only_probes_and_the_empty_page_go_without_it() {
     assert_eq!(served.get("/live").await.json(), json!({"live": true}));
     assert_eq!(served.get("/ready").await.json(), json!({"ready": true}), "a probe learns nothing else");
     assert_eq!(served.get_with("/ready", &reader).await.json()["serving"], 1);
-    assert_eq!(served.get("/dashboard").await.status, 200);
+    for path in ["/", "/docs", "/dashboard"] {
+        assert_eq!(served.get(path).await.status, 200);
+    }
     let document = served.get_with("/functions", &reader).await.json();
     assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
     assert!(!format!("{:?}", served.gateway).contains("reader"));

@@ -10,7 +10,8 @@ use crate::support::{capped, pids, signal, start, worker};
 #[actix_rt::test]
 async fn open_api_tells_of_signatures_and_type_hints() {
     let served = serve(worker("gateway.py"), |gateway| gateway).await;
-    let document = served.get("/functions").await.json();
+    let document = served.get("/openapi.json").await.json();
+    assert_eq!(served.get("/functions").await.json(), document);
     assert_eq!((&document["openapi"], &document["info"]["title"]), (&json!("3.1.0"), &json!("gateway.py")));
     let scale = &document["paths"]["/call/scale"]["post"];
     assert_eq!((&scale["summary"], &scale["operationId"]), (&json!("Scales a value."), &json!("scale")));
@@ -70,9 +71,13 @@ async fn handlers_are_mounted_below_any_path() {
 }
 
 #[actix_rt::test]
-async fn live_page_brings_all_it_needs_and_allows_nothing_from_elsewhere() {
+async fn pages_bring_all_they_need_and_allow_nothing_from_elsewhere() {
     let served = serve(worker("contract.py"), |gateway| gateway).await;
     for (path, media) in [
+        ("/docs", "text/html; charset=utf-8"),
+        ("/docs/app.js", "text/javascript; charset=utf-8"),
+        ("/docs/schemas.js", "text/javascript; charset=utf-8"),
+        ("/docs/style.css", "text/css; charset=utf-8"),
         ("/dashboard", "text/html; charset=utf-8"),
         ("/dashboard/app.js", "text/javascript; charset=utf-8"),
         ("/dashboard/charts.js", "text/javascript; charset=utf-8"),
@@ -85,6 +90,27 @@ async fn live_page_brings_all_it_needs_and_allows_nothing_from_elsewhere() {
         assert!(!answer.text().contains("https://"), "{path} names another server");
     }
     served.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_root_leads_people_and_programs_to_what_there_is() {
+    for dashboard in [true, false] {
+        let served = serve(worker("contract.py"), |gateway| gateway.dashboard(dashboard)).await;
+        let answer = served.get("/").await;
+        assert_eq!((answer.status, answer.media()), (200, "application/json"));
+        let links = answer.json()["links"].clone();
+        assert_eq!(links.get("dashboard").is_some(), dashboard);
+        for path in links.as_object().expect("they have names").values() {
+            let path = path.as_str().expect("it is a path");
+            assert_eq!(served.get(&format!("/{path}")).await.status, 200, "{path}");
+        }
+        let answer = served.get_with("/", &[("Accept", "text/html,*/*;q=0.8")]).await;
+        assert_eq!((answer.status, answer.media()), (200, "text/html; charset=utf-8"));
+        assert!(answer.headers["content-security-policy"].starts_with("default-src 'none'"));
+        assert!(answer.text().contains("href=\"docs\""));
+        assert_eq!(answer.text().contains("href=\"dashboard\""), dashboard);
+        served.stop().await;
+    }
 }
 
 #[actix_rt::test]
