@@ -33,7 +33,7 @@ LAYERS = {
         ["status"],
         ["pool"],
         ["typed"],
-        ["http", "metrics"],
+        ["http", "metrics", "testing"],
         ["guide"],
     ],
     "cli/src": [

@@ -3,6 +3,8 @@
 
 pub(crate) mod declared;
 pub(crate) mod failures;
+#[cfg(feature = "testing")]
+mod fake;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod fault_port;
 #[cfg(feature = "fault-injection")]
@@ -21,6 +23,8 @@ use actix_pyproc_actors::backend::{Backend, Outcome, Panic};
 use actix_pyproc_actors::call::Function;
 use actix_pyproc_actors::id::{CallId, Generation, SlotId};
 use futures::future::{FutureExt as _, LocalBoxFuture};
+#[cfg(feature = "testing")]
+use std::future::ready;
 
 use crate::call::{Call, Reply};
 use crate::config::{MAX_IN_FLIGHT, PoolConfig, WorkerSource};
@@ -34,10 +38,20 @@ use crate::wire::message::{FaultOrder, WorkerRef};
 
 use declared::Declared;
 use failures::Failures;
+#[cfg(feature = "testing")]
+pub(crate) use fake::Answers;
+#[cfg(feature = "testing")]
+use fake::FakeLink;
+#[cfg(feature = "testing")]
+pub use fake::WorkerLink;
 #[cfg(feature = "fault-injection")]
 use fault_port::FaultTargets;
 pub use link::PythonLink;
 use registry::{Registry, Snapshot, Unknown};
+
+/// The link to one worker. Only tests have other links than those to processes.
+#[cfg(not(feature = "testing"))]
+pub type WorkerLink = PythonLink;
 
 const _: () = assert!(SLOTS == MAX_IN_FLIGHT && SLOTS == CallId::MAX_INDEX);
 
@@ -49,6 +63,9 @@ const _: () = assert!(SLOTS == MAX_IN_FLIGHT && SLOTS == CallId::MAX_INDEX);
 pub struct PythonBackend {
     handle: BackendHandle,
     registry: Rc<RefCell<Registry>>,
+    /// What stands for the processes in a fake pool.
+    #[cfg(feature = "testing")]
+    answers: Option<Answers>,
     failures: Rc<RefCell<Failures>>,
 }
 
@@ -56,7 +73,8 @@ pub struct PythonBackend {
 #[derive(Clone)]
 pub struct BackendHandle {
     config: Arc<PoolConfig>,
-    launcher: Arc<Launcher>,
+    /// `None` in a fake pool.
+    launcher: Option<Arc<Launcher>>,
     /// The latest state of the registry.
     known: Arc<RwLock<Snapshot>>,
     /// The functions of typed calls. A worker whose functions do not match them does not serve.
@@ -74,15 +92,44 @@ impl PythonBackend {
     pub async fn new(config: Arc<PoolConfig>) -> Result<Self, StartError> {
         config.validate()?;
         let launcher = Arc::new(Launcher::new(launch_options(&config)?).await?);
-        let handle = BackendHandle {
-            config,
-            launcher,
-            known: Arc::default(),
-            required: Arc::default(),
-            #[cfg(feature = "fault-injection")]
-            fault_targets: FaultTargets::default(),
-        };
-        Ok(Self { handle, registry: Rc::default(), failures: Rc::default() })
+        Ok(Self {
+            handle: BackendHandle::new(config, Some(launcher)),
+            registry: Rc::default(),
+            failures: Rc::default(),
+            #[cfg(feature = "testing")]
+            answers: None,
+        })
+    }
+
+    /// Makes a backend without processes, with these functions or with every one.
+    #[cfg(feature = "testing")]
+    pub(crate) fn fake(
+        config: Arc<PoolConfig>,
+        answers: Answers,
+        functions: Option<crate::wire::message::Ready>,
+    ) -> Self {
+        let handle = BackendHandle::new(config, None);
+        let backend =
+            Self { handle, registry: Rc::default(), failures: Rc::default(), answers: Some(answers) };
+        if let Some(ready) = functions {
+            backend.registry.borrow_mut().learn(ready);
+            backend.publish();
+        }
+        backend
+    }
+
+    /// Starts a worker of a fake pool.
+    #[cfg(feature = "testing")]
+    fn launch_fake(&self, slot: SlotId, generation: Generation) -> Option<WorkerLink> {
+        let answers = Rc::clone(self.answers.as_ref()?);
+        let link = FakeLink::new(
+            slot,
+            generation,
+            self.handle.config.max_in_flight,
+            answers,
+            Rc::clone(&self.failures),
+        );
+        Some(WorkerLink::Fake(link))
     }
 
     /// The part for other threads.
@@ -113,22 +160,33 @@ impl PythonBackend {
 }
 
 impl BackendHandle {
+    fn new(config: Arc<PoolConfig>, launcher: Option<Arc<Launcher>>) -> Self {
+        Self {
+            config,
+            launcher,
+            known: Arc::default(),
+            required: Arc::default(),
+            #[cfg(feature = "fault-injection")]
+            fault_targets: FaultTargets::default(),
+        }
+    }
+
     /// The configuration of the pool.
     #[must_use]
     pub fn config(&self) -> &Arc<PoolConfig> {
         &self.config
     }
 
-    /// The version of the interpreter, such as `3.11.7`.
+    /// The version of the interpreter, such as `3.11.7`; empty in a fake pool.
     #[must_use]
     pub fn python_version(&self) -> &str {
-        &self.launcher.interpreter().python.version
+        self.launcher.as_ref().map_or("", |launcher| &launcher.interpreter().python.version)
     }
 
-    /// The path of the interpreter that the workers run.
+    /// The path of the interpreter that the workers run; empty in a fake pool.
     #[must_use]
     pub fn python_executable(&self) -> &Path {
-        &self.launcher.interpreter().python.executable
+        self.launcher.as_ref().map_or(Path::new(""), |launcher| &launcher.interpreter().python.executable)
     }
 
     /// The functions of the worker that became ready last; empty before the first one.
@@ -146,7 +204,7 @@ impl BackendHandle {
 
     /// The last lines that workers wrote, oldest first.
     pub(crate) fn recent_output(&self) -> Vec<RecentLine> {
-        self.launcher.output().lines()
+        self.launcher.as_ref().map_or_else(Vec::new, |launcher| launcher.output().lines())
     }
 
     /// The names of all functions that were ever called or exposed, by their numbers.
@@ -156,7 +214,17 @@ impl BackendHandle {
 
     /// The processor time of all processes of a slot so far, in milliseconds.
     pub(crate) fn cpu_total_ms(&self, slot: SlotId) -> u64 {
-        self.launcher.cpu_times().total_ms(slot.0)
+        self.launcher.as_ref().map_or(0, |launcher| launcher.cpu_times().total_ms(slot.0))
+    }
+
+    /// Checks that calls of these functions fit the worker that became ready last. A fake pool of
+    /// unknown functions has whatever is declared.
+    pub(crate) fn check(&self, declared: &[Declared]) -> Result<(), StartError> {
+        let functions = self.catalog();
+        if self.launcher.is_none() && functions.is_empty() {
+            return Ok(());
+        }
+        declared::check(declared, &functions)
     }
 
     /// Requires these functions of workers that start from now on.
@@ -230,13 +298,17 @@ impl Backend for PythonBackend {
     type Error = CallError;
     type Exit = Arc<Exit>;
     type StartError = StartError;
-    type Link = PythonLink;
+    type Link = WorkerLink;
 
     fn resolve(&self, call: &Call) -> Result<Function, CallError> {
         let size = call.metadata_block()?.len() + call.payload().len();
         let limit = self.handle.config.max_frame;
         if size > limit {
             return Err(CallError::PayloadTooLarge { size: Some(size), limit, ran: false });
+        }
+        #[cfg(feature = "testing")]
+        if self.answers.is_some() {
+            return self.function(call).map(|function| Function { overlapping: true, ..function });
         }
         self.function(call)
     }
@@ -245,12 +317,17 @@ impl Backend for PythonBackend {
         &self,
         slot: SlotId,
         generation: Generation,
-    ) -> LocalBoxFuture<'static, Result<PythonLink, StartError>> {
+    ) -> LocalBoxFuture<'static, Result<WorkerLink, StartError>> {
+        #[cfg(feature = "testing")]
+        if let Some(link) = self.launch_fake(slot, generation) {
+            return ready(Ok(link)).boxed_local();
+        }
         let backend = self.clone();
         async move {
             let handle = &backend.handle;
             let fault = handle.start_fault(slot);
-            let (worker, ready) = handle.launcher.launch(slot.0, generation.0, fault).await?;
+            let launcher = handle.launcher.as_ref().expect("only a fake pool has none, and it launches none");
+            let (worker, ready) = launcher.launch(slot.0, generation.0, fault).await?;
             let required = handle.required.read().unwrap_or_else(PoisonError::into_inner);
             // An error drops the worker, which kills its process.
             declared::check(&*required, &ready.functions)?;
@@ -260,7 +337,7 @@ impl Backend for PythonBackend {
             backend.publish();
             #[cfg(feature = "fault-injection")]
             let fault_port = handle.fault_targets.add(slot, worker.pid());
-            Ok(PythonLink::new(
+            let link = PythonLink::new(
                 slot,
                 Arc::clone(&handle.config),
                 functions,
@@ -269,7 +346,10 @@ impl Backend for PythonBackend {
                 worker,
                 #[cfg(feature = "fault-injection")]
                 fault_port,
-            ))
+            );
+            #[cfg(feature = "testing")]
+            let link = WorkerLink::Process(link);
+            Ok(link)
         }
         .boxed_local()
     }
@@ -298,8 +378,8 @@ impl Backend for PythonBackend {
 impl fmt::Debug for PythonBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the configuration: the environment of workers can hold passwords.
-        let interpreter = self.handle.launcher.interpreter();
-        f.debug_struct("PythonBackend").field("interpreter", interpreter).finish_non_exhaustive()
+        let interpreter = self.handle.launcher.as_ref().map(|launcher| launcher.interpreter());
+        f.debug_struct("PythonBackend").field("interpreter", &interpreter).finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod affinity;
 mod reply;
+#[cfg(feature = "testing")]
+mod testing;
 
 use std::borrow::Cow;
 use std::sync::OnceLock;

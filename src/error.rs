@@ -8,6 +8,8 @@ mod exit;
 mod python;
 mod readable;
 mod start;
+#[cfg(feature = "testing")]
+mod testing;
 
 pub use argument::ArgumentError;
 pub use call::CallError;

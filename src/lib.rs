@@ -26,6 +26,7 @@
 //! | `http` | HTTP handlers for the pool's functions, to mount in an actix-web application |
 //! | `metrics` | the pool's metrics through the `metrics` facade |
 //! | `fault-injection` | injected faults, for tests of applications that use a pool |
+//! | `testing` | fake pools, replies and errors, for tests without Python |
 //!
 //! No feature is on by default. The command line, `pyproc`, is the package `pyproc-cli`.
 
@@ -47,6 +48,9 @@ pub mod metrics;
 pub mod pool;
 mod process;
 pub mod status;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 pub mod typed;
 #[doc(hidden)]
 pub mod wire;

@@ -1,38 +1,39 @@
 //! The handle of a pool. The main structure is [`Pool`].
 
+mod actors;
 mod future;
 
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::Request;
-use actix::{Actor as _, Addr, Context, Handler, MailboxError, Recipient};
-use actix_pyproc_actors::router::{Admission, GetStatus, Limits};
+use actix::{Context, Handler, MailboxError, Recipient};
+use actix_pyproc_actors::Router;
+use actix_pyproc_actors::router::{Admission, GetStatus};
 use actix_pyproc_actors::supervisor::{
-    AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Settings, Shutdown, Subscribe,
+    AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Shutdown, Subscribe,
 };
-use actix_pyproc_actors::worker::Patience;
 pub use actix_pyproc_actors::{Generation, RetireReason, SlotId, WorkerKey};
-use actix_pyproc_actors::{NewWorkers, Router, Supervisor};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use self::actors::Actors;
+pub use self::actors::PoolAddr;
 use self::future::call_span;
 pub use self::future::{ReplyFuture, ValueFuture};
+use crate::backend::PythonBackend;
 use crate::backend::declared::Declared;
 use crate::backend::failures::GetFailures;
-use crate::backend::{BackendHandle, PythonBackend};
 use crate::call::Call;
 use crate::config::{ActorThread, PoolConfig};
 use crate::error::StartError;
 #[cfg(feature = "fault-injection")]
 use crate::fault::{DrawnFault, Fault, Hit, NotInjected};
+use crate::status::journal::GetHistory;
 #[cfg(feature = "http")]
 use crate::status::journal::GetPanic;
-use crate::status::journal::{GetHistory, Journal};
 #[cfg(any(feature = "http", feature = "metrics"))]
 use crate::status::metrics::Measured;
 use crate::status::{Observed, PoolStatus};
@@ -41,15 +42,8 @@ pub use crate::wire::function::{
     ArgumentInfo, Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo,
 };
 
-/// The address of a pool: the actor that accepts [`Call`] messages.
-pub type PoolAddr = Addr<Router<PythonBackend>>;
-
 /// Something that happened to a worker or to the pool, as an actor message.
 pub type WorkerEvent = actix_pyproc_actors::WorkerEvent<PythonBackend>;
-
-/// A call that runs longer than this many pipeline budgets stalls its worker: the calls that wait
-/// behind it are requeued for other workers.
-const STALL_BUDGETS: u32 = 10;
 
 /// A supervised pool of Python processes.
 ///
@@ -84,15 +78,6 @@ struct Shared {
     _thread: Option<oneshot::Sender<()>>,
 }
 
-/// The parts of a pool that can be sent to other threads.
-#[derive(Clone)]
-struct Actors {
-    router: PoolAddr,
-    supervisor: Addr<Supervisor<PythonBackend>>,
-    journal: Addr<Journal>,
-    backend: BackendHandle,
-}
-
 impl Pool {
     /// Starts the workers, and resolves when all of them, or `min_ready` of them, are ready.
     ///
@@ -109,7 +94,7 @@ impl Pool {
             let backend = PythonBackend::new(Arc::clone(&config)).await?;
             (Actors::start(backend, &config), None)
         } else {
-            let (actors, hold) = on_own_thread(Arc::clone(&config)).await?;
+            let (actors, hold) = Actors::start_on_own_thread(Arc::clone(&config)).await?;
             (actors, Some(hold))
         };
         let min_ready = u32::try_from(config.min_ready).ok().filter(|&n| n > 0);
@@ -123,6 +108,22 @@ impl Pool {
             }
             Err(MailboxError::Closed | MailboxError::Timeout) => Err(StartError::Stopped),
         }
+    }
+
+    /// Starts a pool without processes.
+    #[cfg(feature = "testing")]
+    pub(crate) fn start_fake(
+        config: Arc<PoolConfig>,
+        backend: impl FnOnce(Arc<PoolConfig>) -> PythonBackend + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let here = config.thread == ActorThread::Current && actix_rt::Arbiter::try_current().is_some();
+        let (actors, thread) = if here {
+            (Actors::start(backend(Arc::clone(&config)), &config), None)
+        } else {
+            let (actors, hold) = Actors::start_fake_on_own_thread(Arc::clone(&config), backend)?;
+            (actors, Some(hold))
+        };
+        Ok(Self { shared: Arc::new(Shared { actors, config, _thread: thread }) })
     }
 
     /// Sends a call as a plain actor message. The outer error reports that the pool's arbiter has
@@ -192,12 +193,17 @@ impl Pool {
         self.shared.actors.backend.described()
     }
 
+    /// Checks that calls of these functions fit the worker that became ready last.
+    pub(crate) fn check(&self, declared: &[Declared]) -> Result<(), StartError> {
+        self.shared.actors.backend.check(declared)
+    }
+
     /// Requires these functions of workers that start from now on.
     pub(crate) fn require(&self, declared: Vec<Declared>) {
         self.shared.actors.backend.require(declared);
     }
 
-    /// The version of the Python interpreter, such as `3.11.7`.
+    /// The version of the Python interpreter, such as `3.11.7`; empty in a fake pool.
     #[must_use]
     pub fn python_version(&self) -> &str {
         self.shared.actors.backend.python_version()
@@ -332,86 +338,9 @@ impl Handler<DrawnFault> for Router<PythonBackend> {
     }
 }
 
-impl Actors {
-    /// Starts the actors on the current arbiter.
-    fn start(backend: PythonBackend, config: &PoolConfig) -> Self {
-        let (handle, backend) = (backend.handle().clone(), Rc::new(backend));
-        let new_workers = NewWorkers::default();
-        let router =
-            Router::start(Rc::clone(&backend), new_workers.clone(), limits(config), config.call_timeout);
-        let supervisor = Supervisor::start_with(backend, router.clone(), new_workers, settings(config));
-        let journal = Journal::new(handle.clone()).start();
-        // No worker becomes ready before the current task yields, so the journal misses none.
-        supervisor.do_send(Subscribe(journal.clone().recipient()));
-        Self { router, supervisor, journal, backend: handle }
-    }
-}
-
-/// Starts the actors on a thread of their own, which ends when the sender is dropped and the pool
-/// has stopped.
-async fn on_own_thread(config: Arc<PoolConfig>) -> Result<(Actors, oneshot::Sender<()>), StartError> {
-    let (started_tx, started) = oneshot::channel();
-    let (hold, held) = oneshot::channel::<()>();
-    let run = move || {
-        actix_rt::System::new().block_on(async move {
-            let backend = match PythonBackend::new(Arc::clone(&config)).await {
-                Ok(backend) => backend,
-                Err(error) => {
-                    // The caller may have dropped the receiver.
-                    let _ = started_tx.send(Err(error));
-                    return;
-                }
-            };
-            let actors = Actors::start(backend, &config);
-            let supervisor = actors.supervisor.clone();
-            if started_tx.send(Ok(actors)).is_ok() {
-                // Resolves with an error when the last handle of the pool is dropped.
-                let _ = held.await;
-            }
-            // A supervisor that does not answer has stopped already.
-            let _ = supervisor.send(Shutdown { deadline: Duration::ZERO }).await;
-        });
-    };
-    std::thread::Builder::new()
-        .name("pyproc-actors".into())
-        .spawn(run)
-        .map_err(StartError::io("start the thread of the actors"))?;
-    let actors = started.await.unwrap_or(Err(StartError::Stopped))?;
-    Ok((actors, hold))
-}
-
 fn started(result: Result<Result<(), StartError>, MailboxError>) -> Result<(), StartError> {
     match result {
         Ok(result) => result,
         Err(MailboxError::Closed | MailboxError::Timeout) => Err(StartError::Stopped),
-    }
-}
-
-fn limits(config: &PoolConfig) -> Limits {
-    Limits {
-        max_queue: config.max_queue,
-        max_queue_bytes: config.max_queue_bytes,
-        max_abandoned: Some(config.max_abandoned).filter(|&n| n > 0),
-        pipeline_budget: config.pipeline_budget,
-        max_concurrent: u32::try_from(config.max_concurrent).unwrap_or(u32::MAX),
-        select: config.select,
-    }
-}
-
-fn settings(config: &PoolConfig) -> Settings {
-    Settings {
-        workers: u32::try_from(config.workers).unwrap_or(u32::MAX),
-        restart: config.restart.clone(),
-        patience: Patience {
-            kill_grace: config.kill_grace,
-            stall_after: config.pipeline_budget.max(Duration::from_millis(1)).saturating_mul(STALL_BUDGETS),
-        },
-        max_attempts: config.max_attempts,
-        max_calls: config.recycle.max_calls,
-        max_lifetime: config.recycle.max_lifetime,
-        max_rss: config.recycle.max_rss,
-        retire_jitter: config.recycle.jitter,
-        drain_timeout: config.drain_timeout,
-        seed: fastrand::u64(..),
     }
 }

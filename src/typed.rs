@@ -7,7 +7,7 @@ mod of_type;
 
 pub use call::TypedCall;
 
-use crate::backend::declared::{self, Declared};
+use crate::backend::declared::Declared;
 use crate::config::PoolConfig;
 use crate::error::StartError;
 use crate::pool::Pool;
@@ -71,7 +71,7 @@ impl Pool {
     /// [`StartError::Signature`] if a function is missing or its signature does not fit.
     pub fn typed<F: Functions>(&self) -> Result<F, StartError> {
         let declared = F::declared();
-        declared::check(&declared, &self.functions())?;
+        self.check(&declared)?;
         self.require(declared);
         Ok(F::of(Checked(self.clone())))
     }

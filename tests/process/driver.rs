@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_pyproc::backend::{PythonBackend, PythonLink};
+use actix_pyproc::backend::{PythonBackend, WorkerLink};
 use actix_pyproc::error::Exit;
 use actix_pyproc::{Call, CallError, PoolConfig, Reply, StartError};
 use actix_pyproc_actors::backend::{Backend as _, Link as _, LinkEvent};
@@ -19,7 +19,7 @@ pub(crate) type Event = LinkEvent<PythonBackend>;
 /// A worker, and the id of its next call.
 pub(crate) struct Driver {
     pub(crate) backend: PythonBackend,
-    pub(crate) link: PythonLink,
+    pub(crate) link: WorkerLink,
     next: u32,
 }
 
