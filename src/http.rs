@@ -34,6 +34,7 @@ mod problem;
 mod routes;
 mod schema;
 mod secret;
+mod status;
 
 pub use control::ControlAction;
 pub use gateway::Gateway;

@@ -8,43 +8,21 @@
 mod ask;
 
 use actix_pyproc::{Call, CallError, Pool, PoolConfig};
-use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpResponse, HttpServer};
 use ask::ask;
 
 const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/actix_web/worker.py");
 
-/// The body of the request is the argument, and the result is the body of the response.
-async fn words(pool: Data<Pool>, body: Bytes) -> HttpResponse {
-    match pool.request(Call::raw_json("words", body)).await {
-        Ok(reply) => HttpResponse::Ok().content_type("application/json").body(reply.bytes()),
-        Err(error) => refusal(&error),
-    }
+/// The body of the request is the argument, and the result is the body of the response. The
+/// response to a failed call is that of the gateway, without its traceback.
+async fn words(pool: Data<Pool>, body: Bytes) -> Result<HttpResponse, CallError> {
+    let reply = pool.request(Call::raw_json("words", body)).await?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(reply.bytes()))
 }
 
 async fn pool_status(pool: Data<Pool>) -> HttpResponse {
     HttpResponse::Ok().json(pool.status().await)
-}
-
-/// The response to a failed call. It has no traceback, which would expose internals to clients.
-fn refusal(error: &CallError) -> HttpResponse {
-    let (code, retry_after) = match error {
-        CallError::Overloaded { retry_after } | CallError::Unavailable { retry_after, .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, Some(retry_after.as_secs().max(1)))
-        }
-        CallError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
-        CallError::DeadlineExceeded { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
-        CallError::UnknownFunction { .. } => (StatusCode::NOT_FOUND, None),
-        CallError::PayloadTooLarge { ran: false, .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
-        CallError::Decode { ran: false, .. } => (StatusCode::BAD_REQUEST, None),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
-    };
-    let mut response = HttpResponse::build(code);
-    if let Some(seconds) = retry_after {
-        response.insert_header((header::RETRY_AFTER, seconds));
-    }
-    response.json(serde_json::json!({"error": error.kind()}))
 }
 
 #[actix::main]

@@ -33,16 +33,15 @@ struct Pools {
 }
 
 /// The body is a CSV file; the response is its revenue by region and quarter.
-async fn revenue(pools: Data<Pools>, csv: Bytes) -> HttpResponse {
+async fn revenue(pools: Data<Pools>, csv: Bytes) -> Result<HttpResponse, CallError> {
     let call = Call::bytes("revenue", csv).timeout(Duration::from_secs(5));
     match pools.tables.request(call).await {
-        Ok(reply) => HttpResponse::Ok().content_type("application/json").body(reply.bytes()),
+        Ok(reply) => Ok(HttpResponse::Ok().content_type("application/json").body(reply.bytes())),
         // The client has to fix a file that pandas rejects.
         Err(CallError::Exception { type_name, message, .. }) => {
-            HttpResponse::UnprocessableEntity().json(json!({"error": type_name, "message": message}))
+            Ok(HttpResponse::UnprocessableEntity().json(json!({"error": type_name, "message": message})))
         }
-        Err(error) if error.is_retryable() => HttpResponse::ServiceUnavailable().json(error.kind()),
-        Err(error) => HttpResponse::InternalServerError().json(error.kind()),
+        Err(error) => Err(error),
     }
 }
 

@@ -74,7 +74,6 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The sentence says everything.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as of the other errors")]
     fn write_details(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ok(())
     }

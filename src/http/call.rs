@@ -34,7 +34,7 @@ pub(super) async fn call(
         let codec = codec(request.headers())?;
         let body = body::read(payload, request.headers(), options.bounds(), gateway.bodies()).await?;
         let call = make_call(function, codec, body, request.headers(), options.min_timeout)?;
-        gateway.pool().request(call).await.map_err(|error| Problem::of(error, options.tracebacks))
+        gateway.pool().request(call).await.map_err(|error| Problem::of(&error, options.tracebacks))
     };
     let mut response = match answer.await {
         Ok(reply) => respond(&reply),

@@ -3,12 +3,13 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 
+use super::status::status;
 use crate::error::CallError;
 
 /// A refusal or a failure.
@@ -32,8 +33,8 @@ impl Problem {
     }
 
     /// The error of a call. `details` adds what reveals code: traceback, standard error.
-    pub(super) fn of(error: CallError, details: bool) -> Self {
-        let (status, title) = status(&error);
+    pub(super) fn of(error: &CallError, details: bool) -> Self {
+        let (status, title) = status(error);
         let mut problem = Self::new(status, error.kind(), title, error.to_string());
         problem.set("may_have_run", error.may_have_run());
         problem.set("retryable", error.is_retryable());
@@ -41,7 +42,7 @@ impl Problem {
         problem
     }
 
-    fn add(&mut self, error: CallError, details: bool) {
+    fn add(&mut self, error: &CallError, details: bool) {
         match error {
             CallError::Exception { type_name, message, traceback, info } => {
                 let mut exception = json!({"type": type_name, "message": message, "bases": info.bases});
@@ -53,10 +54,10 @@ impl Problem {
             }
             CallError::UnknownFunction { known, .. } => self.set("functions", &known[..]),
             CallError::Overloaded { retry_after } | CallError::Unavailable { retry_after, cause: None } => {
-                self.retry_after = Some(retry_after);
+                self.retry_after = Some(*retry_after);
             }
             CallError::Unavailable { retry_after, cause: Some(cause) } => {
-                self.retry_after = Some(retry_after);
+                self.retry_after = Some(*retry_after);
                 if details {
                     self.set("cause", json!({"message": cause.to_string(), "traceback": cause.details()}));
                 }
@@ -68,7 +69,7 @@ impl Problem {
                 }
             }
             CallError::Quarantined { attempts, exit } => {
-                self.set("attempts", attempts);
+                self.set("attempts", *attempts);
                 self.set("exit", exit.to_string());
             }
             CallError::ShuttingDown => {
@@ -76,7 +77,7 @@ impl Problem {
                 self.close = true;
             }
             CallError::InvalidArgument { errors } => self.set("errors", json!(errors)),
-            CallError::PayloadTooLarge { limit, .. } => self.set("limit", limit),
+            CallError::PayloadTooLarge { limit, .. } => self.set("limit", *limit),
             CallError::DeadlineExceeded { .. } | CallError::Encode { .. } | CallError::Decode { .. } => {}
         }
     }
@@ -98,7 +99,7 @@ impl Problem {
 
     pub(super) fn body_too_large(size: Option<usize>, limit: usize) -> Self {
         let error = CallError::PayloadTooLarge { size, limit, ran: false };
-        Self::of(error, false).closing()
+        Self::of(&error, false).closing()
     }
 
     pub(super) fn body_broken(error: &impl Display) -> Self {
@@ -188,36 +189,27 @@ impl Problem {
     }
 }
 
-/// The table of `docs/gateway.md`.
-fn status(error: &CallError) -> (StatusCode, &'static str) {
-    match error {
-        CallError::Exception { .. } => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "The function raised an exception")
-        }
-        CallError::UnknownFunction { .. } => (StatusCode::NOT_FOUND, "The function does not exist"),
-        CallError::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, "The queue is full"),
-        CallError::DeadlineExceeded { .. } => (StatusCode::GATEWAY_TIMEOUT, "The deadline passed"),
-        CallError::WorkerLost { .. } => (StatusCode::BAD_GATEWAY, "The worker died while the call ran"),
-        CallError::Quarantined { .. } => (StatusCode::BAD_GATEWAY, "The call kills its workers"),
-        CallError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "No worker serves"),
-        CallError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "The service is shutting down"),
-        CallError::Encode { ran: true, .. } => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "The result cannot be encoded")
-        }
-        CallError::Encode { ran: false, .. } => (StatusCode::BAD_REQUEST, "The argument cannot be encoded"),
-        CallError::Decode { ran: true, .. } => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "The result cannot be decoded")
-        }
-        CallError::Decode { ran: false, .. } => (StatusCode::BAD_REQUEST, "The argument cannot be decoded"),
-        CallError::InvalidArgument { .. } => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "The argument does not fit the function")
-        }
-        CallError::PayloadTooLarge { ran: true, .. } => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "The result is too large")
-        }
-        CallError::PayloadTooLarge { ran: false, .. } => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "The argument is too large")
-        }
+/// A handler of your own returns `Result<_, CallError>` and uses `?`: the response is that of the
+/// gateway, problem details with the status of the table in `docs/gateway.md`, and `Retry-After`
+/// where the call may succeed later. It has no traceback and no standard error.
+///
+/// ```
+/// use actix_pyproc::{Call, CallError, Pool};
+/// use actix_web::HttpResponse;
+/// use actix_web::web::{Bytes, Data};
+///
+/// async fn predict(pool: Data<Pool>, body: Bytes) -> Result<HttpResponse, CallError> {
+///     let reply = pool.request(Call::raw_json("predict", body)).await?;
+///     Ok(HttpResponse::Ok().content_type("application/json").body(reply.bytes()))
+/// }
+/// ```
+impl ResponseError for CallError {
+    fn status_code(&self) -> StatusCode {
+        status(self).0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        Problem::of(self, false).into_response()
     }
 }
 
