@@ -20,11 +20,22 @@ impl Session {
         Self::start_with(Pool::start(config)).await
     }
 
+    /// As [`Session::start`], for a worker that has the terminal.
+    pub(crate) async fn start_beside_terminal(config: PoolConfig) -> Result<Self, Failure> {
+        Self::start_until(Signals::listen_beside_terminal()?, Pool::start(config)).await
+    }
+
     /// As [`Session::start`], for a pool that is started elsewhere.
     pub(crate) async fn start_with(
         pool: impl Future<Output = Result<Pool, StartError>>,
     ) -> Result<Self, Failure> {
-        let mut signals = Signals::listen()?;
+        Self::start_until(Signals::listen()?, pool).await
+    }
+
+    async fn start_until(
+        mut signals: Signals,
+        pool: impl Future<Output = Result<Pool, StartError>>,
+    ) -> Result<Self, Failure> {
         let pool = tokio::select! {
             pool = pool => pool?,
             signal = signals.next() => return Err(Failure::Signal(signal)),

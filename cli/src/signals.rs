@@ -10,6 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Whether SIGINT stops the command.
+    interrupts: bool,
 }
 
 /// A signal that was received.
@@ -21,13 +23,20 @@ pub(crate) enum StopSignal {
 
 impl Signals {
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)?, interrupts: true })
+    }
+
+    /// As [`Signals::listen`], but SIGINT has no effect: Ctrl-C is meant for a worker that has the
+    /// terminal.
+    pub(crate) fn listen_beside_terminal() -> io::Result<Self> {
+        Ok(Self { interrupts: false, ..Self::listen()? })
     }
 
     /// Waits for the next signal. Cancellation safety: no signal is lost.
     pub(crate) async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.interrupt.recv() => StopSignal::Interrupt,
+            _ = self.interrupt.recv(), if self.interrupts => StopSignal::Interrupt,
             _ = self.terminate.recv() => StopSignal::Terminate,
         }
     }

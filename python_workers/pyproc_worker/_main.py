@@ -20,11 +20,13 @@ _HOST_DEATH_SIGNAL = 37
 def main():
     """Take over the inherited descriptors, load the script, serve, and exit as a script does."""
     descriptors = _inherit()
+    terminal = os.environ.pop("PYPROC_TERMINAL", None) is not None
     _die_with_host(descriptors.get("life"))
     from ._channel import Channel, Table
 
     channel = Channel(descriptors["socket"])
     hello = _read_hello(channel)
+    _name_process(hello["worker"], hello["slot"])
     from ._frames import WELCOME, frame
     from ._codec import dump_text
 
@@ -36,6 +38,7 @@ def main():
 
     worker = Worker(channel, Table(descriptors["table"], hello["slots"]), hello)
     _watch(descriptors["stacks"], hello["stacks_signal"])
+    _debug(worker, terminal)
     from ._logging import install
 
     install(descriptors["log"], hello["log_level"])
@@ -98,6 +101,7 @@ def _read_hello(channel):
     hello = {
         "max_frame": DEFAULT_MAX_FRAME,
         "slots": 1024,
+        "slot": 0,
         "flush_us": 200,
         "busy_poll_us": 0,
         "interrupt_signal": 23,
@@ -118,6 +122,19 @@ def _read_hello(channel):
     return hello
 
 
+def _name_process(target, slot):
+    # `top` and `ps -e` show 15 bytes; the arguments have the whole name (docs/protocol.md, section
+    # 1).
+    code = target["module"] if "module" in target else os.path.basename(target.get("path", "worker"))
+    suffix = ":%d" % slot
+    try:
+        with open("/proc/self/comm", "wb", buffering=0) as name:
+            name.write(os.fsencode(code)[: 15 - len(suffix)] + suffix.encode())
+    except OSError:
+        # It is only for people.
+        pass
+
+
 def _watch(stacks, stacks_signal):
     import _signal
     import faulthandler
@@ -132,6 +149,16 @@ def _watch(stacks, stacks_signal):
         faulthandler.register(stacks_signal, file=stacks, all_threads=True, chain=False)
     # Processes that the worker starts would inherit SIG_IGN, but not a handler.
     _signal.signal(_signal.SIGINT, on_sigint)
+
+
+def _debug(worker, terminal):
+    from . import _terminal
+
+    if terminal:
+        _terminal.share()
+        worker.watched = _terminal.watched
+    else:
+        _terminal.forbid()
 
 
 def _run(worker, target):

@@ -18,7 +18,7 @@ _BY_HAND = """\
 %(script)s is a worker of actix-pyproc: it serves the host process that starts it.
 To try it, use the pyproc command as the host:
     pyproc check %(script)s
-    pyproc call %(script)s predict '{"value": 42}'
+    pyproc call %(script)s %(call)s
     pyproc serve %(script)s
 """
 
@@ -43,8 +43,24 @@ def run_worker(*_arguments, **_options):
         _worker.run()
     elif not _is_child(sys._getframe(1)):
         script = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "worker.py"
-        sys.stderr.write(_BY_HAND % {"script": script})
+        sys.stderr.write(_BY_HAND % {"script": script, "call": _example()})
         sys.exit(2)
+
+
+def _example():
+    # The first exposed function, with what it requires.
+    for name, function in _registry.FUNCTIONS.items():
+        code = getattr(function, "__code__", None)
+        if code is None:
+            return "%s JSON" % name
+        positional = code.co_varnames[: code.co_argcount - len(function.__defaults__ or ())]
+        keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        required = positional + tuple(k for k in keyword if k not in (function.__kwdefaults__ or ()))
+        required = [parameter for parameter in required if parameter != "cancel_event"]
+        if len(required) == 1 and not keyword:
+            return "%s JSON" % name
+        return " ".join([name] + ["%s=..." % parameter for parameter in required])
+    return "FUNCTION JSON"
 
 
 def _is_child(frame):
@@ -68,6 +84,8 @@ class Worker:
         self._alarm = None
         # For each thread that forks, the signals that it had blocked before.
         self._masks = {}
+        # Wraps each function for the debugger of `pyproc call --pdb`.
+        self.watched = None
         # The event loop, if a function or a hook is `async def`.
         self.loop = None
 
@@ -124,6 +142,8 @@ class Worker:
             signature = read_signature(function)
             functions.append(bind(function, signature))
             described.append(describe(name, function, signature, binding_of(signature)))
+        if self.watched is not None:
+            functions = [self.watched(f, d["kind"] == "async") for f, d in zip(functions, described)]
         hooks = _registry.SETUP + _registry.TEARDOWN
         if any(map(is_async, hooks)) or any(entry["kind"] == "async" for entry in described):
             from ._async_loop import new_loop

@@ -159,16 +159,25 @@ class ScriptTest(unittest.TestCase):
             self.assertIn(r'"logger":"\\ud804","message":"\\ud805"', host.log.wait("ud805"))
 
     def test_by_hand_it_says_how_to_run_it(self):
-        with tempfile.TemporaryDirectory() as directory:
-            path = os.path.join(directory, "worker.py")
-            with open(path, "w") as file:
-                file.write(PREDICT + "run_worker()\n")
-            done = subprocess.run(
-                [sys.executable, path], env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True
-            )
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("""pyproc call worker.py predict '{"value": 42}'""", done.stderr)
-        self.assertIn("pyproc serve worker.py", done.stderr)
+        rows = (
+            (PREDICT, "predict JSON"),
+            ("from pyproc_worker import *\n@expose\ndef f(): pass\n@expose\ndef g(x): pass\n", "f"),
+            ("from pyproc_worker import *\n@expose\ndef f(a, b, c=1, *, d, e=2, cancel_event): pass\n", "f a=... b=... d=..."),
+            ("from pyproc_worker import *\n@expose\ndef f(*, d): pass\n", "f d=..."),
+            ("from pyproc_worker import *\nexpose(len)\n", "len JSON"),
+            ("from pyproc_worker import *\n", "FUNCTION JSON"),
+        )
+        for script, call in rows:
+            with self.subTest(call), tempfile.TemporaryDirectory() as directory:
+                path = os.path.join(directory, "worker.py")
+                with open(path, "w") as file:
+                    file.write(script + "run_worker()\n")
+                done = subprocess.run(
+                    [sys.executable, path], env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True
+                )
+                self.assertEqual(done.returncode, 2)
+                self.assertIn("pyproc call worker.py %s\n" % call, done.stderr)
+                self.assertIn("pyproc serve worker.py\n", done.stderr)
 
     def test_importing_it_has_no_side_effect(self):
         program = (

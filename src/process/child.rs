@@ -18,7 +18,7 @@ use super::cpu::CpuMeter;
 use super::reaper;
 use crate::error::ExitStatus;
 
-/// A child process that leads its own process group.
+/// A child process that leads its own process group, unless it shares the terminal of the host.
 ///
 /// Signals go through its pidfd, so they never hit a later process with the same number. Dropping a
 /// child kills it with its group; the reaper thread reaps it.

@@ -1,7 +1,7 @@
 //! The command lines of workers and of the probe. The main structure is [`CommandLine`].
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,9 +10,13 @@ use std::sync::Arc;
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 const PROBE: &str = include_str!("probe.py");
 
-/// Variables of the host that workers do not inherit: with these tokens a worker could call,
-/// restart and stop its own gateway.
-const SECRETS: [&str; 2] = ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN"];
+/// In the configuration's variables of the workers, this one lets a worker use the host's terminal,
+/// for a debugger. The worker then stays in the process group of the host, which a terminal needs.
+pub(super) const TERMINAL: &str = "PYPROC_TERMINAL";
+
+/// Variables of the host that workers do not inherit. With the tokens a worker could call, restart
+/// and stop its own gateway.
+const KEPT: [&str; 3] = ["PYPROC_TOKEN", "PYPROC_CONTROL_TOKEN", TERMINAL];
 
 /// A program, its arguments, and the changes to the environment of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,19 +42,25 @@ impl Inherited {
 }
 
 impl CommandLine {
-    /// The worker of a slot, with the variables `env` and the working directory `cwd`.
+    /// The worker of a slot, with the variables `env` and the working directory `cwd`. `code` names
+    /// its script or module in lists of processes.
     pub(super) fn worker(
         env: &BTreeMap<String, String>,
         cwd: Option<&Path>,
         interpreter: &Path,
-        slot: u32,
+        (code, slot): (&OsStr, u32),
         inherited: &Inherited,
     ) -> Self {
         let slot = slot.to_string();
+        // Python ignores `-X` options that it does not know. They change neither `sys.argv` nor the
+        // arguments of processes that the worker starts.
+        let mut title = OsString::from("pyproc: ");
+        title.push(code);
+        title.push(format!(" slot {slot}"));
         let user = env.iter().map(|(name, value)| (name.into(), value.replace("{slot}", &slot).into()));
         Self {
             program: interpreter.to_owned(),
-            args: ["-c", BOOTSTRAP].map(OsString::from).into(),
+            args: vec!["-X".into(), title, "-c".into(), BOOTSTRAP.into()],
             env: user.chain(inherited.variables()).collect(),
             cwd: cwd.map(Path::to_owned),
         }
@@ -70,7 +80,7 @@ impl CommandLine {
     /// The command with its standard streams.
     pub(super) fn into_command(self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Command {
         let mut command = Command::new(self.program);
-        SECRETS.iter().for_each(|name| {
+        KEPT.iter().for_each(|name| {
             command.env_remove(name);
         });
         command.args(self.args).envs(self.env).stdin(stdin).stdout(stdout).stderr(stderr);
@@ -99,13 +109,13 @@ mod tests {
         let env = [("GPU", "cuda:{slot}"), ("X", "{other}")];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let cwd = Some(Path::new("/srv"));
-        let line = CommandLine::worker(&env, cwd, Path::new("/opt/python"), 7, &inherited);
+        let line = CommandLine::worker(&env, cwd, Path::new("/opt/python"), ("w.py".as_ref(), 7), &inherited);
         let number = fd.as_raw_fd().to_string();
         assert_eq!(
             line,
             CommandLine {
                 program: "/opt/python".into(),
-                args: vec!["-c".into(), BOOTSTRAP.into()],
+                args: vec!["-X".into(), "pyproc: w.py slot 7".into(), "-c".into(), BOOTSTRAP.into()],
                 env: vec![
                     ("GPU".into(), "cuda:7".into()),
                     ("X".into(), "{other}".into()),
@@ -119,7 +129,7 @@ mod tests {
     #[test]
     fn tokens_of_the_gateway_are_not_in_the_environment_of_workers() {
         let (python, inherited) = (Path::new("/opt/python"), Inherited::default());
-        let worker = CommandLine::worker(&BTreeMap::new(), None, python, 7, &inherited);
+        let worker = CommandLine::worker(&BTreeMap::new(), None, python, ("w.py".as_ref(), 7), &inherited);
         let probe = CommandLine::probe(python, &inherited);
         for line in [worker, probe] {
             let command = line.into_command(Stdio::null(), Stdio::null(), Stdio::null());

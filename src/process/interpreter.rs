@@ -15,7 +15,7 @@ use tokio::time::timeout_at;
 
 use super::child::exited;
 use super::command::{CommandLine, Inherited};
-use super::spawner::{self, Spawner};
+use super::spawner::{self, Group, Spawner};
 use super::{memfd, package};
 use crate::error::{ExitStatus, Python, StartError};
 
@@ -131,7 +131,7 @@ async fn probe(path: &Path, spawner: &Spawner, limit: Duration) -> Result<Interp
     let command = CommandLine::probe(path, &inherited).into_command(sources.into(), Stdio::null(), to_stderr);
 
     let deadline = spawner::deadline(limit);
-    let child = spawner.spawn(command, inherited.into_fds(), deadline).await.map_err(io_error)?;
+    let child = spawner.spawn(command, Group::Own, inherited.into_fds(), deadline).await.map_err(io_error)?;
     let child = child.watch().map_err(io_error)?;
     let status = timeout_at(deadline, exited(&child)).await;
     let status = status.map_err(|_| unusable(format!("it did not answer within {limit:?}"), ""))?;

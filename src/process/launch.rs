@@ -13,7 +13,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use tokio::time::{Instant, timeout_at};
 
-use super::command::{CommandLine, Inherited};
+use super::command::{CommandLine, Inherited, TERMINAL};
 use super::connection::{self, Connection};
 use super::cpu::CpuTimes;
 use super::end::{EndMode, STACKS_SIGNAL, end};
@@ -23,7 +23,7 @@ use super::log::Source;
 use super::memfd;
 use super::output::{Output, Pipes};
 use super::recent::RecentOutput;
-use super::spawner::{self, Spawner};
+use super::spawner::{self, Group, Spawner};
 use super::table::{SLOTS, SlotTable};
 use super::worker::{WatchedChild, WorkerProcess};
 use crate::error::{ExitCause, StartError};
@@ -147,9 +147,11 @@ impl Launcher {
         let (host, worker) = opened.map_err(StartError::io("open the channels of a worker"))?;
         let LaunchOptions { env, cwd, stop_grace, max_frame, stderr_tail_lines, .. } = &self.options;
         let python = &self.interpreter.python;
-        let line = CommandLine::worker(env, cwd.as_deref(), &python.executable, slot, &worker.inherited);
+        let code = (self.options.worker.name(), slot);
+        let line = CommandLine::worker(env, cwd.as_deref(), &python.executable, code, &worker.inherited);
+        let group = if env.contains_key(TERMINAL) { Group::Host } else { Group::Own };
         let command = line.into_command(Stdio::null(), worker.stdout.into(), worker.stderr.into());
-        let child = self.spawner.spawn(command, worker.inherited.into_fds(), deadline).await;
+        let child = self.spawner.spawn(command, group, worker.inherited.into_fds(), deadline).await;
         let child = child.map_err(StartError::io(match cwd {
             // The system's error does not say which of the two paths it is about.
             Some(cwd) => format!("run {} in {}", python.executable.display(), cwd.display()),

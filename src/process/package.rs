@@ -30,6 +30,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_refusal.py",
     "pyproc_worker/_registry.py",
     "pyproc_worker/_sync_loop.py",
+    "pyproc_worker/_terminal.py",
     "pyproc_worker/_threads.py",
     "pyproc_worker/_trace.py",
     "pyproc_worker/_types.py",

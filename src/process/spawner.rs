@@ -39,8 +39,18 @@ pub(crate) struct Spawner(mpsc::Sender<Job>);
 #[derive(Debug)]
 struct Job {
     command: Command,
+    group: Group,
     inherited: Vec<Arc<OwnedFd>>,
     reply: oneshot::Sender<io::Result<Child>>,
+}
+
+/// The process group of a new process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// One that it leads, which is killed with it.
+    Own,
+    /// That of the host, so that it can read from the terminal.
+    Host,
 }
 
 /// The deadline of a start that begins now. Longer limits count as [`duration::LONGEST`].
@@ -56,19 +66,20 @@ impl Spawner {
         Ok(Self(jobs))
     }
 
-    /// Starts a process. It leads its own group, dies with the host, inherits the descriptors
-    /// `inherited` under the same numbers, and blocks or ignores no signal.
+    /// Starts a process. It dies with the host, inherits the descriptors `inherited` under the same
+    /// numbers, and blocks or ignores no signal.
     ///
     /// Cancellation safety: if the future is dropped or the deadline passes, a process that starts
     /// later is killed and reaped.
     pub(super) async fn spawn(
         &self,
         command: Command,
+        group: Group,
         inherited: Vec<Arc<OwnedFd>>,
         deadline: Instant,
     ) -> io::Result<Child> {
         let (reply, child) = oneshot::channel();
-        let job = Job { command, inherited, reply };
+        let job = Job { command, group, inherited, reply };
         self.0.send(job).map_err(|_| gone())?;
         match timeout_at(deadline, child).await {
             Ok(child) => child.map_err(|_| gone())?,
@@ -87,14 +98,14 @@ fn gone() -> io::Error {
 
 fn spawn_all(queue: &mpsc::Receiver<Job>) {
     let (alive, children) = mpsc::channel();
-    for Job { command, inherited, reply } in queue {
+    for Job { command, group, inherited, reply } in queue {
         // The caller has dropped the receiver, for example at the deadline.
         if reply.is_closed() {
             continue;
         }
         // The standard library panics if `exec` fails in a host that ignores SIGCHLD. If this
         // thread ended, all workers of the pool would die.
-        let child = catch_unwind(AssertUnwindSafe(|| spawn_one(command, &inherited, alive.clone())));
+        let child = catch_unwind(AssertUnwindSafe(|| spawn_one(command, group, &inherited, alive.clone())));
         let child = child.unwrap_or_else(|_| {
             Err(io::Error::other("exec failed, and the host ignores SIGCHLD, which hides the reason"))
         });
@@ -108,12 +119,15 @@ fn spawn_all(queue: &mpsc::Receiver<Job>) {
 
 fn spawn_one(
     mut command: Command,
+    group: Group,
     inherited: &[Arc<OwnedFd>],
     alive: mpsc::Sender<Infallible>,
 ) -> io::Result<Child> {
     let host = getpid();
     let fds: Vec<RawFd> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
-    command.process_group(0);
+    if group == Group::Own {
+        command.process_group(0);
+    }
     #[expect(unsafe_code, reason = "the closure only makes system calls; it neither allocates nor locks")]
     // SAFETY: between fork and exec the closure only makes async-signal-safe system calls, and
     // `fds` are open in the child. The C library reserves the signals 32 and 33, not 37.
@@ -174,7 +188,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::Spawner;
+    use super::{Group, Spawner};
     use crate::error::ExitStatus;
     use crate::process::child::exited;
 
@@ -200,7 +214,7 @@ mod tests {
     }
 
     async fn run(spawner: &Spawner, program: &str) -> std::io::Result<ExitStatus> {
-        let child = spawner.spawn(Command::new(program), Vec::new(), after(60)).await?;
+        let child = spawner.spawn(Command::new(program), Group::Own, Vec::new(), after(60)).await?;
         Ok(exited(&child.watch()?).await)
     }
 
@@ -212,7 +226,7 @@ mod tests {
         );
         let (command, mut resume) = slow_to_exec("true");
         let soon = Instant::now() + Duration::from_millis(50);
-        let error = stuck.spawn(command, Vec::new(), soon).await.expect_err("exec hangs");
+        let error = stuck.spawn(command, Group::Own, Vec::new(), soon).await.expect_err("exec hangs");
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
         assert_eq!(run(&other, "true").await.expect("each pool has its own thread"), ExitStatus::Code(0));
         resume.write_all(b".").expect("the child reads the pipe");

@@ -1,8 +1,9 @@
 //! The JSON payloads of the handshake and of errors. The main structure is [`Incoming`].
 
 use std::borrow::Cow;
-use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -74,6 +75,19 @@ pub enum WorkerRef {
     PathBytes(Vec<u8>),
     /// A module, as for `python -m`.
     Module(String),
+}
+
+impl WorkerRef {
+    /// The file name of the script, or the name of the module.
+    #[must_use]
+    pub fn name(&self) -> &OsStr {
+        let path = match self {
+            Self::Path(path) => OsStr::new(path),
+            Self::PathBytes(path) => OsStr::from_bytes(path),
+            Self::Module(name) => return OsStr::new(name),
+        };
+        Path::new(path).file_name().unwrap_or(path)
+    }
 }
 
 impl From<PathBuf> for WorkerRef {

@@ -1,5 +1,6 @@
 //! `pyproc call`: one call of one function. The main item is [`run`].
 
+mod debugger;
 mod output;
 
 use std::path::PathBuf;
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     /// numbers
     #[arg(long, conflicts_with = "out")]
     json: bool,
+    /// Give the function the terminal: breakpoint(), pdb.set_trace() and input() work, an exception
+    /// opens the debugger where it was raised, and there are no time limits
+    #[arg(long, conflicts_with_all = ["timeout", "start_timeout", "workers"])]
+    pdb: bool,
     #[command(flatten)]
     pub(crate) call: CallArgs,
 }
@@ -42,9 +47,15 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         None => target.argument(pool.codec)?,
     };
     let call = argument.into_call(target.function)?;
-    let config = pool.config_for_one(target.script.as_deref())?;
+    let mut config = pool.config_for_one(target.script.as_deref())?;
+    if args.pdb {
+        debugger::prepare(&mut config)?;
+    }
     let output = Output::open(args.out.as_deref(), args.json)?;
-    let mut session = Session::start(config).await?;
+    let mut session = match args.pdb {
+        true => Session::start_beside_terminal(config).await?,
+        false => Session::start(config).await?,
+    };
     let result = one_call(&mut session, call).await;
     if result.is_err() {
         output.discard();

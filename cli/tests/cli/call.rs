@@ -121,3 +121,9 @@ fn number_of_the_worker_stands_for_slot_in_its_variables() {
     let args = ["environment", "\"DEVICE\"", "--env", "DEVICE=cuda:{slot}"];
     pyproc("call", "functions.py", &args).run().exits(0).prints("\"cuda:0\"\n");
 }
+
+#[test]
+fn lists_of_processes_show_the_script_and_the_slot_of_a_worker() {
+    let expected = r#"["functions.py:0",["-X","pyproc: functions.py slot 0"],true]"#;
+    pyproc("call", "functions.py", &["titles"]).run().exits(0).prints(&format!("{expected}\n"));
+}

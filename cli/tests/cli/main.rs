@@ -8,6 +8,7 @@ mod check;
 #[allow(dead_code, reason = "the tests of the handlers use the rest")]
 mod client;
 mod console;
+mod debugger;
 mod gateway;
 mod harness;
 mod init;
