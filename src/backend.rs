@@ -275,6 +275,7 @@ fn launch_options(config: &PoolConfig) -> Result<LaunchOptions, StartError> {
         max_frame,
         busy_poll: config.busy_poll,
         log_level: config.log_level.as_str(),
+        json: config.json.as_str(),
         stderr_tail_lines: config.stderr_tail_lines,
     })
 }

@@ -132,6 +132,10 @@ settings! {
         /// The lowest level of Python log records that become `tracing` events.
         #[setting("`info`")]
         pub log_level: LogLevel = LogLevel::Info,
+        /// The library with which workers decode and encode JSON; a worker that cannot import it
+        /// does not start.
+        #[setting("`stdlib`")]
+        pub json: JsonLibrary = JsonLibrary::Stdlib,
         /// How many of a worker's last lines on standard error are kept for its exit report.
         #[setting("20")]
         pub stderr_tail_lines: usize = 20,
@@ -250,6 +254,35 @@ impl LogLevel {
             Self::Warning => "warning",
             Self::Error => "error",
             Self::Critical => "critical",
+        }
+    }
+}
+
+/// The library with which workers decode and encode JSON. `docs/json.md` has the differences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JsonLibrary {
+    /// The standard library's `json`.
+    #[default]
+    Stdlib,
+    /// The package `orjson`.
+    Orjson,
+    /// The package `msgspec`.
+    Msgspec,
+}
+
+impl Settable for JsonLibrary {
+    const SCHEMA: &'static str = r#"{"enum": ["stdlib", "orjson", "msgspec"]}"#;
+}
+
+impl JsonLibrary {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdlib => "stdlib",
+            Self::Orjson => "orjson",
+            Self::Msgspec => "msgspec",
         }
     }
 }

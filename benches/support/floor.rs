@@ -73,6 +73,7 @@ impl Floor {
             interrupt_signal: 23,
             stacks_signal: 0,
             log_level: "info".into(),
+            json: "stdlib".into(),
             worker: script.to_owned().into(),
             faults: false,
             fault: None,

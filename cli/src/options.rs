@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actix_pyproc::config::{ConfigLayers, ConfigOrigin, LogLevel, Select, WorkerSource};
+use actix_pyproc::config::{ConfigLayers, ConfigOrigin, JsonLibrary, LogLevel, Select, WorkerSource};
 use actix_pyproc::{Codec, PoolConfig};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -45,6 +45,9 @@ pub(crate) struct PoolOptions {
     /// How arguments and results are encoded; `serve` uses the Content-Type of each request instead
     #[arg(long, default_value = "json", value_parser = codec_parser())]
     pub(crate) codec: Codec,
+    /// The library with which workers decode and encode JSON [default: stdlib]
+    #[arg(long, value_name = "LIBRARY", value_parser = json_parser())]
+    json_codec: Option<JsonLibrary>,
     /// An environment variable of the workers; {slot} in VALUE becomes the number of the worker's
     /// slot (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = env_pair)]
@@ -122,6 +125,7 @@ impl PoolOptions {
         layers =
             flag(layers, ("max_queue", "--max-queue"), &self.max_queue, |config, n| config.max_queue = n);
         layers = flag(layers, ("select", "--select"), &self.select, |config, select| config.select = select);
+        layers = flag(layers, ("json", "--json-codec"), &self.json_codec, |config, json| config.json = json);
         for (name, value) in &self.env {
             layers = layers.flag(format!("env.{name}"), "--env", |config| {
                 config.env.insert(name.clone(), value.clone());
@@ -147,6 +151,14 @@ fn codec_parser() -> impl clap::builder::TypedValueParser<Value = Codec> {
     PossibleValuesParser::new(["json", "msgpack"]).map(|name| match name.as_str() {
         "msgpack" => Codec::Msgpack,
         _ => Codec::Json,
+    })
+}
+
+fn json_parser() -> impl clap::builder::TypedValueParser<Value = JsonLibrary> {
+    PossibleValuesParser::new(["stdlib", "orjson", "msgspec"]).map(|name| match name.as_str() {
+        "orjson" => JsonLibrary::Orjson,
+        "msgspec" => JsonLibrary::Msgspec,
+        _ => JsonLibrary::Stdlib,
     })
 }
 

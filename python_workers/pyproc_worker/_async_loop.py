@@ -340,7 +340,7 @@ class _Server:
     def _send(self, call, started, kind, codec, payload):
         if len(payload) + LENGTH_BASE > self.max_frame:
             kind, codec, payload = self.calls.too_large(kind, codec, payload)
-        spent = service_time(time.perf_counter_ns() - started)
+        spent = service_time((time.perf_counter_ns() - started + 999) // 1000)
         # A view of a bytearray is sent later, and user code may change it before that.
         payload = payload if type(payload) is bytes else bytes(payload)
         self._queue(HEADER.pack(len(payload) + LENGTH_BASE, kind, codec, spent, call), payload)

@@ -3,8 +3,10 @@
 JSON uses the C scanner and encoder of `json` directly. For a small value they are four times as
 fast as `json.loads` and `json.dumps`, and `json`, whose regular expressions take longer than the
 rest of the start, is not imported. If a self-test at import fails, the public functions are used.
-orjson is not used: it writes NaN as null, reads integers beyond 64 bits as floats and encodes types
-that `json` rejects, so results would depend on what is installed.
+What is installed never changes this; `use_library` does, if the configuration names a library.
+
+The loops call the functions in `LOADS` and `DUMPS`, by the codec. Each dump refuses the types that
+its library does not know; only then does `encode` convert the result, as `_results` says.
 """
 
 import sys
@@ -89,6 +91,11 @@ _encode_fast = _make_encoder(None)
 _encode_checked = _make_encoder(_markers)
 
 
+def inlined_codec():
+    """Return the codec that `scan_json` and `json_encoder` serve, or -1 if there is none."""
+    return CODEC_JSON if DUMPS[CODEC_JSON] is dump_json else -1
+
+
 def json_encoder():
     """Return the C encoder `(value, 0) -> strings` for the serving loop.
 
@@ -147,25 +154,67 @@ def _json_error(message, text, position):
     return JSONDecodeError(message, text, position)
 
 
-_msgpack_functions = None
+def _load_first_msgpack(payload):
+    _prepare_msgpack()
+    return LOADS[CODEC_MSGPACK](payload)
 
 
-def _msgpack():
-    # Loaded by the first MessagePack call, so that JSON workers do not pay for it.
-    global _msgpack_functions
-    if _msgpack_functions is None:
-        from ._msgpack import choose
+def _dump_first_msgpack(value):
+    _prepare_msgpack()
+    return DUMPS[CODEC_MSGPACK](value)
 
-        _msgpack_functions = choose()
-    return _msgpack_functions
+
+def _prepare_msgpack():
+    # Run by the first MessagePack call, so that JSON workers do not pay for it.
+    from ._msgpack import choose
+
+    dump, LOADS[CODEC_MSGPACK] = choose()
+    _set_dump(CODEC_MSGPACK, dump)
+
+
+# Of each codec, the functions that decode an argument and encode a result.
+LOADS = [None, load_json, _load_first_msgpack]
+DUMPS = [None, dump_json, _dump_first_msgpack]
+# Those of DUMPS, before `watch_named_tuples` wraps them.
+_plain_dumps = DUMPS[:]
+_watched = False
+
+
+def _set_dump(codec, dump):
+    _plain_dumps[codec] = dump
+    if _watched:
+        from ._results import without_named_tuples
+
+        DUMPS[codec] = lambda value: dump(without_named_tuples(value))
+    else:
+        DUMPS[codec] = dump
+
+
+def use_library(name):
+    """Use orjson or msgspec for the JSON of calls; raises ImportError if it is not installed."""
+    from ._json_libraries import functions
+
+    LOADS[CODEC_JSON], dump = functions(name)
+    _set_dump(CODEC_JSON, dump)
+
+
+def watch_named_tuples():
+    """Encode the NamedTuples in all results as objects from now on.
+
+    The encoders take them for tuples, so each result must be searched for them.
+    """
+    global _watched
+    if not _watched:
+        _watched = True
+        _set_dump(CODEC_JSON, DUMPS[CODEC_JSON])
+        if DUMPS[CODEC_MSGPACK] is not _dump_first_msgpack:
+            _set_dump(CODEC_MSGPACK, DUMPS[CODEC_MSGPACK])
 
 
 def decode(codec, payload):
     """Return the argument in a payload; raises an Exception if it is not valid."""
-    if codec == CODEC_JSON:
-        return load_json(payload)
-    if codec == CODEC_MSGPACK:
-        return _msgpack()[1](payload)
+    if codec == CODEC_JSON or codec == CODEC_MSGPACK:
+        return LOADS[codec](payload)
     if codec == CODEC_BYTES:
         return payload if type(payload) is bytes else bytes(payload)
     if codec == CODEC_NONE or codec & ABSENT:
@@ -180,13 +229,27 @@ def encode(codec, result):
     may change it before that.
     """
     try:
-        if codec != CODEC_MSGPACK and isinstance(result, _BYTES_TYPES):
-            return CODEC_BYTES, _as_payload(result)
-        codec = CODEC_MSGPACK if codec == CODEC_MSGPACK else CODEC_JSON
-        return codec, dump_json(result) if codec == CODEC_JSON else _msgpack()[0](result)
+        if codec != CODEC_MSGPACK:
+            if isinstance(result, _BYTES_TYPES):
+                return CODEC_BYTES, _as_payload(result)
+            codec = CODEC_JSON
+        return codec, DUMPS[codec](result)
     except BaseException as error:
         # A subclass of dict can raise anything; a memoryview can be released.
-        raise _refused(codec, result, error) from None
+        return codec, _encode_converted(codec, result, error)
+
+
+def _encode_converted(codec, result, error):
+    # Only a TypeError says that the result has a type that the encoder does not know.
+    if isinstance(error, TypeError):
+        try:
+            from ._results import convert
+
+            result = convert(result, codec, _watched)
+            return _plain_dumps[codec](result)
+        except BaseException as failed:
+            error = failed
+    raise _refused(codec, result, error) from None
 
 
 def _as_payload(result):

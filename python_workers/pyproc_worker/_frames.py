@@ -40,8 +40,8 @@ INVALID_ARGUMENT = 8
 
 # The bits of a call id that are the index in the slot table.
 INDEX_MASK = 1023
-# The greatest service time; longer ones are cut to it.
-LONGEST = 65535
+# The longest service time that its field has as a plain number of microseconds.
+EXACT = 32767
 # A longer frame is received into, and sent from, a separate buffer.
 LARGE = 64 * 1024
 
@@ -63,10 +63,14 @@ def check_length(length, max_frame):
         raise ProtocolError("a frame of length %d is longer than max_frame, %d" % (length, max_frame))
 
 
-def service_time(nanoseconds):
-    """Return the service time field for a duration: microseconds, rounded up and capped."""
-    microseconds = (nanoseconds + 999) // 1000
-    return microseconds if microseconds < LONGEST else LONGEST
+def service_time(microseconds):
+    """Return the service time field for a duration, rounded up; the greatest one if too long."""
+    if microseconds <= EXACT:
+        return microseconds
+    # A floating-point number: 5 bits of exponent, 10 of mantissa behind a leading 1.
+    shift = microseconds.bit_length() - 11
+    field = 0x8000 + (shift - 5 << 10) + (-(-microseconds >> shift) - 1024)
+    return field if field < 0xFFFF else 0xFFFF
 
 
 def split_metadata(payload):

@@ -107,6 +107,7 @@ def _read_hello(channel):
         "interrupt_signal": 23,
         "stacks_signal": 0,
         "log_level": "info",
+        "json": "stdlib",
         "faults": False,
         "fault": None,
     }
@@ -170,6 +171,7 @@ def _run(worker, target):
             from ._faults import at_start
 
             at_start(worker.hello["fault"])
+        worker.use_json_library()
         if "module" in target:
             run_module(target["module"])
         else:

@@ -1,10 +1,11 @@
 """Encodes and decodes MessagePack, with the `msgpack` package if it is installed.
 
 Both implementations give the same results: strings are `str`, binaries are `bytes`, arrays are
-`list`, timestamps are aware `datetime`s, other extensions are `ExtType`s. The functions here do not
+`list`, timestamps are decoded as aware `datetime`s, other extensions as `ExtType`s. The functions here do not
 recurse, so no nesting can overflow the stack; a value that is nested deeper than 1000 is rejected.
 """
 
+from _functools import partial
 from _struct import Struct
 from _struct import error as StructError
 
@@ -52,19 +53,15 @@ def choose():
             return msgpack.ExtType(value.code, value.data)
         raise TypeError("can not serialize %r object" % type(value).__name__)
 
-    packer = _cmsgpack.Packer(use_bin_type=True, default=default, datetime=True, autoreset=False)
-
-    def pack_fast(value):
-        try:
-            packer.pack(value)
-            return packer.bytes()
-        finally:
-            packer.reset()
-
-    def unpack_fast(payload):
-        return msgpack.unpackb(payload, raw=False, strict_map_key=False, timestamp=3, ext_hook=ExtType)
-
-    return pack_fast, unpack_fast
+    packer = _cmsgpack.Packer(use_bin_type=True, default=default)
+    unpack_options = {"raw": False, "strict_map_key": False, "timestamp": 3, "ext_hook": ExtType}
+    try:
+        packer.pack([1, object()])
+    except TypeError:
+        # After an error, its buffer must be empty again.
+        if packer.pack([1]) == b"\x91\x01":
+            return packer.pack, partial(msgpack.unpackb, **unpack_options)
+    return pack, unpack
 
 
 def pack(value):
@@ -159,12 +156,11 @@ def _pack_int(out, value):
 
 
 def _pack_extension(out, value):
-    if type(value) is ExtType:
-        code, data = value.code, value.data
-        if not 0 <= code <= 127:
-            raise ValueError("an extension code must be 0 to 127, not %r" % (code,))
-    else:
-        code, data = _TIMESTAMP, _pack_timestamp(value)
+    if type(value) is not ExtType:
+        raise TypeError("can not serialize %r object" % type(value).__name__)
+    code, data = value.code, value.data
+    if not 0 <= code <= 127:
+        raise ValueError("an extension code must be 0 to 127, not %r" % (code,))
     size = len(data)
     if size in (1, 2, 4, 8, 16):
         out.append(0xD4 + size.bit_length() - 1)
@@ -172,22 +168,6 @@ def _pack_extension(out, value):
         _pack_head(out, size, None, (0xC7, 0xC8, 0xC9))
     out += _I8.pack(code)
     out += data
-
-
-def _pack_timestamp(value):
-    import datetime
-
-    if not isinstance(value, datetime.datetime):
-        raise TypeError("can not serialize %r object" % type(value).__name__)
-    if value.tzinfo is None:
-        raise ValueError("can not serialize 'datetime.datetime' object where tzinfo=None")
-    since = value - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-    seconds, nanoseconds = since.days * 86400 + since.seconds, since.microseconds * 1000
-    if 0 <= seconds < 1 << 34:
-        if seconds < 1 << 32 and not nanoseconds:
-            return _U32.pack(seconds)
-        return _U64.pack(nanoseconds << 34 | seconds)
-    return _U32.pack(nanoseconds) + _I64.pack(seconds)
 
 
 def unpack(payload):

@@ -1,30 +1,33 @@
 """The serving loop of a worker whose functions are all `def`: it blocks on the socket.
 
-It limits the latency and the throughput of the whole pool. The path of a small JSON call is inlined
-in one function that uses only locals; everything else goes through `Calls`.
+It limits the latency and the throughput of the whole pool. The path of a small JSON or MessagePack
+call is inlined in one function that uses only locals, and so are the JSON functions of the standard
+library; everything else goes through `Calls`.
 """
 
 from time import perf_counter_ns
 
 from ._calls import FINISHED, RUNNING
-from ._codec import json_encoder, scan_json
+from ._codec import DUMPS, LOADS, inlined_codec, json_encoder, scan_json
 from ._context import STATE
 from ._frames import (
     CALL,
     CODEC_JSON,
+    CODEC_MSGPACK,
     DRAIN,
+    EXACT,
     HEADER,
     HEADER_SIZE,
     INDEX_MASK,
     LARGE,
     LENGTH_BASE,
-    LONGEST,
     PING,
     PONG,
     REPLY,
     ProtocolError,
     check_length,
     frame,
+    service_time,
 )
 from ._interrupt import CALL_SITES
 
@@ -60,7 +63,8 @@ def _serve(channel, calls, flush_ns, out):
     append = out.append
     # Locals are Python's fastest names.
     clock, join, unpack, pack = perf_counter_ns, "".join, HEADER.unpack_from, HEADER.pack
-    scan, encode = scan_json, json_encoder()
+    inlined, scan, encode = inlined_codec(), scan_json, json_encoder()
+    loads, dumps = LOADS, DUMPS
     functions, phase, marks, state = calls.functions, calls.phase, calls.marks, STATE
     max_frame = calls.max_frame
     large = min(LARGE, max_frame - LENGTH_BASE)
@@ -112,7 +116,7 @@ def _serve(channel, calls, flush_ns, out):
                 if slow and function in slow:
                     slow.discard(function)
                     _flush(out, sendall)
-                if codec == CODEC_JSON and payload is None:
+                if (codec == CODEC_JSON or codec == CODEC_MSGPACK) and payload is None:
                     # While `kind` is CALL, the function has not started. Once it has, it must not
                     # run again, whatever a signal handler of the script raises between two
                     # bytecodes.
@@ -120,16 +124,24 @@ def _serve(channel, calls, flush_ns, out):
                         index = call & INDEX_MASK
                         phase[index] = RUNNING
                         called = functions[function]
-                        text = data[start + HEADER_SIZE : end].decode()
-                        argument, stop = scan(text, 0)
-                        if stop != len(text) or marks[index]:
-                            raise ValueError
+                        if codec == inlined:
+                            text = data[start + HEADER_SIZE : end].decode()
+                            argument, stop = scan(text, 0)
+                            if stop != len(text) or marks[index]:
+                                raise ValueError
+                        else:
+                            argument = loads[codec](data[start + HEADER_SIZE : end])
+                            if marks[index]:
+                                raise ValueError
                         state.armed = call
                         kind = REPLY
                         result = called(argument)
                         state.armed = -1
                         phase[index] = FINISHED
-                        payload = join(encode(result, 0)).encode()
+                        if codec == inlined:
+                            payload = join(encode(result, 0)).encode()
+                        else:
+                            payload = dumps[codec](result)
                     except BaseException as error:
                         # How far the call got determines what failed.
                         if kind == CALL:
@@ -147,8 +159,8 @@ def _serve(channel, calls, flush_ns, out):
                     kind, codec, payload = calls.run(codec, function, call, payload)
                 now = clock()
                 microseconds = (now - then + 999) // 1000
-                if microseconds > LONGEST:
-                    microseconds = LONGEST
+                if microseconds > EXACT:
+                    microseconds = service_time(microseconds)
                 length = len(payload)
                 if length > large:
                     if length + LENGTH_BASE > max_frame:

@@ -8,7 +8,7 @@ from _thread import get_ident
 from . import _errors, _registry
 from ._bind import bind, binding_of
 from ._calls import Calls
-from ._codec import dump_text
+from ._codec import dump_text, use_library, watch_named_tuples
 from ._context import STATE
 from ._describe import describe, is_async, read_signature
 from ._frames import FAILED, READY, ProtocolError, frame
@@ -99,6 +99,19 @@ class Worker:
             before=self._before_fork, after_in_parent=self._after_fork_in_parent, after_in_child=self._after_fork
         )
 
+    def use_json_library(self):
+        """Use the JSON library that Hello names; raises StartError if it cannot be imported."""
+        name = self.hello["json"]
+        if name == "stdlib":
+            return
+        try:
+            use_library(name)
+        except Exception as error:
+            raise StartError(
+                'failed to import %s, which json = "%s" requires: %s; install it with `%s -m pip install %s`'
+                % (name, name, error, sys.executable, name)
+            ) from None
+
     def run(self):
         """Serve, once; if a setup hook fails, report that and exit with 1."""
         if self.begun or STATE.forked:
@@ -151,6 +164,8 @@ class Worker:
             self.loop = new_loop()
         for hook in _registry.SETUP:
             self._run_hook(hook)
+        if _has_named_tuples(tuple):
+            watch_named_tuples()
         return functions, {"functions": described}
 
     def _run_hook(self, hook):
@@ -274,6 +289,26 @@ class Worker:
         if _signal.getsignal(_signal.SIGTERM) is getattr(self, "_on_terminate", None):
             _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
         self._after_fork_in_parent()
+
+
+def _has_named_tuples(base):
+    # Whether code of the user defines a NamedTuple: a class of a module that is neither of the
+    # standard library nor installed.
+    for kind in type.__subclasses__(base):
+        if hasattr(kind, "_fields") and _is_user_code(kind.__module__) or _has_named_tuples(kind):
+            return True
+    return False
+
+
+def _is_user_code(name):
+    module = sys.modules.get(name)
+    path = getattr(module, "__file__", None)
+    if name == "__main__" or not isinstance(path, str):
+        # Built-in modules have a spec; those that code makes have none.
+        return name == "__main__" or getattr(module, "__spec__", None) is None
+    if "/site-packages/" in path or "/dist-packages/" in path:
+        return False
+    return not path.startswith(os.path.dirname(os.__file__) + "/")
 
 
 def _freeze():

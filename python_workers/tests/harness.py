@@ -20,7 +20,7 @@ import zipfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from pyproc_worker import _frames  # noqa: E402
+from pyproc_worker import _codec, _frames  # noqa: E402
 
 CAP = 30.0
 INTERRUPT = signal.SIGURG
@@ -59,6 +59,13 @@ def _package():
 
 
 _package_fd = None
+
+
+def restore_codecs(test):
+    """Undo at the end of a test what it changes about the codecs."""
+    for functions in (_codec.LOADS, _codec.DUMPS, _codec._plain_dumps):
+        test.addCleanup(functions.__setitem__, slice(None), functions[:])
+    test.addCleanup(setattr, _codec, "_watched", _codec._watched)
 
 
 class Answer:

@@ -11,7 +11,7 @@ import types
 import unittest
 import warnings
 
-from pyproc_worker import _async_loop, _frames
+from pyproc_worker import _async_loop, _codec, _frames, _msgpack
 from pyproc_worker._bind import bind
 from pyproc_worker._calls import Calls
 from pyproc_worker._channel import Channel
@@ -20,7 +20,7 @@ from pyproc_worker._describe import read_signature
 from pyproc_worker._sync_loop import serve
 
 from .bytecodes import raise_at
-from .harness import CAP, Host
+from .harness import CAP, Host, restore_codecs
 
 SLOTS = 16
 
@@ -97,10 +97,12 @@ class EveryBytecodeTest(Driver):
     """The loop itself, with an exception in front of each bytecode that it executes."""
 
     CALLS = range(1, 10)
+    CODEC = _frames.CODEC_JSON
     MODULES = ("pyproc_worker._sync_loop", "pyproc_worker._calls")
 
     def setUp(self):
         super().setUp()
+        restore_codecs(self)
         functions = [self.double, self.broken, self.large]
         self.functions = [bind(function, read_signature(function)) for function in functions]
 
@@ -119,14 +121,14 @@ class EveryBytecodeTest(Driver):
     def calls(self):
         # Two calls in a row for each path through the loop, so that a stale result would show.
         for number, (function, codec) in enumerate(
-            [(0, _frames.CODEC_JSON)] * 2
-            + [(1, _frames.CODEC_JSON)] * 2
-            + [(0, _frames.CODEC_JSON | _frames.METADATA)] * 2
-            + [(2, _frames.CODEC_JSON)]
-            + [(0, _frames.CODEC_JSON)] * 2,
+            [(0, self.CODEC)] * 2
+            + [(1, self.CODEC)] * 2
+            + [(0, self.CODEC | _frames.METADATA)] * 2
+            + [(2, self.CODEC)]
+            + [(0, self.CODEC)] * 2,
             start=1,
         ):
-            payload = b"%d" % number
+            payload = b"%d" % number if self.CODEC == _frames.CODEC_JSON else bytes([number])
             if codec & _frames.METADATA:
                 payload = b"\x00\x02{}" + payload
             yield _frames.frame(_frames.CALL, codec, function, 1 << 10 | number, payload)
@@ -154,8 +156,9 @@ class EveryBytecodeTest(Driver):
 
     def check_answer(self, number, kind, codec, payload):
         if kind == _frames.REPLY:
-            self.assertEqual(self.runs[number], 1)
-            self.assertEqual(json.loads(payload), "x" * 70_000 if number == 7 else 2 * number)
+            self.assertEqual((self.runs[number], codec), (1, self.CODEC))
+            result = json.loads(payload) if codec == _frames.CODEC_JSON else _msgpack.unpack(payload)
+            self.assertEqual(result, "x" * 70_000 if number == 7 else 2 * number)
         elif codec == _frames.UNDECODABLE:
             self.assertEqual(self.runs[number], 0)
         elif "Storm" not in payload.decode():
@@ -175,6 +178,36 @@ class EveryBytecodeTest(Driver):
     @staticmethod
     def raises(*_):
         raise Storm("again")
+
+
+class EveryBytecodeOfMessagePackTest(EveryBytecodeTest):
+    """The same for MessagePack, whose functions the loop does not inline."""
+
+    CODEC = _frames.CODEC_MSGPACK
+    MODULES = (*EveryBytecodeTest.MODULES, "pyproc_worker._codec")
+
+
+class EveryBytecodeWithNamedTuplesTest(EveryBytecodeTest):
+    """The same where each result is searched for NamedTuples, so that nothing is inlined."""
+
+    MODULES = (*EveryBytecodeTest.MODULES, "pyproc_worker._codec", "pyproc_worker._results")
+
+    def setUp(self):
+        super().setUp()
+        _codec.watch_named_tuples()
+
+
+class EveryBytecodeWithALibraryTest(EveryBytecodeTest):
+    """The same with a JSON library."""
+
+    MODULES = (*EveryBytecodeTest.MODULES, "pyproc_worker._json_libraries")
+
+    def setUp(self):
+        super().setUp()
+        try:
+            _codec.use_library("msgspec")
+        except ImportError as error:
+            self.skipTest(str(error))
 
 
 class EveryBytecodeOfTheEventLoopTest(Driver):

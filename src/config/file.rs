@@ -118,7 +118,9 @@ fn is_section(key: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use crate::config::{ActorThread, LogLevel, PoolConfig, RecycleConfig, RestartConfig, Select};
+    use crate::config::{
+        ActorThread, JsonLibrary, LogLevel, PoolConfig, RecycleConfig, RestartConfig, Select,
+    };
 
     #[test]
     fn defaults_are_valid_and_all_left_out() {
@@ -153,6 +155,7 @@ mod tests {
             max_frame = 2048
             busy_poll = "50us"
             log_level = "debug"
+            json = "msgspec"
             stderr_tail_lines = 7
             thread = "dedicated"
             restart = { initial = "1ms", multiplier = 1.5, max = "1s", jitter = 0.0, reset_after = "2s", max_restarts = 4, within = "9s", cooldown = "8s", max_start_failures = 6, hold = "2s" }
@@ -197,6 +200,7 @@ mod tests {
             .max_frame(2048)
             .busy_poll(Duration::from_micros(50))
             .log_level(LogLevel::Debug)
+            .json(JsonLibrary::Msgspec)
             .stderr_tail_lines(7)
             .thread(ActorThread::Dedicated);
         let config = PoolConfig::from_toml_str(text).expect("every field is right");

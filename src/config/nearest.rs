@@ -1,7 +1,7 @@
 //! Suggests a known key for an unknown one. The main item in this module is [`nearest`].
 
 /// Names that fields have in other projects, above all in the Go project pyproc.
-const OTHER_NAMES: [(&str, &str); 24] = [
+const OTHER_NAMES: [(&str, &str); 26] = [
     ("worker_count", "workers"),
     ("num_workers", "workers"),
     ("pool_size", "workers"),
@@ -26,6 +26,8 @@ const OTHER_NAMES: [(&str, &str); 24] = [
     ("max_memory", "recycle.max_rss"),
     ("max_requests", "recycle.max_calls"),
     ("level", "log_level"),
+    ("json_codec", "json"),
+    ("json_library", "json"),
 ];
 
 /// The known key closest to `key`, if one is close.

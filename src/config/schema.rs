@@ -118,6 +118,6 @@ mod tests {
                 choices += 1;
             }
         }
-        assert_eq!(choices, 9);
+        assert_eq!(choices, 12);
     }
 }

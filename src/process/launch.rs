@@ -47,6 +47,7 @@ pub(crate) struct LaunchOptions {
     pub(crate) max_frame: u32,
     pub(crate) busy_poll: Duration,
     pub(crate) log_level: &'static str,
+    pub(crate) json: &'static str,
     pub(crate) stderr_tail_lines: usize,
 }
 
@@ -186,6 +187,7 @@ impl Launcher {
             interrupt_signal: Signal::URG.as_raw(),
             stacks_signal: STACKS_SIGNAL,
             log_level: self.options.log_level.into(),
+            json: self.options.json.into(),
             worker: self.options.worker.clone(),
             faults: cfg!(feature = "fault-injection"),
             fault,

@@ -64,11 +64,10 @@ impl Header {
         Self { kind, codec, function: 0, call: 0 }
     }
 
-    /// In a Reply or an Error: how long the call occupied the worker. The longest time that fits
-    /// into the field stands for longer ones.
+    /// In a Reply or an Error: how long the call occupied the worker.
     #[must_use]
     pub const fn service_time(&self) -> Duration {
-        Duration::from_micros(self.function as u64)
+        ServiceTime(self.function).duration()
     }
 
     /// Appends the header of a frame whose payload has `payload_len` bytes.
@@ -85,6 +84,44 @@ impl Header {
         out.put_u8(self.codec);
         out.put_u16(self.function);
         out.put_u32(self.call);
+    }
+}
+
+/// How long a call occupied its worker, in 16 bits: exact below 32.768 ms, else a floating-point
+/// number of 11 bits, rounded up. The greatest value, four years, stands for longer times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceTime(pub u16);
+
+impl ServiceTime {
+    const FLOAT: u16 = 1 << 15;
+    /// The least exponent, and the bits of the mantissa behind its leading 1.
+    const LEAST_SHIFT: u32 = 5;
+    const MANTISSA_BITS: u32 = 10;
+
+    /// The time that a value stands for.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        if self.0 < Self::FLOAT {
+            return Duration::from_micros(self.0 as u64);
+        }
+        let lead = 1 << Self::MANTISSA_BITS;
+        let mantissa = lead | (self.0 as u64 & (lead - 1));
+        let exponent = (self.0 & !Self::FLOAT) as u32 >> Self::MANTISSA_BITS;
+        Duration::from_micros(mantissa << (exponent + Self::LEAST_SHIFT))
+    }
+}
+
+impl From<Duration> for ServiceTime {
+    fn from(duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
+        if micros < u64::from(Self::FLOAT) {
+            return Self(micros as u16);
+        }
+        let shift = micros.ilog2() - Self::MANTISSA_BITS;
+        let mantissa = micros.div_ceil(1 << shift) - (1 << Self::MANTISSA_BITS);
+        // A mantissa that is rounded up to the next power of two carries into the exponent.
+        let bits = (u64::from(shift - Self::LEAST_SHIFT) << Self::MANTISSA_BITS) + mantissa;
+        Self(u16::try_from(u64::from(Self::FLOAT) + bits).unwrap_or(u16::MAX))
     }
 }
 

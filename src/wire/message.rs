@@ -41,6 +41,8 @@ pub struct Hello {
     pub stacks_signal: i32,
     /// The lowest level of log records that the worker sends.
     pub log_level: String,
+    /// The JSON library that the worker uses: `stdlib`, `orjson` or `msgspec`.
+    pub json: String,
     /// What the worker runs.
     pub worker: WorkerRef,
     /// Whether the worker accepts [`Kind::Fault`] frames.
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!(json(WorkerRef::Module("pkg.mod".into())), r#"{"module":"pkg.mod"}"#);
         let hello = r#"{"protocol": 1, "max_frame": 67108872, "slots": 1024, "slot": 0, "generation": 1, "flush_us": 200,
             "busy_poll_us": 0, "interrupt_signal": 23, "stacks_signal": 36, "log_level": "info",
-            "worker": {"path": "/abs/worker.py"}}"#;
+            "json": "stdlib", "worker": {"path": "/abs/worker.py"}}"#;
         let hello: Hello = serde_json::from_str(hello).expect("the example of the protocol page is valid");
         assert_eq!(hello.worker, WorkerRef::Path("/abs/worker.py".into()));
     }

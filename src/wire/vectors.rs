@@ -1,11 +1,13 @@
 //! Tests with the golden frames of both languages, `tests/vectors/frames.json`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use serde::Deserialize;
 
 use super::codec::{METADATA_BIT, put_metadata};
+use super::frame::ServiceTime;
 use super::message::{Failure, Hello, Incoming};
 use super::{FrameDecoder, FrameError, Header, Kind};
 
@@ -28,6 +30,14 @@ struct Vectors {
     frames: Vec<Golden>,
     invalid: Vec<Bad>,
     incomplete: Vec<Bad>,
+    service_times: Vec<ServiceTimeRow>,
+}
+
+#[derive(Deserialize)]
+struct ServiceTimeRow {
+    microseconds: u64,
+    field: u16,
+    means: u64,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +146,19 @@ fn golden_frames_of_the_worker_are_understood_and_those_of_the_host_are_not() {
             );
         }
     }
+}
+
+#[test]
+fn service_times_are_rounded_up_to_what_the_field_can_express() {
+    for ServiceTimeRow { microseconds, field, means } in vectors().service_times {
+        let exact = Duration::from_micros(microseconds);
+        assert_eq!(ServiceTime::from(exact), ServiceTime(field), "{microseconds}");
+        let header = Header { kind: Kind::Reply, codec: 1, function: field, call: 0 };
+        assert_eq!(header.service_time(), Duration::from_micros(means), "{microseconds}");
+        assert_eq!(ServiceTime::from(header.service_time()), ServiceTime(field), "{microseconds}");
+    }
+    assert_eq!(ServiceTime::from(Duration::from_nanos(1001)), ServiceTime(2));
+    assert_eq!(ServiceTime::from(Duration::MAX), ServiceTime(u16::MAX));
 }
 
 #[test]

@@ -71,7 +71,7 @@ async fn requests_that_cannot_be_calls_are_refused_and_say_why() {
         problem["functions"].as_array().is_some_and(|names| names.contains(&json!("predict"))),
         "{problem}"
     );
-    served.call("a_set", json!(null)).await.is_problem(500, "encode");
+    served.call("an_object", json!(null)).await.is_problem(500, "encode");
 
     let json_type = [("Content-Type", "application/json")];
     post(served.address, "/call/echo", &json_type, b"{").await.is_problem(400, "decode");

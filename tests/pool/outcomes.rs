@@ -97,7 +97,7 @@ async fn an_unknown_function_names_those_that_exist() {
 async fn values_and_sizes_that_cannot_be_are_refused_and_the_worker_lives_on() {
     let pool = start(contract().max_frame(1024 * 1024)).await;
     let before = pids(&pool).await;
-    let error = call(&pool, "a_set", json!(null)).await.expect_err("a set is not JSON");
+    let error = call(&pool, "an_object", json!(null)).await.expect_err("an object is not JSON");
     assert!(matches!(error, CallError::Encode { ran: true, .. }), "{error:?}");
     let error = call(&pool, "large", json!(1024 * 1024 + 1)).await.expect_err("it is too large");
     assert!(matches!(error, CallError::PayloadTooLarge { ran: true, .. }), "{error:?}");

@@ -4,8 +4,8 @@ from pyproc_worker import expose
 
 
 @expose
-def a_set():
-    return {1, 2}
+def an_object():
+    return object()
 
 
 @expose

@@ -35,8 +35,8 @@ def leaves(status):
 
 
 @expose
-def a_set():
-    return {1}
+def an_object():
+    return object()
 
 
 @expose

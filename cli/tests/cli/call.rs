@@ -60,13 +60,13 @@ fn deadline_is_exit_code_4_whether_the_function_can_be_interrupted_or_not() {
 #[test]
 fn unknown_function_is_exit_code_6_with_the_names_there_are() {
     let ended = pyproc("call", "cannot_be_encoded.py", &["nope"]).run().exits(6);
-    ended.reports_once(&["unknown function \"nope\"; the worker exposes a_set, not_a_number, fine"]);
+    ended.reports_once(&["unknown function \"nope\"; the worker exposes an_object, not_a_number, fine"]);
 }
 
 #[test]
 fn value_that_cannot_be_encoded_is_exit_code_6_and_named() {
-    let ended = pyproc("call", "cannot_be_encoded.py", &["a_set"]).run().exits(6);
-    ended.reports_once(&["error: failed to encode the result: result is of type set"]);
+    let ended = pyproc("call", "cannot_be_encoded.py", &["an_object"]).run().exits(6);
+    ended.reports_once(&["error: failed to encode the result: result is of type object"]);
     let ended = pyproc("call", "cannot_be_encoded.py", &["not_a_number"]).run().exits(6);
     ended.reports_once(&["error: failed to encode the result: result is nan"]);
 }

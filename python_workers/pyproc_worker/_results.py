@@ -1,0 +1,287 @@
+"""Converts results that an encoder refused, by the types of their values. The main item is `convert`.
+
+The result is what every encoder knows: str, int, float, bool, None, list and dict, and in
+MessagePack bytes. Imported when it happens. Libraries are looked up in `sys.modules`: a value of a
+library cannot exist before the library is imported.
+"""
+
+import sys
+
+from ._frames import CODEC_JSON
+
+# Deeper nesting raises RecursionError, as it does in the encoders.
+_DEEPEST = 1000
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+_BYTES_TYPES = (bytes, bytearray, memoryview)
+
+
+class Unconvertible(TypeError):
+    """A part of a result cannot be sent: has which part, and what to return instead."""
+
+    def __init__(self, path, problem, advice=""):
+        self.part = "%s %s" % (text_of(path), problem)
+        self.advice = advice
+        super().__init__(self.part)
+
+
+def convert(value, codec, named_tuples):
+    """Return a result as data for an encoder; raises Unconvertible, or what user code raises.
+
+    `named_tuples` says whether NamedTuples become objects; else they are arrays, as elsewhere.
+    """
+    return _Conversion(codec, named_tuples).of(value, None, 0)
+
+
+def without_named_tuples(value, depth=0):
+    """Return a value with objects in place of its NamedTuples, and the value itself without any."""
+    if depth > _DEEPEST:
+        raise RecursionError("the result is nested too deeply")
+    if isinstance(value, dict):
+        changed = None
+        for key, item in value.items():
+            other = without_named_tuples(item, depth + 1) if type(item) not in _PLAIN else item
+            if other is not item:
+                if changed is None:
+                    changed = dict(value)
+                changed[key] = other
+        return value if changed is None else changed
+    if not isinstance(value, (list, tuple)):
+        return value
+    fields = _fields(value)
+    if fields is None and _PLAIN.issuperset(map(type, value)):
+        return value
+    items = [without_named_tuples(item, depth + 1) for item in value]
+    if fields is not None:
+        return dict(zip(fields, items))
+    return value if all(map(_is, items, value)) else items
+
+
+def _is(one, other):
+    return one is other
+
+
+def _fields(value):
+    # The names of the fields of a NamedTuple, else None.
+    fields = getattr(type(value), "_fields", None) if isinstance(value, tuple) else None
+    return fields if isinstance(fields, tuple) and len(fields) == len(value) else None
+
+
+class _Conversion:
+    def __init__(self, codec, named_tuples):
+        self.is_json = codec == CODEC_JSON
+        self.named_tuples = named_tuples
+        # The converter of each type that has been seen.
+        self.converters = {}
+
+    def of(self, value, path, depth):
+        """Return a value as data. `path` is None for the result, or (path, step) below it."""
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if depth > _DEEPEST:
+            raise RecursionError("the result is nested too deeply")
+        converter = self.converters.get(kind)
+        if converter is None:
+            converter = self.converters[kind] = self.converter(kind, value, path)
+        return converter(value, path, depth)
+
+    def converter(self, kind, value, path):
+        """Return the function `(value, path, depth)` for the values of a type."""
+        if _is_a(kind, "enum", "Enum"):
+            return lambda value, path, depth: self.of(value.value, path, depth + 1)
+        simple = self.scalar(kind)
+        if simple is not None:
+            return lambda value, _path, _depth: simple(value)
+        if issubclass(kind, dict):
+            return self.mapping
+        if issubclass(kind, (list, tuple)):
+            return self.items if self.named_tuples and _fields(value) is not None else self.sequence
+        if issubclass(kind, (set, frozenset)) or _is_a(kind, "collections", "deque"):
+            return self.sequence
+        special = self.special(kind)
+        if special is not None:
+            return special
+        raise Unconvertible(path, "is of type " + name_of(kind), advice(kind))
+
+    def scalar(self, kind):
+        """Return a function of one value for the types of single values, else None."""
+        for base in (str, int, float):
+            if issubclass(kind, base):
+                # The value as exactly this type.
+                return {str: str.__str__, int: int.__int__, float: float.__float__}[base]
+        if issubclass(kind, _BYTES_TYPES):
+            return _base64 if self.is_json else bytes
+        if _is_missing(kind):
+            return lambda _: None
+        return _text_of_scalar(kind)
+
+    def special(self, kind):
+        """Return the converter of an object of a class, or of a library, else None."""
+        if hasattr(kind, "__dataclass_fields__"):
+            return self.fields
+        if _is_a(kind, "pydantic", "BaseModel") or _is_a(kind, "pydantic.v1", "BaseModel"):
+            return self.model
+        if _is_a(kind, "msgspec", "Struct"):
+            return self.struct
+        if _is_a(kind, "numpy", "ndarray"):
+            return self.array
+        if _is_a(kind, "numpy", "generic"):
+            return self.number
+        return None
+
+    def mapping(self, value, path, depth):
+        of, key_of = self.of, self.key
+        return {
+            key if type(key) is str else key_of(key, path): item
+            if type(item) in _PLAIN
+            else of(item, (path, key), depth + 1)
+            for key, item in value.items()
+        }
+
+    def sequence(self, value, path, depth):
+        if _PLAIN.issuperset(map(type, value)):
+            return list(value)
+        of = self.of
+        return [of(item, (path, at), depth + 1) for at, item in enumerate(value)]
+
+    def items(self, value, path, depth):
+        of = self.of
+        return {name: of(item, (path, Field(name)), depth + 1) for name, item in zip(_fields(value), value)}
+
+    def fields(self, value, path, depth):
+        of, converted = self.of, {}
+        for field in sys.modules["dataclasses"].fields(value):
+            converted[field.name] = of(getattr(value, field.name), (path, Field(field.name)), depth + 1)
+        return converted
+
+    def model(self, value, path, _depth):
+        if hasattr(value, "model_dump"):
+            return value.model_dump(mode="json")
+        from ._codec import load_json
+
+        # Version 1 of pydantic.
+        return load_json(value.json().encode())
+
+    def struct(self, value, path, depth):
+        kept = () if self.is_json else _BYTES_TYPES
+        return sys.modules["msgspec"].to_builtins(
+            value, builtin_types=kept, str_keys=self.is_json, enc_hook=lambda inner: self.of(inner, path, depth + 1)
+        )
+
+    def array(self, value, path, depth):
+        numpy, kind = sys.modules["numpy"], value.dtype.kind
+        if kind in "biufU":
+            found = value.tolist()
+            # A long double stays one.
+            return found if value.dtype.char != "g" else value.astype(float).tolist()
+        if kind in "OS":
+            return self.of(value.tolist(), path, depth + 1)
+        if kind == "M":
+            return _nested(numpy.datetime_as_string(value).tolist(), "NaT")
+        if kind == "m":
+            seconds = value / numpy.timedelta64(1, "s")
+            return numpy.where(numpy.isnat(value), None, seconds.astype(object)).tolist()
+        raise Unconvertible(path, "is a numpy array of dtype %s" % value.dtype)
+
+    def number(self, value, path, depth):
+        if value.dtype.kind in "mM":
+            return self.array(sys.modules["numpy"].asarray(value), path, depth)
+        if value.dtype.kind in "cV":
+            raise Unconvertible(path, "is of type " + name_of(type(value)))
+        return float(value) if value.dtype.char == "g" else value.item()
+
+    def key(self, key, path):
+        """Return a key that is not exactly a str as a key of an object."""
+        kind = type(key)
+        if _is_a(kind, "enum", "Enum"):
+            value = key.value
+            return value if type(value) is str else self.key(value, path)
+        if _is_a(kind, "numpy", "generic") and not issubclass(kind, (str, bytes, float)):
+            return self.key(self.number(key, path, 0), path)
+        if not self.is_json and (kind in _PLAIN or kind is bytes):
+            return key
+        if kind is bool or key is None:
+            return {True: "true", False: "false", None: "null"}[key]
+        if issubclass(kind, float) and key - key != 0:
+            raise Unconvertible(path, "has a key that is %r" % float(key))
+        simple = None if issubclass(kind, _BYTES_TYPES) else self.scalar(kind)
+        if simple is None:
+            raise Unconvertible(path, "has a key of type " + name_of(kind))
+        simple = simple(key)
+        # As the C encoder writes numbers.
+        return simple if type(simple) is str or not self.is_json else repr(simple)
+
+
+class Field(str):
+    """A step of a path that is the name of a field, not a key."""
+
+
+def text_of(path):
+    """Return a path as Python would write it: `result['a'][1].b`."""
+    steps = []
+    while path is not None:
+        path, step = path
+        if type(step) is Field:
+            steps.append("." + step)
+        else:
+            text = repr(step)
+            steps.append("[%s]" % (text if len(text) <= 40 else text[:37] + "..."))
+    return "result" + "".join(reversed(steps))
+
+
+def name_of(kind):
+    """Return the name of a class as users write it: `pandas.DataFrame`, `set`."""
+    module = kind.__module__
+    if module in ("builtins", "__main__"):
+        return kind.__qualname__
+    package = module.partition(".")[0]
+    # Libraries define classes deep inside, and export them at their top.
+    exported = getattr(sys.modules.get(package), kind.__qualname__, None) is kind
+    return "%s.%s" % (package if exported else module, kind.__qualname__)
+
+
+def advice(kind):
+    """Return what to return instead of a value of this type, or an empty text."""
+    package = kind.__module__.partition(".")[0]
+    if package == "pandas":
+        return {
+            "DataFrame": 'return .to_dict("records") of it',
+            "Series": "return .to_list() or .to_dict() of it",
+        }.get(kind.__name__, "return .tolist() of it" if hasattr(kind, "tolist") else "")
+    if package == "polars":
+        return {"DataFrame": "return .to_dicts() of it", "Series": "return .to_list() of it"}.get(kind.__name__, "")
+    return "return .tolist() of it" if callable(getattr(kind, "tolist", None)) else ""
+
+
+def _is_a(kind, module, name):
+    base = getattr(sys.modules.get(module), name, None)
+    return isinstance(base, type) and issubclass(kind, base)
+
+
+def _is_missing(kind):
+    # NaT is a datetime too, whose text is "NaT".
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and (kind is type(getattr(pandas, "NaT", None)) or kind is type(getattr(pandas, "NA", None)))
+
+
+def _text_of_scalar(kind):
+    for name in ("datetime", "date", "time"):
+        if _is_a(kind, "datetime", name):
+            return lambda value: value.isoformat()
+    if _is_a(kind, "datetime", "timedelta"):
+        return lambda value: value.total_seconds()
+    if _is_a(kind, "uuid", "UUID") or _is_a(kind, "decimal", "Decimal") or _is_a(kind, "pathlib", "PurePath"):
+        return str
+    return None
+
+
+def _base64(value):
+    from binascii import b2a_base64
+
+    return b2a_base64(value if type(value) is bytes else bytes(value), newline=False).decode()
+
+
+def _nested(value, missing):
+    if isinstance(value, list):
+        return [_nested(item, missing) for item in value]
+    return None if value == missing else value
