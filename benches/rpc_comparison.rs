@@ -91,7 +91,7 @@ fn peers() -> Vec<Peer> {
     let pool = Peer { name: "actix-pyproc", pids, run: Box::new(run), wire: bare.wire };
     let mut peers = vec![pool, bare];
     peers.push(Peer::server("4-byte length and JSON", Server::start("envelope.py"), Envelope::default()));
-    match rpc::python_with_msgpack() {
+    match machine::python_with(&["msgpack"]) {
         Some(python) => {
             let server = Server::start_with(&python, "msgpackrpc.py");
             peers.push(Peer::server("MessagePack-RPC", server, MsgpackRpc::default()));

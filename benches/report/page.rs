@@ -23,6 +23,7 @@ const COMMANDS: &str = "
 | `PYPROC_BENCH_QUICK=1 cargo bench` | runs all benches roughly, in less than 3 minutes |
 | `cargo bench --bench pool_concurrent -- '1 workers/16 B'` | runs a part of one bench; `pool_call`, `pool_concurrent`, `scaling`, `rpc_comparison`, `actors`, `framing` and `launch` use criterion |
 | `cargo bench --bench floor` | measures the figures at the top of this page, each with its floor |
+| `cargo bench --bench codecs` | compares the JSON libraries and MessagePack; installs them into a virtual environment |
 | `cargo bench --bench mixed` | measures short calls among long ones |
 | `cargo bench --bench budget` | counts the allocations of a call, and fails if they exceed `benches/budget.toml` |
 | `just bench-report` | runs all benches, then writes this page and its plots |
@@ -78,6 +79,8 @@ pub(crate) fn page() -> String {
     protocols(&mut out);
     out.push_str("\n## One caller, by size and codec\n");
     sizes(&mut out);
+    out.push_str("\n## JSON libraries and MessagePack\n");
+    codecs(&mut out);
     out.push_str("\n## The parts\n");
     parts(&mut out);
     out.push_str(COMMANDS);
@@ -194,12 +197,37 @@ fn figures(out: &mut String, report: &Report) {
             );
         }
     }
+    codec_figures(out);
     out.push_str("\nWith `busy_poll` of 200 µs (off by default) a worker polls its socket before it sleeps:\n\n| p50 of one caller | floor without it, µs | pool with it, µs |\n| --- | --- | --- |\n");
     for cores in ["free", "one core", "two cores"] {
         let id = format!("p50 of one caller, {cores}, busy_poll 200 us");
         if let (Some(floor), Some(pool)) = (report.figure(&id, "floor_us"), report.figure(&id, "pool_us")) {
             add(out, format_args!("| {cores} | {} | {} |\n", rounded(floor), rounded(pool)));
         }
+    }
+}
+
+fn codec_figures(out: &mut String) {
+    let Some(report) = Report::read("codecs") else { return };
+    let first = "JSON, standard library";
+    for (name, way, target) in [("50 floats", "JSON, orjson", 5.0), ("predict", "MessagePack, msgpack", 1.0)]
+    {
+        let figure = |way: &str, figure| report.figure(&format!("{name}/{way}"), figure);
+        let (Some(one), Some(other), Some(ratio)) =
+            (figure(first, "calls_per_s"), figure(way, "calls_per_s"), figure(way, "ratio"))
+        else {
+            continue;
+        };
+        add(
+            out,
+            format_args!(
+                "| {name} with 64 callers, {way} / {first} | {} /s | {} /s | at least {target} | **{}** | {} |\n",
+                rounded(one),
+                rounded(other),
+                rounded(ratio),
+                verdict(ratio >= target)
+            ),
+        );
     }
 }
 
@@ -325,6 +353,15 @@ fn protocols(out: &mut String) {
 fn sizes(out: &mut String) {
     // The first table has `predict`, beside its floor.
     table(out, "pool_call", &[&LATENCY[..], &COSTS[..]].concat(), |id| id != "predict");
+}
+
+fn codecs(out: &mut String) {
+    out.push_str(
+        "\nOne worker and 64 callers, which encode the argument and decode the result. *50 floats* is `echo` of 50 random floats. All are \
+         measured in turn; the ratio is to the JSON of the standard library.\n",
+    );
+    let columns = [LATENCY[0], LATENCY[1], LATENCY[3], ("ratio", "ratio")];
+    table(out, "codecs", &columns, |_| true);
 }
 
 fn parts(out: &mut String) {

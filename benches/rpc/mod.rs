@@ -53,22 +53,6 @@ impl Drop for Server {
     }
 }
 
-/// The interpreter of a virtual environment with msgpack, which is created if necessary.
-pub(crate) fn python_with_msgpack() -> Option<PathBuf> {
-    let directory = machine::target().join("bench-venv");
-    let python = directory.join("bin/python");
-    let has_msgpack = || succeeds(Command::new(&python).args(["-c", "import msgpack"]));
-    if !has_msgpack() {
-        succeeds(Command::new(machine::python()).args(["-m", "venv"]).arg(&directory));
-        succeeds(Command::new(&python).args(["-m", "pip", "install", "--quiet", "msgpack"]));
-    }
-    has_msgpack().then_some(python)
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
 #[derive(Serialize)]
 struct Input {
     value: u64,

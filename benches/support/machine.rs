@@ -2,7 +2,7 @@
 //! [`Cores`].
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -63,6 +63,23 @@ fn output(program: &Path, arguments: &[&str]) -> String {
 /// The pool's default interpreter.
 pub(crate) fn python() -> PathBuf {
     std::env::var_os("PYPROC_PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
+}
+
+/// The interpreter of a virtual environment with these packages, which is created if necessary.
+pub(crate) fn python_with(packages: &[&str]) -> Option<PathBuf> {
+    let directory = target().join("bench-venv");
+    let python = directory.join("bin/python");
+    let imports: String = packages.iter().map(|package| format!("import {package};")).collect();
+    let has_them = || succeeds(Command::new(&python).args(["-c", &imports]));
+    if !has_them() {
+        succeeds(Command::new(self::python()).args(["-m", "venv"]).arg(&directory));
+        succeeds(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
+    }
+    has_them().then_some(python)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 pub(crate) fn python_workers() -> PathBuf {

@@ -72,6 +72,20 @@ impl Drop for Host {
     }
 }
 
+#[derive(Serialize)]
+struct Input {
+    value: u64,
+}
+
+#[derive(Deserialize)]
+struct Prediction {
+    result: u64,
+}
+
+fn check(prediction: &Prediction) {
+    assert_eq!(prediction.result, 84);
+}
+
 impl Work {
     pub(crate) fn new(make: impl Fn() -> Call + 'static, read: fn(&Reply)) -> Self {
         Self { make: Rc::new(make), read }
@@ -79,21 +93,37 @@ impl Work {
 
     /// `predict({"value": 42})`, encoded and decoded as a caller does.
     pub(crate) fn predict() -> Self {
-        #[derive(Serialize)]
-        struct Input {
-            value: u64,
-        }
-        #[derive(Deserialize)]
-        struct Prediction {
-            result: u64,
-        }
         Self::new(
             || Call::json("predict", &Input { value: 42 }).expect("the value can be encoded"),
-            |reply| {
-                let prediction: Prediction = reply.json().expect("a prediction");
-                assert_eq!(prediction.result, 84);
-            },
+            |reply| check(&reply.json().expect("a prediction")),
         )
+    }
+
+    /// `predict` as above, in a codec.
+    pub(crate) fn predict_in(codec: Codec) -> Self {
+        match codec {
+            Codec::Msgpack => Self::new(
+                || Call::msgpack("predict", &Input { value: 42 }).expect("the value can be encoded"),
+                |reply| check(&reply.msgpack().expect("a prediction")),
+            ),
+            _ => Self::predict(),
+        }
+    }
+
+    /// `echo` of 50 floats of 16 or 17 digits, encoded and decoded as a caller does.
+    pub(crate) fn floats(codec: Codec) -> Self {
+        let mut random = fastrand::Rng::with_seed(1);
+        let floats: Vec<f64> = (0..50).map(|_| 100.0 * random.f64()).collect();
+        match codec {
+            Codec::Msgpack => Self::new(
+                move || Call::msgpack("echo", &floats).expect("the value can be encoded"),
+                |reply| assert_eq!(reply.msgpack::<Vec<f64>>().expect("floats").len(), 50),
+            ),
+            _ => Self::new(
+                move || Call::json("echo", &floats).expect("the value can be encoded"),
+                |reply| assert_eq!(reply.json::<Vec<f64>>().expect("floats").len(), 50),
+            ),
+        }
     }
 
     /// `echo` of about `size` bytes.
