@@ -140,3 +140,22 @@ async fn a_call_that_was_given_up_is_listed_as_cancelled_until_it_ends() {
     let [call] = listed[..] else { panic!("{listed:?}") };
     assert_eq!((call.stage, call.left), (CallStage::Cancelled, None));
 }
+
+// A batch of short calls ends before the call that kills the worker, and their replies are not
+// sent.
+#[actix::test]
+async fn the_end_of_a_worker_names_what_ran_before_what_had_ended() {
+    let pool = ready_pool(limits(), settings(1)).await;
+    for _ in 0..20 {
+        pool.call(call(1000)).await.expect("it succeeds");
+    }
+    let heard = listen(&pool);
+    let mut calls = spawn_all(&pool, (0..50).map(|seq| call(seq).takes(US)));
+    calls.push(spawn(&pool, call(50).function(9).takes(US).then(Then::Crash)));
+    for lost in calls {
+        answer(lost).await.0.expect_err("it is lost");
+    }
+    let started = started(&heard);
+    assert_eq!((started.len(), started[0].0, started[0].1), (LISTED_CALLS, 9, CallStage::Running));
+    assert!(started[1..].iter().all(|&(function, stage, _)| (function, stage) == (0, CallStage::Finished)));
+}

@@ -7,6 +7,7 @@ use actix_pyproc_actors::id::SlotId;
 use serde::{Deserialize, Serialize};
 
 use super::incident::Incident;
+use super::recent::CallRow;
 
 /// How many different crashes are kept.
 const KEPT: usize = 20;
@@ -25,7 +26,8 @@ pub struct Crash {
     pub first_unix_ms: u64,
     /// Their slots, at most 20, in order.
     pub slots: Vec<SlotId>,
-    /// The functions of the calls that had started, at most 20, and in how many of the incidents.
+    /// The functions of the calls that ran, at most 20, and in how many of the incidents. If none
+    /// ran, those of the calls that had ended and whose replies were not sent.
     pub functions: BTreeMap<String, u64>,
     /// The latest incident.
     pub last: Incident,
@@ -43,7 +45,10 @@ impl Crash {
         {
             self.slots.insert(place, incident.slot);
         }
-        let mut names: Vec<_> = incident.calls.iter().map(|call| call.function.as_str()).collect();
+        let runs = |call: &&CallRow| call.running_ms.is_some();
+        let any = incident.calls.iter().any(|call| runs(&call));
+        let calls = incident.calls.iter().filter(|call| runs(call) || !any);
+        let mut names: Vec<_> = calls.map(|call| call.function.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         for name in names {
@@ -97,18 +102,23 @@ fn without_numbers(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Crash, Incident, KEPT, add, without_numbers};
-    use crate::status::{CallRow, EndCause};
+    use super::{CallRow, Crash, Incident, KEPT, add, without_numbers};
+    use crate::status::EndCause;
 
     fn incident(at: u64, slot: u32, what: &str, stderr: &str, function: &str) -> Incident {
-        let call = CallRow { function: function.to_owned(), ..CallRow::default() };
+        let call = |function: &str, running_ms| CallRow {
+            function: function.to_owned(),
+            running_ms,
+            ..CallRow::default()
+        };
+        let calls = vec![call(function, Some(7)), call(function, Some(5)), call("ended", None)];
         Incident {
             at_unix_ms: at,
             slot: slot.into(),
             cause: EndCause::Crashed,
             what: what.to_owned(),
             stderr: stderr.split('\n').map(ToOwned::to_owned).collect(),
-            calls: vec![call.clone(), call],
+            calls,
             ..Incident::default()
         }
     }
@@ -141,7 +151,11 @@ mod tests {
             (at, count, first, slots.into_iter().map(Into::into).collect::<Vec<_>>())
         });
         assert_eq!(seen, expected);
-        let functions: Vec<_> = crashes[1].functions.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        let mut unsent = incident(6, 0, "exited with 3", "", "f");
+        unsent.calls.drain(..2);
+        add(&mut crashes, unsent);
+        assert_eq!(crashes[0].functions.get("ended"), Some(&1), "none ran");
+        let functions: Vec<_> = crashes[2].functions.iter().map(|(name, n)| (name.as_str(), *n)).collect();
         assert_eq!(functions, [("predict", 2), ("resize", 1)]);
     }
 

@@ -35,8 +35,8 @@ pub struct Incident {
     pub lost_calls: usize,
     /// How many of its calls had not started: they were requeued for other workers.
     pub requeued: usize,
-    /// The calls that had started, also those whose callers had their answers: the oldest 20, the
-    /// oldest first.
+    /// The calls that had started, also those whose callers had their answers, at most 20: the
+    /// oldest that ran, then the oldest that had ended and whose replies were not sent.
     pub calls: Vec<CallRow>,
     /// The last lines of its standard error, oldest first.
     pub stderr: Vec<String>,

@@ -45,8 +45,8 @@ pub enum WorkerEvent<B: Backend> {
         expected: bool,
         /// How many calls had started. They are lost, or retried if they are idempotent.
         lost_calls: usize,
-        /// The calls that had started, also those whose callers had their answers: the oldest 20,
-        /// the oldest first.
+        /// The calls that had started, also those whose callers had their answers, at most 20: the
+        /// oldest that ran, then the oldest that had ended and whose replies were not sent.
         started: Arc<[CallStatus]>,
         /// How many calls went back to the queue.
         requeued: usize,

@@ -18,7 +18,7 @@ use super::messages::{RetireWanted, WorkerDown, WorkerExited, WorkerKilled};
 use super::policy::Policy;
 use crate::alarm::{Alarm, now};
 use crate::backend::{Backend, Link, LinkEvent, Outcome, Routable, Unsent};
-use crate::call::{CallStage, CallStatus, Function, Phase, oldest};
+use crate::call::{CallStage, CallStatus, Function, LISTED_CALLS, Phase, oldest};
 use crate::id::{CallId, FunctionId, WorkerKey};
 use crate::job::Job;
 use crate::panic::caught;
@@ -257,10 +257,11 @@ impl<B: Backend> Inflight<B> {
         self.settle_lost(lost, (exit, started), by_host, now);
     }
 
-    /// The oldest of the calls that have started, also those that were cancelled.
+    /// The calls that have started: the oldest that run, then the oldest that have ended.
     fn started(&self, now: Instant) -> Arc<[CallStatus]> {
         let calls = self.calls(now).into_iter().filter(|call| call.stage != CallStage::Sent);
-        oldest(calls.collect()).into()
+        let (run, ended) = calls.partition(|call| call.running.is_some());
+        oldest(run).into_iter().chain(oldest(ended)).take(LISTED_CALLS).collect()
     }
 
     /// Settles the calls of a process that has ended, and reports its end.

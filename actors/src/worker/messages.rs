@@ -50,7 +50,7 @@ pub(crate) struct WorkerExited<B: Backend> {
     /// Whether the pool killed it because a call did not end or because it was stopped.
     pub(crate) by_host: bool,
     pub(crate) lost_calls: usize,
-    /// The calls that had started, the oldest first.
+    /// The calls that had started: the oldest that ran, then the oldest that had ended.
     pub(crate) started: Arc<[CallStatus]>,
     pub(crate) requeued: usize,
 }
