@@ -29,6 +29,14 @@ pub(super) async fn charts(Open(gateway): Open) -> HttpResponse {
     asset(&gateway, "text/javascript; charset=utf-8", include_str!("assets/charts.js"))
 }
 
+pub(super) async fn details(Open(gateway): Open) -> HttpResponse {
+    asset(&gateway, "text/javascript; charset=utf-8", include_str!("assets/details.js"))
+}
+
+pub(super) async fn dom(Open(gateway): Open) -> HttpResponse {
+    asset(&gateway, "text/javascript; charset=utf-8", include_str!("assets/dom.js"))
+}
+
 pub(super) async fn numbers(Open(gateway): Open) -> HttpResponse {
     asset(&gateway, "text/javascript; charset=utf-8", include_str!("assets/numbers.js"))
 }

@@ -7,12 +7,23 @@ use bytes::Bytes;
 use tokio::sync::{Notify, broadcast};
 
 use super::page::{Hello, PageEvent, PageStatus, Point};
-use crate::status::Incident;
+use crate::status::{Crash, FailureRow, Incident, LogLine};
 
 /// Five minutes.
 const POINTS: usize = 300;
 /// A page that falls behind by more events is disconnected; it reconnects by itself.
 const BACKLOG: usize = 64;
+/// How many lines of the workers a page gets when it connects.
+const LINES: usize = 200;
+
+/// The parts of a status that have events of their own.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) incidents: Vec<Incident>,
+    pub(super) crashes: Vec<Crash>,
+    pub(super) failures: Vec<FailureRow>,
+    pub(super) log: Vec<LogLine>,
+}
 
 /// Sends events to all live pages of a gateway.
 #[derive(Debug)]
@@ -39,12 +50,24 @@ impl Feed {
     }
 
     /// Sends what has changed since the last time.
-    pub(super) fn publish(&self, status: PageStatus, incidents: Vec<Incident>, point: Option<Point>) {
+    pub(super) fn publish(&self, status: PageStatus, parts: Parts, point: Option<Point>) {
         let mut state = self.state();
         let mut events = vec![PageEvent::Status(Box::new(status))];
         events.extend(point.map(PageEvent::Point));
+        let Parts { incidents, crashes, failures, mut log } = parts;
         if incidents != state.incidents {
             events.push(PageEvent::Incidents(incidents));
+        }
+        if crashes != state.crashes {
+            events.push(PageEvent::Crashes(crashes));
+        }
+        if failures != state.failures {
+            events.push(PageEvent::Failures(failures));
+        }
+        let sent = state.log.back().map_or(0, |line| line.number);
+        log.retain(|line| line.number > sent);
+        if !log.is_empty() {
+            events.push(PageEvent::Log(log));
         }
         for event in events {
             // Without a page there is no receiver.
@@ -72,6 +95,13 @@ fn keep(state: &mut Hello, event: PageEvent) {
     match event {
         PageEvent::Status(status) => state.status = Some(status),
         PageEvent::Incidents(incidents) => state.incidents = incidents,
+        PageEvent::Crashes(crashes) => state.crashes = crashes,
+        PageEvent::Failures(failures) => state.failures = failures,
+        PageEvent::Log(lines) => {
+            state.log.extend(lines);
+            let surplus = state.log.len().saturating_sub(LINES);
+            state.log.drain(..surplus);
+        }
         PageEvent::Point(point) => {
             if state.points.len() == POINTS {
                 state.points.pop_front();

@@ -12,6 +12,7 @@ use actix::{
 use actix_pyproc_actors::router::Distribution;
 use tokio::sync::Notify;
 
+use super::feed::Parts;
 use super::gateway::{Gateway, Shared};
 use super::page::{NotReady, PageStatus, Point};
 use crate::pool::WorkerEvent;
@@ -49,6 +50,7 @@ struct Sample {
     ended: u64,
     errors: u64,
     latencies: Distribution,
+    waits: Distribution,
     /// Processor time in milliseconds, by process.
     cpu: BTreeMap<u32, u64>,
 }
@@ -115,12 +117,17 @@ impl Monitor {
             pool.redact();
         }
         let reason = NotReady::of(&pool, gateway.is_draining());
-        let incidents = std::mem::take(&mut pool.incidents);
+        let parts = Parts {
+            incidents: std::mem::take(&mut pool.incidents),
+            crashes: std::mem::take(&mut pool.crashes),
+            failures: std::mem::take(&mut pool.failures),
+            log: std::mem::take(&mut pool.log),
+        };
         // The first second needs a sample to subtract from.
         let point = if second || self.last.is_none() { self.point(&pool) } else { None };
         let uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (ready, at, uptime_ms) = (reason.is_none(), unix_ms(), Some(uptime_ms));
-        gateway.feed().publish(PageStatus { pool, ready, reason, at, uptime_ms }, incidents, point);
+        gateway.feed().publish(PageStatus { pool, ready, reason, at, uptime_ms }, parts, point);
     }
 
     fn point(&mut self, status: &PoolStatus) -> Option<Point> {
@@ -129,7 +136,8 @@ impl Monitor {
         let now = self.last.as_ref()?;
         let seconds = now.at.saturating_duration_since(last.at).as_secs_f64().max(1e-3);
         let latencies = now.latencies.since(&last.latencies);
-        let quantile = |share| (latencies.count() > 0).then(|| latencies.quantile_us(share));
+        let waits = now.waits.since(&last.waits);
+        let quantile = |of: &Distribution, share| (of.count() > 0).then(|| of.quantile_us(share));
         // A process that is not in the last sample has started since.
         let cpu_ms: u64 = (now.cpu.iter())
             .map(|(pid, ms)| ms.saturating_sub(last.cpu.get(pid).copied().unwrap_or(0)))
@@ -138,9 +146,11 @@ impl Monitor {
             t: unix_ms(),
             calls: per_second(now.ended - last.ended, seconds),
             errors: per_second(now.errors - last.errors, seconds),
-            p50: quantile(0.5),
-            p95: quantile(0.95),
-            p99: quantile(0.99),
+            p50: quantile(&latencies, 0.5),
+            p95: quantile(&latencies, 0.95),
+            p99: quantile(&latencies, 0.99),
+            wait_p50: quantile(&waits, 0.5),
+            wait_p99: quantile(&waits, 0.99),
             queued: status.queued,
             in_flight: status.in_flight,
             serving: status.serving,
@@ -153,10 +163,13 @@ impl Monitor {
 impl Sample {
     fn of(status: &PoolStatus) -> Self {
         let errors = status.calls.errors.values().sum();
-        let mut latencies = Distribution::default();
-        status.functions.iter().for_each(|row| latencies.merge(&row.latencies));
+        let (mut latencies, mut waits) = (Distribution::default(), Distribution::default());
+        for row in &status.functions {
+            latencies.merge(&row.latencies);
+            waits.merge(&row.queue_waits);
+        }
         let cpu = status.slots.iter().filter_map(|slot| Some((slot.pid?, slot.cpu_ms?))).collect();
-        Self { at: Instant::now(), ended: status.calls.ok + errors, errors, latencies, cpu }
+        Self { at: Instant::now(), ended: status.calls.ok + errors, errors, latencies, waits, cpu }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::{AdmissionState, Incident, PoolStatus};
+use crate::status::{AdmissionState, Crash, FailureRow, Incident, LogLine, PoolStatus};
 
 /// One server-sent event of `GET /dashboard/events`.
 ///
@@ -25,6 +25,12 @@ pub enum PageEvent {
     Point(Point),
     /// `incidents`, when there is a new one; the latest first.
     Incidents(Vec<Incident>),
+    /// `crashes`, when there is a new incident: equal ones grouped, the latest first.
+    Crashes(Vec<Crash>),
+    /// `failures`, when a call has failed: all of them, the latest first.
+    Failures(Vec<FailureRow>),
+    /// `log`, when workers have written: the new lines, oldest first.
+    Log(Vec<LogLine>),
 }
 
 /// What does not change while the gateway runs.
@@ -59,6 +65,12 @@ pub struct Hello {
     pub status: Option<Box<PageStatus>>,
     /// The last incidents, the latest first.
     pub incidents: Vec<Incident>,
+    /// The last incidents with equal ones grouped, the latest first.
+    pub crashes: Vec<Crash>,
+    /// Why calls failed, the latest first.
+    pub failures: Vec<FailureRow>,
+    /// The last lines of the workers, oldest first; empty unless the gateway shows tracebacks.
+    pub log: VecDeque<LogLine>,
 }
 
 /// A pool as its gateway shows it.
@@ -66,7 +78,7 @@ pub struct Hello {
 #[serde(default)]
 #[non_exhaustive]
 pub struct PageStatus {
-    /// The pool, without its incidents.
+    /// The pool, without what has events of its own: its incidents, crashes, failures and log.
     #[serde(flatten)]
     pub pool: PoolStatus,
     /// Whether the gateway is ready.
@@ -96,6 +108,11 @@ pub struct Point {
     pub p95: Option<u64>,
     /// The 99th percentile.
     pub p99: Option<u64>,
+    /// The median time that calls waited for a worker, in microseconds; `None` if no call was
+    /// dispatched.
+    pub wait_p50: Option<u64>,
+    /// The 99th percentile of that time.
+    pub wait_p99: Option<u64>,
     /// How many calls waited at its end.
     pub queued: usize,
     /// How many calls workers had at its end.
@@ -162,6 +179,9 @@ impl PageEvent {
             "status" => Self::Status(serde_json::from_str(data)?),
             "point" => Self::Point(serde_json::from_str(data)?),
             "incidents" => Self::Incidents(serde_json::from_str(data)?),
+            "crashes" => Self::Crashes(serde_json::from_str(data)?),
+            "failures" => Self::Failures(serde_json::from_str(data)?),
+            "log" => Self::Log(serde_json::from_str(data)?),
             _ => return Ok(None),
         }))
     }
@@ -174,6 +194,9 @@ impl PageEvent {
             Self::Status(status) => ("status", serde_json::to_string(status)),
             Self::Point(point) => ("point", serde_json::to_string(point)),
             Self::Incidents(incidents) => ("incidents", serde_json::to_string(incidents)),
+            Self::Crashes(crashes) => ("crashes", serde_json::to_string(crashes)),
+            Self::Failures(failures) => ("failures", serde_json::to_string(failures)),
+            Self::Log(lines) => ("log", serde_json::to_string(lines)),
         };
         let data = data.expect("events have only string keys");
         format!("event: {name}\ndata: {data}\n\n")
@@ -185,7 +208,7 @@ mod tests {
     use serde_json::json;
 
     use super::{About, Hello, NotReady, PageEvent, PageStatus, Point};
-    use crate::status::{AdmissionState, Incident, PoolStatus};
+    use crate::status::{AdmissionState, Crash, FailureRow, Incident, LogLine, PoolStatus};
 
     fn read(sent: &str) -> PageEvent {
         let (name, data) = sent.trim_end().split_once('\n').expect("it has two lines");
@@ -199,11 +222,17 @@ mod tests {
         let reason = Some(NotReady::NoWorker);
         let status = Box::new(PageStatus { pool, reason, at: 7, ..PageStatus::default() });
         let incidents = vec![Incident { at_unix_ms: 3, ..Incident::default() }];
+        let crashes = vec![Crash { count: 2, last: incidents[0].clone(), ..Crash::default() }];
+        let failures = vec![FailureRow { message: "a\nb".to_owned(), ..FailureRow::default() }];
+        let log = vec![LogLine { text: "<b>".to_owned(), ..LogLine::default() }];
         let points = [Point { t: 5, p50: Some(2), ..Point::default() }];
         let hello = Hello {
             points: points.clone().into(),
             status: Some(status.clone()),
             incidents: incidents.clone(),
+            crashes: crashes.clone(),
+            failures: failures.clone(),
+            log: log.clone().into(),
         };
         for event in [
             PageEvent::About(About { worker: "worker.py".to_owned(), control: true, ..About::default() }),
@@ -211,6 +240,9 @@ mod tests {
             PageEvent::Status(status),
             PageEvent::Point(points[0].clone()),
             PageEvent::Incidents(incidents),
+            PageEvent::Crashes(crashes),
+            PageEvent::Failures(failures),
+            PageEvent::Log(log),
         ] {
             assert_eq!(read(&event.write()), event);
         }

@@ -66,6 +66,8 @@ impl Gateway {
             .service(get("/dashboard", dashboard::page))
             .service(get("/dashboard/app.js", dashboard::script))
             .service(get("/dashboard/charts.js", dashboard::charts))
+            .service(get("/dashboard/details.js", dashboard::details))
+            .service(get("/dashboard/dom.js", dashboard::dom))
             .service(get("/dashboard/numbers.js", dashboard::numbers))
             .service(get("/dashboard/style.css", dashboard::style))
             .service(get("/dashboard/events", dashboard::events))

@@ -81,6 +81,8 @@ async fn pages_bring_all_they_need_and_allow_nothing_from_elsewhere() {
         ("/dashboard", "text/html; charset=utf-8"),
         ("/dashboard/app.js", "text/javascript; charset=utf-8"),
         ("/dashboard/charts.js", "text/javascript; charset=utf-8"),
+        ("/dashboard/details.js", "text/javascript; charset=utf-8"),
+        ("/dashboard/dom.js", "text/javascript; charset=utf-8"),
         ("/dashboard/numbers.js", "text/javascript; charset=utf-8"),
         ("/dashboard/style.css", "text/css; charset=utf-8"),
     ] {

@@ -16,9 +16,10 @@ const SVG = "http://www.w3.org/2000/svg";
 const CHARTS = [
   { id: "c-throughput", title: "Throughput", lines: [["calls", "s1"], ["errors", "s4"]], area: true, format: (v) => count(v) },
   { id: "c-latency", title: "Latency", lines: [["p50", "s1"], ["p95", "s2"], ["p99", "s3"]], format: duration, tick, log: true },
+  { id: "c-wait", title: "Queue wait", lines: [["wait_p50", "s1"], ["wait_p99", "s3"]], format: duration, tick, log: true },
   { id: "c-load", title: "Load", lines: [["in_flight", "s1"], ["queued", "s3"]], format: (v) => count(v), least: 4 },
 ];
-const NAMES = { calls: "calls", errors: "errors", p50: "median", p95: "95 %", p99: "99 %", in_flight: "in flight", queued: "queued" };
+const NAMES = { calls: "calls", errors: "errors", p50: "median", p95: "95 %", p99: "99 %", wait_p50: "median", wait_p99: "99 %", in_flight: "in flight", queued: "queued" };
 
 function shape(tag, attributes, text) {
   const made = document.createElementNS(SVG, tag);
@@ -80,7 +81,7 @@ function* axes(chart, box, width, height, y, marks) {
     yield shape("line", { class: "grid", x1: box.left, x2: box.right, y1: at, y2: at });
     yield shape("text", { x: box.left - 8, y: at + 4, "text-anchor": "end" }, (chart.tick ?? chart.format)(mark));
   }
-  const minutes = width < 480 ? [5, 3, 1, 0] : [5, 4, 3, 2, 1, 0];
+  const minutes = width < 300 ? [5, 3, 0] : width < 480 ? [5, 3, 1, 0] : [5, 4, 3, 2, 1, 0];
   for (const minute of minutes) {
     const at = box.right - (minute / 5) * (box.right - box.left);
     const anchor = minute === 0 ? "end" : minute === 5 ? "start" : "middle";

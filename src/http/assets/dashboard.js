@@ -1,25 +1,13 @@
 // The live page. It shows the events of the gateway, and keeps only the last five minutes and the token.
 
 import { drawAll } from "./charts.js";
+import { addLines, clearLog, showCalls, showCrashes, showFailures, showLog } from "./details.js";
+import { $, clean, element, row, set } from "./dom.js";
 import { bytes, count, duration, micros, uptime } from "./numbers.js";
 
-const $ = (id) => document.getElementById(id);
 const state = { about: {}, status: null, points: [], cpu: new Map(), token: sessionStorage.getItem("token"), mayControl: true };
 
-// ---- Elements. Text is never inserted as markup, because it comes from workers.
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== false && value != null) made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-function set(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
+// ---- Numbers and tables.
 
 function tile(id, value, unit, alarm) {
   const node = $(id);
@@ -29,23 +17,6 @@ function tile(id, value, unit, alarm) {
     node.replaceChildren(value, ...(unit ? [element("small", {}, unit)] : []));
   }
   node.classList.toggle("alarm", Boolean(alarm));
-}
-
-// ---- Rows stay from one status to the next, so that focus and selection do not move.
-
-function row(body, key, columns) {
-  let found = body.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  if (!found) {
-    found = element("tr", { role: "row", "data-key": key });
-    columns.forEach(([label, kind], index) => {
-      const head = index === 0;
-      found.append(element(head ? "th" : "td", {
-        scope: head && "row", role: head ? "rowheader" : "cell", "data-label": label, class: kind,
-      }));
-    });
-    body.append(found);
-  }
-  return found;
 }
 
 const STATES = { serving: "good", starting: "warn", replacing: "good", backoff: "warn", resting: "bad", draining: "warn", stopped: "bad" };
@@ -67,7 +38,7 @@ function showWorkers(status) {
         element("span", { class: "dot", "aria-hidden": "true" }), slot.state));
     }
     const values = [slot.pid ?? "–", slot.generation ?? "–", uptime(slot.uptime_ms), bytes(slot.rss_bytes), load(slot, status.at),
-      count(slot.in_flight), count(slot.calls), count(slot.restarts), slot.last_exit ?? "–"];
+      count(slot.in_flight), count(slot.calls), count(slot.restarts), clean(slot.last_exit ?? "–")];
     values.forEach((value, index) => set(cells[index + 2], String(value)));
     cells[10].classList.toggle("none", !slot.last_exit);
     restartButton(cells[11], slot);
@@ -103,7 +74,7 @@ function load(slot, at) {
   return state.cpu.get(slot.slot).text;
 }
 
-const FUNCTION_COLUMNS = [["Function"], ["Returned", "n"], ["Failed", "n"], ["Abandoned", "n"], ["Median", "n"], ["95 %", "n"], ["99 %", "n"], ["Longest", "n"]];
+const FUNCTION_COLUMNS = [["Function"], ["Returned", "n"], ["Failed", "n"], ["Abandoned", "n"], ["Median", "n"], ["95 %", "n"], ["99 %", "n"], ["Longest", "n"], ["Wait", "n"], ["Wait 99 %", "n"]];
 
 function showFunctions(functions) {
   $("functions").hidden = functions.length === 0;
@@ -113,38 +84,14 @@ function showFunctions(functions) {
     const cells = row(body, each.function, FUNCTION_COLUMNS).cells;
     const kinds = Object.entries(each.errors);
     const failed = kinds.reduce((sum, [, n]) => sum + n, 0);
-    const l = each.latency;
-    const values = [each.function, count(each.ok), count(failed), count(each.abandoned), ...[l.p50_us, l.p95_us, l.p99_us, l.max_us].map((us) => (l.count ? duration(us) : "–"))];
+    const quantiles = (of, ...us) => us.map((us) => (of.count ? duration(us) : "–"));
+    const { latency: l, queue_wait: w } = each;
+    const values = [clean(each.function), count(each.ok), count(failed), count(each.abandoned),
+      ...quantiles(l, l.p50_us, l.p95_us, l.p99_us, l.max_us), ...quantiles(w, w.p50_us, w.p99_us)];
     values.forEach((value, index) => set(cells[index], value));
     cells[2].classList.toggle("failed", failed > 0);
     cells[2].title = kinds.map(([kind, n]) => `${kind}: ${n}`).join(", ");
   }
-}
-
-function showIncidents(incidents) {
-  $("no-incidents").hidden = incidents.length > 0;
-  const list = $("incidents");
-  const open = new Set([...list.querySelectorAll("details[open]")].map((node) => node.dataset.key));
-  list.replaceChildren(...incidents.map((incident) => {
-    const key = `${incident.at_unix_ms}-${incident.slot}-${incident.pid}`;
-    const at = new Date(incident.at_unix_ms);
-    const lost = [];
-    if (incident.lost_calls) lost.push(`${incident.lost_calls} running ${incident.lost_calls === 1 ? "call" : "calls"} lost`);
-    if (incident.requeued) lost.push(`${incident.requeued} waiting ${incident.requeued === 1 ? "call" : "calls"} requeued`);
-    const body = element("div", { class: "body" });
-    if (incident.stacks) body.append(element("h3", {}, "Where it was"), element("pre", { tabindex: "0", "aria-label": "Stacks" }, incident.stacks.trimEnd()));
-    if (incident.stderr.length) body.append(element("h3", {}, "Last lines of standard error"), element("pre", { tabindex: "0", "aria-label": "Standard error" }, incident.stderr.join("\n")));
-    const nothing = state.about.tracebacks ? "It wrote nothing to standard error." : "Its standard error is not shown without --tracebacks.";
-    if (!body.children.length) body.append(element("p", { class: "lost" }, nothing));
-    const pid = incident.pid == null ? "" : `, process ${incident.pid}`;
-    return element("li", {}, element("details", { "data-key": key, open: open.has(key) ? "" : false },
-      element("summary", {},
-        element("time", { datetime: at.toISOString() }, at.toLocaleTimeString()),
-        element("span", { class: "pill bad" }, incident.cause.replaceAll("_", " ")),
-        element("span", { class: "what" }, incident.what),
-        element("span", { class: "lost" }, [`slot ${incident.slot}${pid}`, ...lost].join(" · "))),
-      body));
-  }));
 }
 
 // ---- The page as a whole.
@@ -161,6 +108,7 @@ function showStatus(status) {
   tile("t-restarts", count(status.restarts));
   showWorkers(status);
   showFunctions(status.functions);
+  showCalls(status.oldest_calls ?? [], status.queued + status.in_flight);
   if (before) announce(before, status);
 }
 
@@ -288,16 +236,22 @@ const HANDLERS = {
     set($("version"), `pyproc ${about.version}`);
     document.title = `${about.worker} · pyproc`;
     showControl();
+    showLog(about.tracebacks);
   },
-  hello({ points, status, incidents }) {
+  hello({ points, status, crashes, failures, log }) {
     state.points = points;
     if (status) showStatus(status);
-    showIncidents(incidents);
+    showCrashes(crashes, state.about.tracebacks);
+    showFailures(failures, state.about.tracebacks);
+    clearLog();
+    if (log.length) addLines(log);
     showPoint();
     drawAll(state.points);
   },
   status: showStatus,
-  incidents: showIncidents,
+  crashes: (crashes) => showCrashes(crashes, state.about.tracebacks),
+  failures: (failures) => showFailures(failures, state.about.tracebacks),
+  log: addLines,
   point(point) {
     state.points.push(point);
     if (state.points.length > 300) state.points.shift();
