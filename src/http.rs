@@ -12,9 +12,10 @@
 //! | `GET /dashboard` | a live page |
 //! | `GET /` | links to these |
 //!
-//! `HEAD` answers as `GET` does, without a body. `docs/gateway.md` describes the headers, the
-//! status codes, and who may send which request.
+//! Each request has an id ([`Gateway::access_log`]). `HEAD` answers as `GET` does, without a body.
+//! `docs/gateway.md` describes the headers, the status codes, and who may send which request.
 
+mod access_log;
 mod admission;
 mod body;
 mod call;
@@ -31,6 +32,7 @@ mod origin;
 pub mod page;
 mod probes;
 mod problem;
+mod request_id;
 mod routes;
 mod schema;
 mod secret;

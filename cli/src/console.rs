@@ -90,7 +90,7 @@ impl<S: Subscriber> Layer<S> for Console {
         *metadata.level()
             <= match Source::of(metadata.target()) {
                 Source::Pool => self.0.pool,
-                Source::Printed | Source::Logged => self.0.workers,
+                Source::Access | Source::Printed | Source::Logged => self.0.workers,
             }
     }
 
@@ -131,6 +131,8 @@ enum Source {
     Printed,
     /// A record of Python's `logging`.
     Logged,
+    /// A request to the gateway.
+    Access,
     /// The pool itself.
     Pool,
 }
@@ -140,6 +142,7 @@ impl Source {
         match target {
             "pyproc::log" => Self::Logged,
             "pyproc::stdout" | "pyproc::stderr" => Self::Printed,
+            "pyproc::access" => Self::Access,
             _ => Self::Pool,
         }
     }
@@ -168,7 +171,7 @@ impl Fields<'_> {
                 self.line.insert_str(self.head, &format!("{}: ", escape::line(value)));
             }
             (_, Source::Printed | Source::Logged) => {}
-            (name, Source::Pool) => self.append(format_args!(" {name}={value}")),
+            (name, Source::Access | Source::Pool) => self.append(format_args!(" {name}={value}")),
         }
     }
 

@@ -20,8 +20,8 @@ pub(super) struct Allowed(pub(super) web::Data<Gateway>);
 pub(super) struct Open(pub(super) web::Data<Gateway>);
 
 impl FromRequest for Allowed {
-    type Error = actix_web::Error;
-    type Future = Ready<Result<Self, actix_web::Error>>;
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         ready(gateway(request).and_then(|gateway| {
@@ -33,8 +33,8 @@ impl FromRequest for Allowed {
 }
 
 impl FromRequest for Open {
-    type Error = actix_web::Error;
-    type Future = Ready<Result<Self, actix_web::Error>>;
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         ready(gateway(request).and_then(|gateway| {
@@ -44,9 +44,9 @@ impl FromRequest for Open {
     }
 }
 
-fn gateway(request: &HttpRequest) -> Result<web::Data<Gateway>, actix_web::Error> {
+fn gateway(request: &HttpRequest) -> Result<web::Data<Gateway>, Problem> {
     let gateway = request.app_data::<web::Data<Gateway>>().cloned();
-    gateway.ok_or_else(|| actix_web::error::ErrorInternalServerError("the gateway is not mounted"))
+    gateway.ok_or_else(Problem::not_mounted)
 }
 
 fn check_host_and_origin(request: &HttpRequest, gateway: &Gateway) -> Result<(), Problem> {
@@ -77,6 +77,11 @@ fn check_token(request: &HttpRequest, gateway: &Gateway) -> Result<(), Problem> 
 }
 
 impl Problem {
+    fn not_mounted() -> Self {
+        let detail = "the application has no gateway: Gateway::routes adds one".to_owned();
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "not_mounted", "The gateway is not mounted", detail)
+    }
+
     fn misdirected(host: &str) -> Self {
         let detail = format!(
             "this gateway does not answer to the host {host:?}; --allow-host NAME, or Gateway::allow_host, adds a name"

@@ -8,9 +8,12 @@ use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
+use super::access_log::Access;
 use super::admission::Allowed;
 use super::body;
+use super::gateway::Gateway;
 use super::problem::Problem;
+use super::request_id::{self, RequestId};
 use crate::call::{Call, Reply};
 use crate::wire::Codec;
 
@@ -21,29 +24,59 @@ const AFFINITY: &str = "x-pyproc-affinity";
 const CARRIED: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
 pub(super) async fn call(
-    Allowed(gateway): Allowed,
+    allowed: Result<Allowed, Problem>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    if request.method() != Method::POST {
-        return Problem::method_not_allowed(request.method(), "POST").into_response();
-    }
-    let options = gateway.options();
-    let answer = async {
-        let function = name(request.match_info().unprocessed());
-        let codec = codec(request.headers())?;
-        let body = body::read(payload, request.headers(), options.bounds(), gateway.bodies()).await?;
-        let call = make_call(function, codec, body, request.headers(), options.min_timeout)?;
-        gateway.pool().request(call).await.map_err(|error| Problem::of(&error, options.tracebacks))
+    let id = RequestId::of(request.headers());
+    let gateway = allowed.as_ref().ok().map(|Allowed(gateway)| gateway).or_else(|| request.app_data());
+    let mut access = gateway.and_then(|gateway| Access::begin(gateway.options(), &request, &id));
+    let (answer, is_draining) = match allowed {
+        Ok(Allowed(gateway)) => {
+            let answer = answer(&gateway, &request, payload, &id, access.as_mut()).await;
+            (answer, gateway.is_draining())
+        }
+        Err(problem) => (Err(problem), false),
     };
-    let mut response = match answer.await {
+    let mut response = match answer {
         Ok(reply) => respond(&reply),
         Err(problem) => problem.into_response(),
     };
-    if gateway.is_draining() {
+    id.add_to(response.headers_mut());
+    if is_draining {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
+    if let Some(access) = access {
+        access.end(&response);
+    }
     response
+}
+
+/// Reads the rest of a request, makes a call of it, and waits for its reply.
+async fn answer(
+    gateway: &Gateway,
+    request: &HttpRequest,
+    payload: web::Payload,
+    id: &RequestId,
+    access: Option<&mut Access>,
+) -> Result<Reply, Problem> {
+    if request.method() != Method::POST {
+        return Err(Problem::method_not_allowed(request.method(), "POST"));
+    }
+    let (headers, options) = (request.headers(), gateway.options());
+    let function = name(request.match_info().unprocessed());
+    let codec = codec(headers)?;
+    let body = body::read(payload, headers, options.bounds(), gateway.bodies()).await?;
+    // Metadata have to be encoded and decoded, so not every call has the id.
+    let carries_id = id.is_sent() || access.is_some();
+    if let Some(access) = access {
+        access.calls(&function, body.len());
+    }
+    let mut call = make_call(function, codec, body, headers, options.min_timeout)?;
+    if carries_id {
+        call = call.metadata(request_id::NAME, id.as_str().to_owned());
+    }
+    gateway.pool().request(call).await.map_err(|error| Problem::of(&error, options.tracebacks))
 }
 
 /// The name of the function: the path after `/call`, decoded.

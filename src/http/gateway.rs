@@ -63,6 +63,7 @@ pub(super) struct Options {
     pub(super) hosts: Hosts,
     pub(super) origins: Origins,
     pub(super) min_timeout: Duration,
+    pub(super) access_log: bool,
     /// Other pools whose metrics are shown too.
     measured: Vec<Pool>,
     body_limit: usize,
@@ -114,6 +115,7 @@ impl Gateway {
             hosts: Hosts::default(),
             origins: Origins::default(),
             min_timeout: Duration::from_millis(100),
+            access_log: false,
             measured: Vec::new(),
             body_limit: pool.config().max_frame,
             body_timeout: Duration::from_secs(30),
@@ -202,6 +204,18 @@ impl Gateway {
     #[must_use]
     pub fn allow_origin(self, origin: &str) -> Self {
         self.with(|options| options.origins.allow(origin))
+    }
+
+    /// Logs each request: a `tracing` event with the target `pyproc::access` at level `info`, with
+    /// the fields that `docs/gateway.md` lists. Default: `false`.
+    ///
+    /// Each request then has an id: that of the header `X-Request-Id`, or a generated one. It is in
+    /// the answer and in the metadata of the call, `current_call().metadata["x-request-id"]`.
+    /// Without the log, a call has it in its metadata only if the client sent the header, because
+    /// metadata have to be encoded and decoded.
+    #[must_use]
+    pub fn access_log(self, on: bool) -> Self {
+        self.with(|options| options.access_log = on)
     }
 
     /// Adds the metrics of another pool to `/metrics`, so that one scrape has those of all pools of

@@ -27,6 +27,10 @@ pub(super) struct Problem {
     more: Map<String, Value>,
 }
 
+/// The kind of a problem, in the extensions of its response, for the access log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind(pub(super) &'static str);
+
 impl Problem {
     pub(super) fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Self {
         Self { status, kind, title, detail, retry_after: None, close: false, allow: None, more: Map::new() }
@@ -182,6 +186,7 @@ impl Problem {
             response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
         let mut response = response.body(body.to_string());
+        response.extensions_mut().insert(Kind(kind));
         if close {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }

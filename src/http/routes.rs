@@ -1,8 +1,11 @@
 //! The paths of the gateway and their handlers. The main item is [`routes`].
 
+use actix_web::dev::HttpServiceFactory;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard};
 
+use super::access_log;
 use super::admission::Open;
 use super::gateway::Gateway;
 use super::problem::Problem;
@@ -71,19 +74,26 @@ impl Gateway {
             .service(get("/dashboard/numbers.js", dashboard::numbers))
             .service(get("/dashboard/style.css", dashboard::style))
             .service(get("/dashboard/events", dashboard::events))
-            .service(web::resource("/dashboard/control").route(web::to(control::control)));
+            .service(logged(web::resource("/dashboard/control").route(web::to(control::control))));
     }
 }
 
 /// A resource that answers `GET` and `HEAD`. Other methods are 405.
-fn get<H, A>(path: &str, handler: H) -> Resource
+fn get<H, A>(path: &str, handler: H) -> impl HttpServiceFactory + use<H, A>
 where
     H: Handler<A>,
     A: FromRequest + 'static,
     H::Output: Responder + 'static,
 {
     let reads = guard::Any(guard::Get()).or(guard::Head());
-    web::resource(path).route(web::route().guard(reads).to(handler)).default_service(web::to(only_get))
+    let read = web::route().guard(reads).to(handler);
+    logged(web::resource(path).route(read).default_service(web::to(only_get)))
+}
+
+/// A resource whose requests are in the access log. The handler of calls logs them itself, because
+/// this costs more.
+fn logged(resource: Resource) -> impl HttpServiceFactory {
+    resource.wrap(from_fn(access_log::log))
 }
 
 async fn only_get(_: Open, request: HttpRequest) -> HttpResponse {

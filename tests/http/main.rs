@@ -4,6 +4,7 @@ mod access;
 mod bodies;
 mod client;
 mod lifetime;
+mod log;
 mod metrics;
 mod outcomes;
 #[path = "../support/mod.rs"]

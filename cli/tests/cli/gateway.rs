@@ -265,6 +265,25 @@ async fn flags_of_serve_reach_the_gateway() {
 }
 
 #[actix_rt::test]
+async fn the_access_log_is_a_line_for_each_request() {
+    let mut gateway = Gateway::contract(&["--access-log"]);
+    let headers = [("Content-Type", "application/json"), ("X-Request-Id", "4711")];
+    post(gateway.address, "/call/predict", &headers, br#"{"value": 2}"#).await;
+    let reported = gateway.reports("request_id=4711 remote=127.0.0.1:");
+    let line = reported.lines().find(|line| line.contains("4711")).expect("it was reported");
+    let head =
+        "info: request method=POST path=/call/predict function=predict status=200 outcome=ok duration_us=";
+    assert!(line.starts_with(head) && line.contains(" bytes_in=12 bytes_out=12 "), "{line}");
+
+    let mut silent = Gateway::contract(&["--access-log", "--log", "warn"]);
+    post(silent.address, "/call/predict", &headers, br#"{"value": 2}"#).await;
+    silent.running.signal(Signal::TERM);
+    silent.reports("a second signal stops at once");
+    let ended = silent.ends(0);
+    assert!(!ended.stderr.contains("4711"), "{}", ended.stderr);
+}
+
+#[actix_rt::test]
 async fn a_port_that_is_taken_is_told_at_once() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();

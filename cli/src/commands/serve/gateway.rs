@@ -53,6 +53,9 @@ pub(super) struct GatewayOptions {
     /// page
     #[arg(long)]
     tracebacks: bool,
+    /// Log each request on standard error
+    #[arg(long)]
+    access_log: bool,
     /// Do not serve the live page
     #[arg(long, conflicts_with = "allow_control")]
     no_dashboard: bool,
@@ -87,6 +90,7 @@ pub(super) struct Settings {
     bodies_limit: Option<usize>,
     min_timeout: Option<Duration>,
     tracebacks: bool,
+    access_log: bool,
     dashboard: bool,
 }
 
@@ -117,6 +121,7 @@ impl GatewayOptions {
             bodies_limit: self.bodies_limit,
             min_timeout: self.min_timeout,
             tracebacks: self.tracebacks,
+            access_log: self.access_log,
             dashboard: !self.no_dashboard,
         })
     }
@@ -125,6 +130,7 @@ impl GatewayOptions {
 impl Settings {
     pub(super) fn gateway(self, pool: Pool) -> Gateway {
         let mut gateway = Gateway::new(pool).tracebacks(self.tracebacks).dashboard(self.dashboard);
+        gateway = gateway.access_log(self.access_log);
         if let Some(bytes) = self.body_limit {
             gateway = gateway.body_limit(bytes);
         }
