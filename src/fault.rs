@@ -80,7 +80,7 @@ impl Fault {
             }
             Delivery::Serving(injection) => {
                 let (slot, pid) = targets.send(self.slot, injection, draw).ok_or(NotInjected::NoWorker)?;
-                tracing::info!(slot = slot.0, pid, fault = %self.kind, "fault injected");
+                tracing::info!(target: "pyproc::fault", slot = slot.0, pid, fault = %self.kind, "fault injected");
                 Ok(Hit { slot: Some(slot), pid: Some(pid) })
             }
         }

@@ -40,7 +40,7 @@ impl Breakdown {
     /// Records a panic, unless there was one before.
     pub(crate) fn report(&self, actor: &'static str, payload: &(dyn Any + Send)) {
         let message = message(payload);
-        tracing::error!(actor, message, "an actor of the pool panicked; the pool rejects all calls");
+        tracing::error!(target: "pyproc::pool", actor, message, "an actor of the pool panicked; the pool rejects all calls");
         self.state.panic.borrow_mut().get_or_insert_with(|| Panic { actor, message: message.into() });
         self.state.reported.notify_one();
         self.router.wake();

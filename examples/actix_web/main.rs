@@ -27,6 +27,7 @@ async fn pool_status(pool: Data<Pool>) -> HttpResponse {
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let stay = std::env::args().any(|arg| arg == "--serve");
     let pool = Pool::start(PoolConfig::new(WORKER).workers(2)).await?;
     let data = Data::new(pool.clone());

@@ -22,6 +22,7 @@ struct Tally {
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let mut config = PoolConfig::new(WORKER).workers(3).call_timeout(Duration::from_secs(2));
     // More workers die here than in a month of production, so the default limits would stop the
     // pool.

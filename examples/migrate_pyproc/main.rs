@@ -26,6 +26,7 @@ struct Interval {
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let pool = Pool::start(PoolConfig::new(WORKER).workers(2).env("ORDERS_CSV", ORDERS)).await?;
 
     let Forecast { last, next } = pool.call("predict", &json!({"product": "tea"})).await?;

@@ -42,6 +42,7 @@ actix_pyproc::functions! {
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let config = PoolConfig::new(WORKER).python(venv::python("pandas")).workers(2);
     let tables: Tables = Pool::start_typed(config).await?;
     let csv = Bytes::from(std::fs::read(ORDERS)?);

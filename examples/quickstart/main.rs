@@ -20,6 +20,7 @@ struct Prediction {
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let begun = Instant::now();
     let pool = Pool::start(PoolConfig::new(WORKER).workers(2)).await?;
     println!(

@@ -37,6 +37,7 @@ struct Sum {
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let file = std::fs::read_to_string(ORDERS)?;
     let (header, rows) = file.split_once('\n').ok_or("the file has no header")?;
     let rows: Vec<&str> = rows.lines().collect();

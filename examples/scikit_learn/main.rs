@@ -33,6 +33,7 @@ actix_pyproc::functions! {
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let python = venv::python("scikit_learn");
     let begun = Instant::now();
     // The processes run in parallel; the threads of numpy in each of them would compete for the

@@ -47,6 +47,7 @@ type Vector = Vec<f32>;
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let questions: Vec<String> = std::env::args().skip(1).collect();
     let questions = match questions.iter().map(String::as_str).collect::<Vec<_>>() {
         asked if asked.is_empty() => {

@@ -53,6 +53,7 @@ async fn status(pools: Data<Pools>) -> HttpResponse {
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let stay = std::env::args().any(|arg| arg == "--serve");
     let worker = |name| PoolConfig::new(format!("{EXAMPLES}/{name}/worker.py")).python(venv::python(name));
     // Many small calls on one pool; few large calls on the other, with a short queue.

@@ -218,10 +218,12 @@ impl PythonLink {
 fn log_exit(slot: SlotId, exit: &Exit) {
     let Exit { pid, cause, stacks, .. } = exit;
     match cause {
-        ExitCause::Drained | ExitCause::Shutdown => tracing::debug!(%slot, pid, "worker {exit}"),
+        ExitCause::Drained | ExitCause::Shutdown => {
+            tracing::debug!(target: "pyproc::worker", %slot, pid, "worker {exit}")
+        }
         _ => {
             let stacks = stacks.as_deref().map(|stacks| format!("; its stacks:\n{}", stacks.trim_end()));
-            tracing::warn!(%slot, pid, "worker {exit}{}", stacks.unwrap_or_default());
+            tracing::warn!(target: "pyproc::worker", %slot, pid, "worker {exit}{}", stacks.unwrap_or_default());
         }
     }
 }

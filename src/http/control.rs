@@ -58,7 +58,7 @@ async fn perform(request: &HttpRequest, payload: web::Payload, gateway: &Gateway
     let action: ControlAction = serde_json::from_slice(&body).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "bad_order", "No such action", error.to_string())
     })?;
-    tracing::info!(?action, "requested on the live page");
+    tracing::info!(target: "pyproc::gateway", ?action, "requested on the live page");
     match action {
         ControlAction::Replace { slot } if gateway.pool().replace(slot).await => Ok(()),
         ControlAction::Replace { slot } => {

@@ -1,10 +1,13 @@
 //! Output and log records of workers as `tracing` events. The main structure is [`Source`].
+//!
+//! Without a subscriber they go where [`uncollected`] says.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::recent::{LineSource, RecentOutput};
+use super::uncollected::{self, Line};
 
 /// The worker that wrote the output.
 #[derive(Clone, Debug)]
@@ -31,6 +34,9 @@ impl Source {
     pub(super) fn stdout(&self, line: &[u8]) {
         let (Self { slot, pid, .. }, line) = (self, String::from_utf8_lossy(line));
         self.keep(LineSource::Stdout, "info", "", &line);
+        if !uncollected::is_collected() {
+            return self.write(log::Level::Info, "pyproc::stdout", None, &line);
+        }
         tracing::info!(target: "pyproc::stdout", slot, pid, "{line}");
     }
 
@@ -38,6 +44,9 @@ impl Source {
     pub(super) fn stderr(&self, line: &str) {
         let Self { slot, pid, .. } = self;
         self.keep(LineSource::Stderr, "warn", "", line);
+        if !uncollected::is_collected() {
+            return self.write(log::Level::Warn, "pyproc::stderr", None, line);
+        }
         tracing::warn!(target: "pyproc::stderr", slot, pid, "{line}");
     }
 
@@ -47,23 +56,34 @@ impl Source {
         let Ok(Record { level, logger, message, call }) = serde_json::from_slice(line) else {
             let line = String::from_utf8_lossy(line);
             self.keep(LineSource::Log, "warn", "", &line);
+            if !uncollected::is_collected() {
+                return self.write(log::Level::Warn, "pyproc::log", None, &line);
+            }
             tracing::warn!(target: "pyproc::log", slot, pid, "{line}");
             return;
         };
         // The level of an event is a constant, so each level needs its own event.
         macro_rules! event {
-            ($level:ident) => {{
+            ($level:ident, $logged:ident) => {{
                 self.keep(LineSource::Log, stringify!($level), &logger, &message);
+                if !uncollected::is_collected() {
+                    return self.write(log::Level::$logged, "pyproc::log", Some(&logger), &message);
+                }
                 tracing::$level!(target: "pyproc::log", slot, pid, logger = &*logger, call, "{message}")
             }};
         }
         match level {
-            40.. => event!(error),
-            30..40 => event!(warn),
-            20..30 => event!(info),
-            10..20 => event!(debug),
-            0..10 => event!(trace),
+            40.. => event!(error, Error),
+            30..40 => event!(warn, Warn),
+            20..30 => event!(info, Info),
+            10..20 => event!(debug, Debug),
+            0..10 => event!(trace, Trace),
         }
+    }
+
+    /// Writes output that no subscriber would see.
+    fn write(&self, level: log::Level, target: &'static str, logger: Option<&str>, text: &str) {
+        uncollected::write(Line { slot: self.slot, pid: self.pid, target, level, logger, text });
     }
 
     fn keep(&self, source: LineSource, level: &'static str, logger: &str, text: &str) {

@@ -19,4 +19,5 @@ mod reaper;
 pub(crate) mod recent;
 mod spawner;
 pub(crate) mod table;
+mod uncollected;
 pub(crate) mod worker;

@@ -7,7 +7,7 @@ use crate::semantics::{exists, named};
 use crate::support::{read, root};
 
 /// The files below `directory` with this extension, as paths from the root.
-fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::from(directory)];
     while let Some(directory) = open.pop() {
@@ -26,7 +26,7 @@ fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
 }
 
 /// The file without comments.
-fn code(path: &Path) -> String {
+pub(crate) fn code(path: &Path) -> String {
     let text = read(path);
     text.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect()
 }

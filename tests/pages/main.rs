@@ -5,6 +5,7 @@ mod links;
 mod semantics;
 #[path = "../support/mod.rs"]
 mod support;
+mod targets;
 
 use std::path::Path;
 

@@ -13,7 +13,7 @@ pub(crate) fn role() -> Option<String> {
 
 /// The command that runs the test `test` of `module` as a host. If `program` is not empty, it is
 /// run with the command as its arguments.
-fn command(program: &[&str], module: &str, test: &str, role: &str) -> Command {
+pub(crate) fn command(program: &[&str], module: &str, test: &str, role: &str) -> Command {
     let (_, module) = module.split_once("::").expect("tests are in modules of their binary");
     let binary = std::env::current_exe().expect("this process has a path");
     let mut command = match program {

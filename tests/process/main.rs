@@ -6,6 +6,7 @@ mod end;
 mod hard_to_end;
 mod host;
 mod hosts;
+mod output;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;

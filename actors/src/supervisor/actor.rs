@@ -267,7 +267,7 @@ impl<B: Backend> Supervisor<B> {
         let addr = Worker::start_with(spec, link, &self.new_workers);
         self.router.do_send(WorkerUp { key, addr: addr.clone(), capacity });
         self.workers.push(Owned { key, pid, addr, draining: false });
-        tracing::info!(slot = %key.slot, generation = %key.generation, pid, ?after, "worker started");
+        tracing::info!(target: "pyproc::worker", slot = %key.slot, generation = %key.generation, pid, ?after, "worker started");
         self.announce(WorkerEvent::Started { worker: key, pid, after });
     }
 

@@ -215,7 +215,7 @@ impl<B: Backend> Inflight<B> {
             LinkEvent::Done { id, result, service } => {
                 let Some(Ended { job, function, charge, sent }) = self.core.answered(id) else {
                     let slot = self.spec.key.slot;
-                    tracing::warn!(%slot, call = %id, "dropped an answer to a call that is not in flight");
+                    tracing::warn!(target: "pyproc::worker", %slot, call = %id, "dropped an answer to a call that is not in flight");
                     return;
                 };
                 self.progressed = now;
