@@ -8,17 +8,25 @@ use std::path::{Path, PathBuf};
 use crate::console::{note, stdout};
 use crate::failure::Failure;
 
-/// The files of the project. `{{name}}` and `{{dependency}}` are replaced.
-const FILES: [(&str, &str); 5] = [
+/// Whether `actix-pyproc` is in the registry. As long as it is not, projects depend on a checkout.
+const PUBLISHED: bool = false;
+
+/// The checkout that this program was built from.
+const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The files of the project. `{{name}}` and `{{source}}` are replaced.
+const FILES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("init/Cargo.toml.in")),
     ("src/main.rs", include_str!("init/main.rs.in")),
     ("worker.py", include_str!("init/worker.py")),
+    ("requirements.txt", include_str!("init/requirements.txt")),
     (".gitignore", include_str!("init/gitignore")),
     ("README.md", include_str!("init/README.md.in")),
 ];
 
 /// Names that the package cannot have: those of its dependencies, and those that cargo rejects.
-const TAKEN: [&str; 8] = ["actix-pyproc", "actix", "serde", "test", "core", "std", "alloc", "proc-macro"];
+const TAKEN: [&str; 9] =
+    ["actix-pyproc", "actix", "serde", "tracing-subscriber", "test", "core", "std", "alloc", "proc-macro"];
 
 /// Keeps the project out of the workspace around it.
 const OWN_WORKSPACE: &str = "
@@ -36,7 +44,8 @@ pub(crate) struct Args {
     /// The name of the package [default: the name of the directory]
     #[arg(long, value_name = "NAME", value_parser = checked_name)]
     name: Option<String>,
-    /// Depend on a local checkout of actix-pyproc instead of the published version
+    /// Depend on a local checkout of actix-pyproc [default: the one that pyproc was built from,
+    /// until a version is published]
     #[arg(long, value_name = "PATH")]
     path: Option<PathBuf>,
 }
@@ -45,8 +54,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let dir = std::path::absolute(&args.dir)?;
     check_empty(&dir, &args.dir)?;
     let name = args.name.clone().unwrap_or_else(|| package_name(dir.file_name().unwrap_or_default()));
-    let dependency = dependency(args.path.as_deref())?;
-    let fill = |text: &str| text.replace("{{name}}", &name).replace("{{dependency}}", &dependency);
+    let source = match &args.path {
+        Some(path) => in_checkout(path)?,
+        None if PUBLISHED => format!("version = \"{}\"", env!("CARGO_PKG_VERSION")),
+        None => unpublished(Path::new(CHECKOUT))?,
+    };
+    let fill = |text: &str| text.replace("{{name}}", &name).replace("{{source}}", &source);
     fs::create_dir_all(dir.join("src")).map_err(|error| unwritable(&dir, &error))?;
     for (file, template) in FILES {
         let path = dir.join(file);
@@ -80,24 +93,37 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::Io(io::Error::new(error.kind(), format!("failed to write {}: {error}", path.display())))
 }
 
-/// The line for Cargo.toml.
-fn dependency(path: Option<&Path>) -> Result<String, Failure> {
-    let from = match path {
-        None => format!("version = \"{}\"", env!("CARGO_PKG_VERSION")),
-        Some(path) => {
-            let absolute = fs::canonicalize(path)
-                .map_err(|error| Failure::Usage(format!("failed to find {}: {error}", path.display())))?;
-            if !absolute.join("Cargo.toml").is_file() {
-                return Err(Failure::Usage(format!("{} has no Cargo.toml", path.display())));
-            }
-            let Some(text) = absolute.to_str() else {
-                return Err(Failure::Usage(format!("{} is not UTF-8", path.display())));
-            };
-            // JSON writes strings as TOML does.
-            format!("path = {}", serde_json::Value::from(text))
-        }
+/// The source of the dependency in Cargo.toml: a checkout.
+fn in_checkout(path: &Path) -> Result<String, Failure> {
+    let absolute = fs::canonicalize(path)
+        .map_err(|error| Failure::Usage(format!("failed to find {}: {error}", path.display())))?;
+    if !absolute.join("Cargo.toml").is_file() {
+        return Err(Failure::Usage(format!("{} has no Cargo.toml", path.display())));
+    }
+    let Some(text) = absolute.to_str() else {
+        return Err(Failure::Usage(format!("{} is not UTF-8", path.display())));
     };
-    Ok(format!("actix-pyproc = {{ {from} }}"))
+    // JSON writes strings as TOML does.
+    Ok(format!("path = {}", serde_json::Value::from(text)))
+}
+
+/// As [`in_checkout`], for the checkout that this program was built from.
+fn unpublished(checkout: &Path) -> Result<String, Failure> {
+    let checkout = std::path::absolute(checkout).unwrap_or_else(|_| checkout.to_owned());
+    let manifest = fs::read_to_string(checkout.join("Cargo.toml")).unwrap_or_default();
+    if !manifest.lines().any(|line| line == "name = \"actix-pyproc\"") {
+        return Err(Failure::Usage(format!(
+            "actix-pyproc is not published yet, and {}, which this pyproc was built from, is not a checkout of it; \
+             --path CHECKOUT names one",
+            checkout.display()
+        )));
+    }
+    let source = in_checkout(&checkout)?;
+    note(format_args!(
+        "actix-pyproc is not published yet: the project depends on the checkout that this pyproc was built from, {}",
+        fs::canonicalize(&checkout)?.display()
+    ));
+    Ok(source)
 }
 
 /// Whether cargo would expect the project to be a member of a workspace.
@@ -150,7 +176,20 @@ mod tests {
     use std::ffi::OsStr;
     use std::path::Path;
 
-    use super::{package_name, shell_word};
+    use super::{package_name, shell_word, unpublished};
+    use crate::failure::Failure;
+
+    #[test]
+    fn checkout_that_is_gone_is_an_error_that_says_what_to_do() {
+        let directory = tempfile::tempdir().expect("a temporary directory can be created");
+        for path in [directory.path(), Path::new("/is/nowhere")] {
+            let Err(Failure::Usage(message)) = unpublished(path) else { panic!("there is no checkout") };
+            assert!(
+                message.contains("not published yet") && message.contains("--path CHECKOUT"),
+                "{message}"
+            );
+        }
+    }
 
     #[test]
     fn name_of_the_directory_becomes_one_that_cargo_takes() {

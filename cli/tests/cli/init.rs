@@ -31,39 +31,45 @@ fn target_directory() -> PathBuf {
 #[test]
 fn project_builds_and_runs_and_says_what_to_type_next() {
     let parent = directory();
-    let checkout = root().to_str().expect("it is UTF-8");
-    let output = pyproc(parent.path(), &["init", "my demo", "--path", checkout]);
+    let output = pyproc(parent.path(), &["init", "my demo"]);
+    assert!(output.stderr.contains("actix-pyproc is not published yet: the project depends on the checkout"));
     assert_eq!(stdout(output), "cd 'my demo'\ncargo run\n");
 
     let project = parent.path().join("my demo");
     // The same versions, because the machine may be offline.
     fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).expect("the repository has a lock file");
-    let cargo = Command::new(env!("CARGO"))
-        .args(["run", "--offline", "--quiet"])
-        .current_dir(&project)
-        .env("CARGO_TARGET_DIR", target_directory())
-        .env_remove("PYPROC_WORKERS")
-        .output()
-        .expect("cargo runs");
-    assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
-    assert_eq!(String::from_utf8_lossy(&cargo.stdout), "predict(21) = 42\n");
+    let cargo = |command: &str| {
+        let ended = Command::new(env!("CARGO"))
+            .args([command, "--offline", "--quiet"])
+            .current_dir(&project)
+            .env("CARGO_TARGET_DIR", target_directory())
+            .env_remove("PYPROC_WORKERS")
+            .output()
+            .expect("cargo runs");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8_lossy(&ended.stdout).into_owned()
+    };
+    assert_eq!(cargo("run"), "predict(21) = 42\n");
+    let tested = cargo("test");
+    assert!(tested.contains("2 passed"), "{tested}");
 
     let called = pyproc(&project, &["call", "worker.py", "predict", r#"{"value": 4}"#]);
     assert_eq!(stdout(called).trim(), r#"{"result":8}"#);
 }
 
 #[test]
-fn files_are_those_of_a_project_and_depend_on_the_published_version() {
+fn files_are_those_of_a_project_and_depend_on_a_checkout() {
     let parent = directory();
-    let output = pyproc(parent.path(), &["init", "a/demo"]);
+    let checkout = root().to_str().expect("it is UTF-8");
+    let output = pyproc(parent.path(), &["init", "a/demo", "--path", checkout]);
     assert_eq!(stdout(output), "cd a/demo\ncargo run\n");
     let read = |file: &str| fs::read_to_string(parent.path().join("a/demo").join(file)).expect(file);
     let manifest = read("Cargo.toml");
     assert!(manifest.contains("name = \"demo\"\n"), "{manifest}");
-    let version = concat!("actix-pyproc = { version = \"", env!("CARGO_PKG_VERSION"), "\" }");
-    assert!(manifest.contains(version) && !manifest.contains("[workspace]"), "{manifest}");
+    let source = format!("actix-pyproc = {{ path = \"{checkout}\" }}");
+    assert!(manifest.contains(&source) && !manifest.contains("[workspace]"), "{manifest}");
     assert!(read(".gitignore").contains("/target\n") && read("README.md").starts_with("# demo\n"));
-    for file in ["Cargo.toml", "src/main.rs", "worker.py", ".gitignore", "README.md"] {
+    for file in ["Cargo.toml", "src/main.rs", "worker.py", "requirements.txt", ".gitignore", "README.md"] {
         assert!(!read(file).contains("{{"), "{file}");
     }
 }
