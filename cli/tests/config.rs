@@ -47,7 +47,19 @@ fn each_layer_counts_before_the_ones_below_and_each_value_says_where_it_is_from(
         "max = \"9s\"",
     ]);
     let text = path.to_str().expect("it is text");
-    let args = ["config", "w.py", "--config", text, "--workers", "4", "--env", "B=flag", "--json"];
+    let args = [
+        "config",
+        "w.py",
+        "--config",
+        text,
+        "--workers",
+        "4",
+        "--env",
+        "B=flag",
+        "--json-codec",
+        "orjson",
+        "--json",
+    ];
     let output = pyproc(&args, &[("PYPROC_WORKERS", "3"), ("PYPROC_MAX_QUEUE", "20")]);
     let printed = stdout(&output);
     assert_eq!(printed.matches('\n').count(), 1, "it is one line");
@@ -59,6 +71,7 @@ fn each_layer_counts_before_the_ones_below_and_each_value_says_where_it_is_from(
         ("max_attempts", json!(5), &format!("{text}:3")),
         ("env.A", json!("file"), &format!("{text}:5")),
         ("env.B", json!("flag"), "flag --env"),
+        ("json", json!("orjson"), "flag --json-codec"),
         ("restart.max", json!("9s"), &format!("{text}:8")),
         ("restart.initial", json!("50ms"), "default"),
         ("recycle.max_calls", Value::Null, "default"),

@@ -138,6 +138,11 @@ class StandardTypesTest(Results):
             with self.subTest(part):
                 self.assertIn(part, self.refused(value))
 
+    def test_a_result_that_the_encoder_knows_is_not_converted(self):
+        with mock.patch.dict(sys.modules, {"pyproc_worker._results": None}):
+            for codec in (_frames.CODEC_JSON, _frames.CODEC_MSGPACK):
+                self.assertEqual(encode({"a": [1, 2.5, "b", None, True, (1,)]}, codec), {"a": [1, 2.5, "b", None, True, [1]]})
+
     def test_msgpack_holds_nan_and_names_what_it_does_not_hold(self):
         self.assertTrue(math.isnan(encode([NOON, math.nan], _frames.CODEC_MSGPACK)[1]))
         self.assertIn("result[0] is an int beyond 64 bits", self.refused([2**64, NOON], _frames.CODEC_MSGPACK))

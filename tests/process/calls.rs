@@ -24,6 +24,9 @@ async fn value_of_each_codec_comes_back() {
     assert_eq!((reply.codec(), reply.value().expect("it is MessagePack")), (Codec::Msgpack, value));
     let reply = driver.call(Call::bytes("echo", &b"\x00\xff"[..])).await.expect("it returns");
     assert_eq!((reply.codec(), reply.bytes()), (Codec::Bytes, Bytes::from_static(b"\x00\xff")));
+    let reply = driver.call(Call::raw_json("sleep", "0.08")).await.expect("it returns");
+    let limit = Duration::from_secs(60);
+    assert!((Duration::from_millis(80)..limit).contains(&reply.service_time()), "{reply:?}");
     let reply = driver.call(Call::raw_json("subtract", r#"{"a": 5, "b": 3}"#)).await.expect("it returns");
     assert_eq!(reply.json::<i32>().expect("it is a number"), 2);
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_pyproc::backend::PythonBackend;
+use actix_pyproc::config::JsonLibrary;
 use actix_pyproc::error::{ExitCause, ExitStatus};
 use actix_pyproc::pool::FunctionKind;
 use actix_pyproc::{Call, CallError, PoolConfig, StartError};
@@ -104,6 +105,22 @@ async fn script_whose_import_fails_says_which() {
         hint.contains(&*python.executable.display().to_string()) && hint.contains("PYPROC_PYTHON"),
         "{hint}"
     );
+}
+
+#[actix_rt::test]
+async fn json_library_that_cannot_be_imported_is_named_with_the_command_that_installs_it() {
+    for library in [JsonLibrary::Orjson, JsonLibrary::Msgspec] {
+        let (name, directory) = (library.as_str(), tempfile::tempdir().expect("the disk has room"));
+        let module = directory.path().join(format!("{name}.py"));
+        std::fs::write(module, "raise ModuleNotFoundError('not here')").expect("the disk has room");
+        let path = directory.path().to_string_lossy();
+        let error = start_error(worker("basic.py").json(library).env("PYTHONPATH", path)).await;
+        let StartError::Failed { message, python, .. } = &error else { panic!("{error:?}") };
+        let required = format!("failed to import {name}, which json = \"{name}\" requires: not here");
+        assert!(message.starts_with(&required), "{message}");
+        let command = format!("install it with `{} -m pip install {name}`", python.executable.display());
+        assert!(message.ends_with(&command), "{message}");
+    }
 }
 
 #[actix_rt::test]
