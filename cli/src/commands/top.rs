@@ -35,8 +35,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long a gateway may take to send its first status.
 const FIRST_STATUS: Duration = Duration::from_secs(10);
 
-/// Show the live page of a gateway in the terminal: throughput, latency, workers, functions,
-/// incidents
+/// Show the live page of a gateway in the terminal: throughput, latency, workers, functions, why
+/// calls fail, what runs, crashes, output
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where `pyproc serve` listens; the address that it prints with --allow-control includes the
@@ -92,10 +92,13 @@ async fn connect(address: &Address, token: Option<&HeaderValue>) -> io::Result<E
     })
 }
 
-/// Prints the first status, with its incidents.
+/// Prints the first status, with the parts that have events of their own.
 async fn print_json(events: Events, address: &Address) -> Result<(), Failure> {
-    let Model { mut status, incidents, .. } = first_status(events, address).await?;
+    let Model { mut status, incidents, crashes, failures, log, .. } = first_status(events, address).await?;
     status.pool.incidents = incidents;
+    status.pool.crashes = crashes;
+    status.pool.failures = failures;
+    status.pool.log = log.into();
     let status = serde_json::to_value(&status).map_err(io::Error::from)?;
     writeln!(io::stdout(), "{status}")?;
     Ok(())

@@ -58,7 +58,7 @@ fn snapshot_tells_of_the_pool_and_of_a_worker_that_was_killed() {
     });
     assert_eq!(status["incidents"][0]["what"], "killed by SIGKILL");
     let shown = text(&["--once", &url]);
-    assert!(shown.contains(&format!("last incident: slot 1, process {pid}")), "{shown}");
+    assert!(shown.contains(&format!("last crash: slot 1, process {pid}")), "{shown}");
     end(gateway);
 }
 

@@ -1,7 +1,10 @@
 //! Everything that is known about one row. The main structure is [`Details`].
 
-use actix_pyproc::status::{FunctionRow, Incident, LatencyStatus, SlotRow};
+use actix_pyproc::status::{
+    CallRow, Crash, FailureRow, FunctionRow, Incident, LatencyStatus, LogLine, SlotRow,
+};
 
+use super::columns::{error_name, functions, level, milliseconds, slots, text};
 use super::format::{bytes, clean, clock, count, duration, plural, span};
 use super::model::Model;
 use super::view::Subject;
@@ -28,10 +31,19 @@ pub(super) fn of(subject: &Subject, model: &Model) -> Details {
         },
         Subject::Function(name) => match model.status.pool.functions.iter().find(|row| row.function == *name)
         {
-            Some(row) => of_function(row),
+            Some(row) => of_function(row, model),
             None => gone(clean(name)),
         },
-        Subject::Incident(incident) => of_incident(incident, model),
+        Subject::Failure(function, kind, type_name) => {
+            let same =
+                |row: &&FailureRow| (&row.function, &row.kind, &row.type_name) == (function, kind, type_name);
+            match model.failures.iter().find(same) {
+                Some(row) => of_failure(row, model),
+                None => gone(clean(function)),
+            }
+        }
+        Subject::Crash(crash) => of_crash(crash, model),
+        Subject::Line(line) => of_line(line),
     }
 }
 
@@ -54,12 +66,17 @@ fn of_slot(slot: &SlotRow) -> Details {
     Details { title: format!("Slot {}", slot.slot), parts }
 }
 
-fn of_function(row: &FunctionRow) -> Details {
+fn of_function(row: &FunctionRow, model: &Model) -> Details {
     let mut lines = vec![format!("returned   {}", count(row.calls.ok))];
     lines
         .extend(row.calls.errors.iter().map(|(kind, errors)| format!("{}  {}", clean(kind), count(*errors))));
     lines.push(format!("abandoned  {}", count(row.calls.abandoned)));
     let mut parts = vec![part(None, lines)];
+    let failures = model.failures.iter().filter(|failure| failure.function == row.function);
+    let failures: Vec<_> = failures.map(|failure| summary(failure, model)).collect();
+    if !failures.is_empty() {
+        parts.push(part(Some("Why its calls fail"), failures));
+    }
     for (head, latency) in [
         ("From admission to answer, since the start", &row.calls.latency),
         ("Of that, before the dispatch to a worker", &row.calls.queue_wait),
@@ -77,10 +94,70 @@ fn quantiles(latency: &LatencyStatus) -> [String; 4] {
     rows.map(|(name, us)| format!("{name}  {:>7}", duration(us)))
 }
 
+/// The errors of one type, on one line.
+fn summary(row: &FailureRow, model: &Model) -> String {
+    let (name, times) = (error_name(row), plural(row.count, "time"));
+    let ago = span(model.age_ms(row.at_unix_ms));
+    clean(&format!("{name}, {times}, last {ago} ago: {}", row.message)).replace('\n', " ")
+}
+
+fn of_failure(row: &FailureRow, model: &Model) -> Details {
+    let ago = span(model.age_ms(row.at_unix_ms));
+    let last = format!("{}, the last at {}, {ago} ago", plural(row.count, "time"), clock(row.at_unix_ms));
+    let lines = |text: &str| clean(text.trim_end()).lines().map(ToOwned::to_owned).collect::<Vec<_>>();
+    let mut parts = vec![part(None, [last]), part(Some("Last message"), lines(&row.message))];
+    if let Some(traceback) = &row.traceback {
+        parts.push(part(Some("Last traceback"), lines(traceback)));
+    } else if row.kind == "exception" && !model.about.tracebacks {
+        let hidden = "Its traceback is shown only with `pyproc serve --tracebacks`.";
+        parts.push(part(None, [hidden.to_owned()]));
+    }
+    Details { title: clean(&format!("{}: {}", row.function, error_name(row))).replace('\n', " "), parts }
+}
+
+fn of_line(line: &LogLine) -> Details {
+    let from = format!(
+        "{}, slot {}, process {}, {}",
+        clock(line.at_unix_ms),
+        line.slot,
+        line.pid,
+        clean(&level(line))
+    );
+    let parts = vec![part(None, clean(&text(line)).lines().map(ToOwned::to_owned))];
+    Details { title: from, parts }
+}
+
+fn of_crash(crash: &Crash, model: &Model) -> Details {
+    let mut details = of_incident(&crash.last, model);
+    if crash.count > 1 {
+        let since = clock(crash.first_unix_ms);
+        let mut lines =
+            vec![format!("{} since {since}, in slots {}", plural(crash.count, "time"), slots(crash))];
+        if !crash.functions.is_empty() {
+            lines.push(clean(&format!("ran: {}", functions(crash))).replace('\n', " "));
+        }
+        lines.push("The last one:".to_owned());
+        details.parts.insert(0, part(None, lines));
+    }
+    details
+}
+
+/// A call that had started when its process ended.
+pub(super) fn started(call: &CallRow) -> String {
+    let ran = match call.running_ms {
+        Some(ms) => format!("had run for {}", milliseconds(ms)),
+        None => "had ended, its reply was not sent".to_owned(),
+    };
+    clean(&format!("{}  {ran}", call.function)).replace('\n', " ")
+}
+
 fn of_incident(incident: &Incident, model: &Model) -> Details {
     let ago = span(model.age_ms(incident.at_unix_ms));
     let lines = [heading(incident), format!("at {}, {ago} ago", clock(incident.at_unix_ms))];
     let mut parts = vec![part(None, lines)];
+    if !incident.calls.is_empty() {
+        parts.push(part(Some("Calls that had started"), incident.calls.iter().map(started)));
+    }
     if let Some(stacks) = &incident.stacks {
         parts.push(part(Some("Where it was"), clean(stacks.trim_end()).lines().map(ToOwned::to_owned)));
     }

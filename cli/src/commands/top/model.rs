@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use actix_pyproc::http::page::{About, Hello, PageEvent, PageStatus, Point};
 use actix_pyproc::pool::SlotId;
-use actix_pyproc::status::{Incident, SlotRow};
+use actix_pyproc::status::{Crash, FailureRow, Incident, LogLine, SlotRow};
 
 /// Five minutes.
 pub(super) const POINTS: usize = 300;
 /// A share of a core is measured over at least this many milliseconds, because the gateway's
 /// figures are coarse.
 const SHARE_OVER: u64 = 500;
+/// How many lines of the workers are kept.
+const LINES: usize = 200;
 
 /// A gateway after its last events.
 #[derive(Debug, Default)]
@@ -21,6 +23,14 @@ pub(super) struct Model {
     pub(super) points: VecDeque<Point>,
     /// The latest first.
     pub(super) incidents: Vec<Incident>,
+    /// The incidents with equal ones grouped, the latest first.
+    pub(super) crashes: Vec<Crash>,
+    /// Whether the gateway groups them itself.
+    grouped: bool,
+    /// Why calls failed, the most frequent first, so that rows seldom change their places.
+    pub(super) failures: Vec<FailureRow>,
+    /// The last lines of the workers, oldest first.
+    pub(super) log: VecDeque<LogLine>,
     pub(super) link: Link,
     shares: BTreeMap<SlotId, Share>,
 }
@@ -50,9 +60,13 @@ impl Model {
     pub(super) fn apply(&mut self, event: PageEvent) {
         match event {
             PageEvent::About(about) => self.about = about,
-            PageEvent::Hello(Hello { points, status, incidents, .. }) => {
+            PageEvent::Hello(Hello { points, status, incidents, crashes, failures, log, .. }) => {
                 self.points = points;
-                self.incidents = incidents;
+                self.grouped = !crashes.is_empty();
+                self.crashes = crashes;
+                self.set_incidents(incidents);
+                self.set_failures(failures);
+                self.log = log;
                 self.shares.clear();
                 if let Some(status) = status {
                     self.set_status(status);
@@ -60,12 +74,36 @@ impl Model {
             }
             PageEvent::Status(status) => self.set_status(status),
             PageEvent::Point(point) => self.points.push_back(point),
-            PageEvent::Incidents(incidents) => self.incidents = incidents,
+            PageEvent::Incidents(incidents) => self.set_incidents(incidents),
+            PageEvent::Crashes(crashes) => {
+                self.grouped = true;
+                self.crashes = crashes;
+            }
+            PageEvent::Failures(failures) => self.set_failures(failures),
+            PageEvent::Log(lines) => self.log.extend(lines),
             _ => {}
         }
         while self.points.len() > POINTS {
             self.points.pop_front();
         }
+        let surplus = self.log.len().saturating_sub(LINES);
+        self.log.drain(..surplus);
+    }
+
+    fn set_failures(&mut self, mut failures: Vec<FailureRow>) {
+        failures.sort_by(|one, other| {
+            let names = |row: &FailureRow| (row.function.clone(), row.kind.clone(), row.type_name.clone());
+            other.count.cmp(&one.count).then_with(|| names(one).cmp(&names(other)))
+        });
+        self.failures = failures;
+    }
+
+    /// If the gateway does not group incidents, each is a group.
+    fn set_incidents(&mut self, incidents: Vec<Incident>) {
+        if !self.grouped {
+            self.crashes = incidents.iter().map(alone).collect();
+        }
+        self.incidents = incidents;
     }
 
     /// The events have ended. What they reported stays, and is outdated.
@@ -102,6 +140,15 @@ impl Model {
         self.status = status;
         self.link = Link::Up;
     }
+}
+
+fn alone(incident: &Incident) -> Crash {
+    let mut crash = Crash::default();
+    crash.count = 1;
+    crash.first_unix_ms = incident.at_unix_ms;
+    crash.slots = vec![incident.slot];
+    crash.last = incident.clone();
+    crash
 }
 
 #[cfg(test)]

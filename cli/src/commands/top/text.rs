@@ -3,13 +3,15 @@
 //! A column without any value is left out. The processor column is always left out, because a share
 //! of a core takes two measurements.
 
-use super::columns::{Column, FUNCTIONS, INCIDENTS, NONE, WORKERS};
-use super::details::heading;
+use super::columns::{CALLS, CRASHES, Column, FAILURES, FUNCTIONS, LOG, NONE, WORKERS};
+use super::details::{heading, started};
 use super::format::{clean, count, duration, rate, span};
 use super::model::Model;
 
 /// How many lines of standard error are shown.
 const STDERR_LINES: usize = 10;
+/// How many lines of the workers are shown.
+const LOG_LINES: usize = 10;
 
 pub(super) fn text(model: &Model) -> String {
     let (about, status) = (&model.about, &model.status);
@@ -27,6 +29,9 @@ pub(super) fn text(model: &Model) -> String {
     if let Some(last) = model.points.back() {
         out += &format!("{} calls/s, {} errors/s, ", rate(last.calls), rate(last.errors));
         out += &format!("p50 {}, p95 {}, p99 {}, ", some(last.p50), some(last.p95), some(last.p99));
+        if let (Some(p50), Some(p99)) = (last.wait_p50, last.wait_p99) {
+            out += &format!("queue wait p50 {}, p99 {}, ", duration(p50), duration(p99));
+        }
     }
     let pool = &status.pool;
     let (in_flight, queued) = (pool.in_flight as u64, pool.queued as u64);
@@ -38,20 +43,33 @@ pub(super) fn text(model: &Model) -> String {
     );
     table(&mut out, WORKERS, &pool.slots, model);
     table(&mut out, FUNCTIONS, &pool.functions, model);
-    table(&mut out, INCIDENTS, &model.incidents, model);
-    if let Some(last) = model.incidents.first() {
-        out += &format!("\nlast incident: {}\n", heading(last));
+    table(&mut out, FAILURES, &model.failures, model);
+    table(&mut out, CALLS, &pool.oldest_calls, model);
+    table(&mut out, CRASHES, &model.crashes, model);
+    if let Some(last) = model.crashes.first().map(|crash| &crash.last) {
+        out += &format!("\nlast crash: {}\n", heading(last));
+        for call in &last.calls {
+            out += &format!("    {}\n", started(call));
+        }
         let stacks = last.stacks.iter().flat_map(|stacks| stacks.lines());
         let skipped = last.stderr.len().saturating_sub(STDERR_LINES);
         for line in stacks.chain(last.stderr.iter().skip(skipped).map(String::as_str)) {
             out += &format!("    {}\n", clean(line).replace('\n', " "));
         }
     }
+    let skipped = model.log.len().saturating_sub(LOG_LINES);
+    table(&mut out, LOG, model.log.range(skipped..), model);
     out
 }
 
 /// Appends a table whose columns are as wide as their cells; nothing if there are no rows.
-fn table<T>(out: &mut String, columns: &[Column<T>], rows: &[T], model: &Model) {
+fn table<'a, T: 'a>(
+    out: &mut String,
+    columns: &[Column<T>],
+    rows: impl IntoIterator<Item = &'a T>,
+    model: &Model,
+) {
+    let rows: Vec<&T> = rows.into_iter().collect();
     if rows.is_empty() {
         return;
     }

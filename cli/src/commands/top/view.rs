@@ -2,7 +2,7 @@
 
 use actix_pyproc::http::ControlAction;
 use actix_pyproc::pool::SlotId;
-use actix_pyproc::status::Incident;
+use actix_pyproc::status::{Crash, LogLine};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::model::Model;
@@ -18,17 +18,26 @@ pub(super) enum Pane {
     #[default]
     Workers,
     Functions,
-    Incidents,
+    Errors,
+    Calls,
+    Crashes,
+    Log,
 }
 
 impl Pane {
-    pub(super) const ALL: [Self; 3] = [Self::Workers, Self::Functions, Self::Incidents];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Workers, Self::Functions, Self::Errors, Self::Calls, Self::Crashes, Self::Log];
+    /// Those of which a large terminal shows one below the others.
+    pub(super) const BOTTOM: [Self; 4] = [Self::Errors, Self::Calls, Self::Crashes, Self::Log];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Workers => "Workers",
             Self::Functions => "Functions",
-            Self::Incidents => "Incidents",
+            Self::Errors => "Errors",
+            Self::Calls => "Calls",
+            Self::Crashes => "Crashes",
+            Self::Log => "Log",
         }
     }
 
@@ -36,16 +45,16 @@ impl Pane {
         match self {
             Self::Workers => model.status.pool.slots.len(),
             Self::Functions => model.status.pool.functions.len(),
-            Self::Incidents => model.incidents.len(),
+            Self::Errors => model.failures.len(),
+            Self::Calls => model.status.pool.oldest_calls.len(),
+            Self::Crashes => model.crashes.len(),
+            Self::Log => model.log.len(),
         }
     }
 
     const fn next(self, back: bool) -> Self {
-        match (self, back) {
-            (Self::Workers, false) | (Self::Incidents, true) => Self::Functions,
-            (Self::Functions, false) | (Self::Workers, true) => Self::Incidents,
-            (Self::Incidents, false) | (Self::Functions, true) => Self::Workers,
-        }
+        let step = if back { Self::ALL.len() - 1 } else { 1 };
+        Self::ALL[(self as usize + step) % Self::ALL.len()]
     }
 }
 
@@ -69,8 +78,12 @@ pub(super) enum Overlay {
 pub(super) enum Subject {
     Slot(SlotId),
     Function(String),
+    /// The function, kind and type of errors.
+    Failure(String, String, Option<String>),
     /// A copy, because it can leave the list while the user reads it.
-    Incident(Box<Incident>),
+    Crash(Box<Crash>),
+    /// A copy too.
+    Line(Box<LogLine>),
 }
 
 /// The question before an action.
@@ -115,7 +128,9 @@ pub(super) struct View {
     pub(super) notice: Option<Notice>,
     /// Whether the user gave a control token.
     has_token: bool,
-    selected: [usize; 3],
+    /// By pane; in the log counted from the end, so that the last line stays selected.
+    selected: [usize; 6],
+    bottom: usize,
 }
 
 impl View {
@@ -130,7 +145,20 @@ impl View {
     /// The selected row of a pane.
     pub(super) fn selected(&self, pane: Pane, model: &Model) -> Option<usize> {
         let last = pane.len(model).checked_sub(1)?;
-        Some(self.selected[pane as usize].min(last))
+        let at = self.selected[pane as usize].min(last);
+        Some(if pane == Pane::Log { last - at } else { at })
+    }
+
+    /// The pane that a large terminal shows below workers and functions.
+    pub(super) const fn bottom(&self) -> Pane {
+        Pane::BOTTOM[self.bottom]
+    }
+
+    fn go(&mut self, back: bool) {
+        self.pane = self.pane.next(back);
+        if let Some(index) = Pane::BOTTOM.iter().position(|pane| *pane == self.pane) {
+            self.bottom = index;
+        }
     }
 
     pub(super) fn notify(&mut self, text: impl Into<String>, bad: bool) {
@@ -186,8 +214,8 @@ impl View {
         match code {
             KeyCode::Char('q') | KeyCode::Esc => return Act::Quit,
             KeyCode::Char('?' | 'h') => self.overlay = Overlay::Help,
-            KeyCode::Tab | KeyCode::Right => self.pane = self.pane.next(false),
-            KeyCode::BackTab | KeyCode::Left => self.pane = self.pane.next(true),
+            KeyCode::Tab | KeyCode::Right => self.go(false),
+            KeyCode::BackTab | KeyCode::Left => self.go(true),
             KeyCode::Down | KeyCode::Char('j') => self.select(model, |at| at.saturating_add(1)),
             KeyCode::Up | KeyCode::Char('k') => self.select(model, |at| at.saturating_sub(1)),
             KeyCode::Home | KeyCode::Char('g') => self.select(model, |_| 0),
@@ -207,10 +235,9 @@ impl View {
     }
 
     fn select(&mut self, model: &Model, step: impl FnOnce(usize) -> usize) {
-        if let Some(at) = self.selected(self.pane, model) {
-            self.selected[self.pane as usize] = step(at);
-            self.selected[self.pane as usize] = self.selected(self.pane, model).unwrap_or(0);
-        }
+        let Some(last) = self.pane.len(model).checked_sub(1) else { return };
+        let at = self.selected(self.pane, model).map_or(0, step).min(last);
+        self.selected[self.pane as usize] = if self.pane == Pane::Log { last - at } else { at };
     }
 
     fn open(&mut self, model: &Model) {
@@ -218,7 +245,13 @@ impl View {
         let of = match self.pane {
             Pane::Workers => Subject::Slot(model.status.pool.slots[at].slot),
             Pane::Functions => Subject::Function(model.status.pool.functions[at].function.clone()),
-            Pane::Incidents => Subject::Incident(Box::new(model.incidents[at].clone())),
+            Pane::Errors => {
+                let row = &model.failures[at];
+                Subject::Failure(row.function.clone(), row.kind.clone(), row.type_name.clone())
+            }
+            Pane::Calls => Subject::Function(model.status.pool.oldest_calls[at].function.clone()),
+            Pane::Crashes => Subject::Crash(Box::new(model.crashes[at].clone())),
+            Pane::Log => Subject::Line(Box::new(model.log[at].clone())),
         };
         self.overlay = Overlay::Details { of, scroll: 0 };
     }

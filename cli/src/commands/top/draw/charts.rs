@@ -27,6 +27,8 @@ struct Figure {
     logarithmic: bool,
     /// The smallest maximum of the scale.
     least: f64,
+    /// What is written below the chart.
+    note: fn(&Point) -> Option<String>,
 }
 
 struct Series {
@@ -46,6 +48,7 @@ const FIGURES: [Figure; 3] = [
         text: rate,
         logarithmic: false,
         least: 1.0,
+        note: |_| None,
     },
     Figure {
         name: "p99",
@@ -58,6 +61,7 @@ const FIGURES: [Figure; 3] = [
         text: |us| rough(us.round() as u64),
         logarithmic: true,
         least: 1.0,
+        note: queue_wait,
     },
     Figure {
         name: "in flight",
@@ -69,8 +73,14 @@ const FIGURES: [Figure; 3] = [
         text: rate,
         logarithmic: false,
         least: 4.0,
+        note: |_| None,
     },
 ];
+
+/// The time that calls waited for a worker in the last second.
+fn queue_wait(point: &Point) -> Option<String> {
+    Some(format!(" wait p50 {} p99 {} ", rough(point.wait_p50?), rough(point.wait_p99?)))
+}
 
 /// Draws three charts side by side.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
@@ -136,6 +146,8 @@ fn draw_chart(frame: &mut Frame<'_>, area: Rect, model: &Model, figure: &Figure,
         .border_style(theme.quiet())
         .title_top(legend(model, figure, theme))
         .title_bottom(Line::styled(format!(" {} ", span(1000 * window)), theme.quiet()).right_aligned());
+    let note = model.points.back().and_then(figure.note);
+    let block = block.title_bottom(Line::styled(note.unwrap_or_default(), theme.quiet()));
     let labels =
         [scale.low, scale.high].map(|value| Span::styled((figure.text)(scale.value(value)), theme.quiet()));
     let chart = Chart::new(datasets.collect())

@@ -16,14 +16,15 @@ const HELP: &str = "\
 q, Esc, Ctrl-C   quit
 Tab, ← →         next table
 ↑ ↓, j k         select a row; Home, End
-Enter            details: standard error, stacks, quantiles
+Enter            details: tracebacks, standard error, quantiles
 r                restart the selected worker
 R                replace all workers, to load new code
 D                drain and stop the gateway
 ?                this help
 
 gen: which process of the pool   in-fl: calls in flight
-rst: restarts   rss: resident memory   cpu: of one core";
+rst: restarts   rss: resident memory   cpu: of one core
+wait, w99: median and 99th percentile of the queue wait";
 
 pub(super) fn help(frame: &mut Frame<'_>, area: Rect, theme: Theme) {
     let lines: Vec<Line<'_>> = HELP.lines().map(Line::raw).collect();

@@ -1,13 +1,13 @@
-//! The three tables: all of them if there is room, else the focused one. The main item is [`draw`].
+//! The tables: three of them if there is room, else the focused one. The main item is [`draw`].
 
-use actix_pyproc::status::{FunctionRow, SlotRow, SlotState};
+use actix_pyproc::status::{CallRow, CallStage, FunctionRow, LogLine, SlotRow, SlotState};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, BorderType, Cell, Paragraph, Row, Table, TableState};
 
-use super::super::columns::{Column, FUNCTIONS, INCIDENTS, WORKERS, empty};
+use super::super::columns::{CALLS, CRASHES, Column, FAILURES, FUNCTIONS, LOG, WORKERS, empty};
 use super::super::format::clean;
 use super::super::model::{Link, Model};
 use super::super::view::{Pane, View};
@@ -15,19 +15,24 @@ use super::theme::Theme;
 
 /// The smallest height of a table: two borders, the header and a row.
 const LEAST: u16 = 4;
-/// The smallest height that shows all three tables.
+/// The smallest height that shows three tables.
 const ALL: u16 = 20;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, view: &View, theme: Theme) {
     if area.height < ALL {
-        draw_pane(frame, area, view.pane, tabs(model, view, theme), (model, view), theme);
+        let title = tabs(&Pane::ALL, view.pane, area.width, (model, view), theme);
+        draw_pane(frame, area, view.pane, title, (model, view), theme);
         return;
     }
-    let wanted = Pane::ALL.map(|pane| u16::try_from(pane.len(model)).unwrap_or(u16::MAX).saturating_add(3));
+    let shown = [Pane::Workers, Pane::Functions, view.bottom()];
+    let wanted = shown.map(|pane| u16::try_from(pane.len(model)).unwrap_or(u16::MAX).saturating_add(3));
     let mut y = area.y;
-    for (pane, height) in Pane::ALL.into_iter().zip(share(area.height, wanted)) {
+    for (pane, height) in shown.into_iter().zip(share(area.height, wanted)) {
         let style = if pane == view.pane { theme.focus() } else { Style::new() };
-        let title = Line::styled(title(pane, model), style);
+        let title = match pane == view.bottom() {
+            true => tabs(&Pane::BOTTOM, pane, area.width, (model, view), theme),
+            false => Line::styled(title(pane, model), style),
+        };
         draw_pane(frame, Rect { y, height, ..area }, pane, title, (model, view), theme);
         y += height;
     }
@@ -52,13 +57,27 @@ fn title(pane: Pane, model: &Model) -> String {
     }
 }
 
-/// The names of all panes, for the border of the visible one.
-fn tabs(model: &Model, view: &View, theme: Theme) -> Line<'static> {
-    let tab = |pane| match pane == view.pane {
-        true => Span::styled(title(pane, model), theme.focus().add_modifier(Modifier::REVERSED)),
-        false => Span::raw(title(pane, model)),
+/// The names of panes, for the border of the one that is visible; without numbers if the border is
+/// too short.
+fn tabs(
+    panes: &[Pane],
+    visible: Pane,
+    width: u16,
+    (model, view): (&Model, &View),
+    theme: Theme,
+) -> Line<'static> {
+    let names = |long: bool| {
+        let name = |pane: Pane| if long { title(pane, model) } else { format!(" {} ", pane.name()) };
+        panes.iter().map(|&pane| (pane, name(pane))).collect::<Vec<_>>()
     };
-    Pane::ALL.into_iter().map(tab).collect()
+    let long = names(true);
+    let fits = long.iter().map(|(_, name)| name.len()).sum::<usize>() + 2 <= usize::from(width);
+    let style = match visible == view.pane {
+        true => theme.focus().add_modifier(Modifier::REVERSED),
+        false => Style::new().add_modifier(Modifier::BOLD),
+    };
+    let tab = |(pane, name)| if pane == visible { Span::styled(name, style) } else { Span::raw(name) };
+    if fits { long } else { names(false) }.into_iter().map(tab).collect()
 }
 
 fn draw_pane(
@@ -73,7 +92,9 @@ fn draw_pane(
     let border = if focused { theme.focus() } else { theme.quiet() };
     let block = Block::bordered().border_type(BorderType::Rounded).border_style(border).title_top(title);
     if pane.len(model) == 0 {
-        let text = Paragraph::new(Line::styled(format!(" {}", empty(pane)), theme.quiet())).block(block);
+        let text =
+            Paragraph::new(Line::styled(format!(" {}", empty(pane, model.about.tracebacks)), theme.quiet()))
+                .block(block);
         frame.render_widget(text, area);
         return;
     }
@@ -89,16 +110,22 @@ fn draw_pane(
         // What may be outdated has no colour.
         (Pane::Workers, _) => table(WORKERS, &status.pool.slots, |_| theme.quiet(), model, width),
         (Pane::Functions, _) => table(FUNCTIONS, &status.pool.functions, |_| theme.quiet(), model, width),
-        (Pane::Incidents, _) => table(INCIDENTS, &model.incidents, |_| Style::new(), model, width),
+        (Pane::Calls, Link::Up) => {
+            table(CALLS, &status.pool.oldest_calls, |call| call_style(call, theme), model, width)
+        }
+        (Pane::Calls, _) => table(CALLS, &status.pool.oldest_calls, |_| theme.quiet(), model, width),
+        (Pane::Errors, _) => table(FAILURES, &model.failures, |_| Style::new(), model, width),
+        (Pane::Crashes, _) => table(CRASHES, &model.crashes, |_| Style::new(), model, width),
+        (Pane::Log, _) => table(LOG, &model.log, |line| line_style(line, theme), model, width),
     };
     let chosen = if focused { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
     let mut state = TableState::new().with_selected(view.selected(pane, model));
     frame.render_stateful_widget(table.block(block).row_highlight_style(chosen), area, &mut state);
 }
 
-fn table<T>(
+fn table<'a, T: 'a>(
     columns: &[Column<T>],
-    rows: &[T],
+    rows: impl IntoIterator<Item = &'a T>,
     style: impl Fn(&T) -> Style,
     model: &Model,
     width: u16,
@@ -108,7 +135,7 @@ fn table<T>(
     let head =
         columns.iter().map(|column| Cell::from(Text::from(column.title(width)).alignment(align(column))));
     let head = Row::new(head).style(Style::new().add_modifier(Modifier::BOLD));
-    let rows = rows.iter().map(|row| {
+    let rows = rows.into_iter().map(|row| {
         let text = |column: &&Column<T>| {
             Cell::from(
                 Text::from(clean(&(column.cell)(model, row)).replace('\n', " ")).alignment(align(column)),
@@ -128,6 +155,23 @@ fn slot_style(slot: &SlotRow, theme: Theme) -> Style {
         SlotState::Serving | SlotState::Replacing => theme.good(),
         SlotState::Resting | SlotState::Stopped => theme.bad(),
         _ => theme.warn(),
+    }
+}
+
+fn call_style(call: &CallRow, theme: Theme) -> Style {
+    match call.stage {
+        CallStage::Running => theme.good(),
+        CallStage::Cancelled => theme.bad(),
+        CallStage::Queued => theme.warn(),
+        _ => Style::new(),
+    }
+}
+
+fn line_style(line: &LogLine, theme: Theme) -> Style {
+    match line.level.as_str() {
+        "error" => theme.bad(),
+        "warn" => theme.warn(),
+        _ => Style::new(),
     }
 }
 

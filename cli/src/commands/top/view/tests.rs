@@ -73,24 +73,25 @@ fn selection_stays_within_its_pane_when_rows_come_and_go() {
     assert_eq!(view.selected(Pane::Workers, &model), Some(2));
     model.status.pool.slots.truncate(1);
     assert_eq!(view.selected(Pane::Workers, &model), Some(0));
-    assert_eq!(view.selected(Pane::Incidents, &model), None);
-    for pane in [Pane::Functions, Pane::Incidents, Pane::Workers] {
+    assert_eq!(view.selected(Pane::Crashes, &model), None);
+    let rest = [Pane::Functions, Pane::Errors, Pane::Calls, Pane::Crashes, Pane::Log, Pane::Workers];
+    for pane in rest {
         assert_eq!(press(&mut view, &model, KeyCode::Tab), Act::Nothing);
         assert_eq!(view.pane, pane);
     }
     assert_eq!(press(&mut view, &model, KeyCode::BackTab), Act::Nothing);
-    assert_eq!(view.pane, Pane::Incidents);
+    assert_eq!(view.pane, Pane::Log);
     assert_eq!(press(&mut view, &model, KeyCode::Enter), Act::Nothing);
     assert!(matches!(view.overlay, Overlay::Nothing), "there is nothing to open");
 }
 
 #[test]
-fn incident_that_is_read_stays_when_it_leaves_the_list() {
+fn crash_that_is_read_stays_when_it_leaves_the_list() {
     let mut model = model(false);
-    model.incidents = read(&json!([{"what": "killed by SIGKILL"}]));
-    let mut view = View { pane: Pane::Incidents, ..View::default() };
+    model.crashes = read(&json!([{"last": {"what": "killed by SIGKILL"}}]));
+    let mut view = View { pane: Pane::Crashes, ..View::default() };
     assert_eq!(press(&mut view, &model, KeyCode::Enter), Act::Nothing);
-    model.incidents.clear();
+    model.crashes.clear();
     assert_eq!(type_in(&mut view, &model, "jjk"), Act::Nothing);
     assert!(matches!(view.overlay, Overlay::Details { scroll: 1, .. }));
     assert_eq!(press(&mut view, &model, KeyCode::Esc), Act::Nothing);
@@ -114,4 +115,35 @@ fn notice_goes_by_itself() {
     view.notify("done", false);
     (0..20).for_each(|_| view.tick());
     assert!(view.notice.is_none());
+}
+
+#[test]
+fn the_last_line_of_the_log_stays_selected_until_the_user_goes_up() {
+    let mut model = model(false);
+    model.log = read(&json!([{"number": 1}, {"number": 2}, {"number": 3}]));
+    let mut view = View { pane: Pane::Log, ..View::default() };
+    assert_eq!(view.selected(Pane::Log, &model), Some(2));
+    model.log.extend(read::<Vec<_>>(&json!([{"number": 4}])));
+    assert_eq!(view.selected(Pane::Log, &model), Some(3));
+    assert_eq!(type_in(&mut view, &model, "kk"), Act::Nothing);
+    assert_eq!(view.selected(Pane::Log, &model), Some(1));
+    for (key, expected) in [("g", 0), ("k", 0), ("j", 1), ("G", 3), ("j", 3)] {
+        assert_eq!(type_in(&mut view, &model, key), Act::Nothing);
+        assert_eq!(view.selected(Pane::Log, &model), Some(expected), "{key}");
+    }
+}
+
+#[test]
+fn the_lower_pane_of_a_large_terminal_is_the_last_one_that_was_visited() {
+    let model = model(false);
+    let mut view = View::default();
+    assert_eq!(view.bottom(), Pane::Errors);
+    for _ in 0..4 {
+        assert_eq!(press(&mut view, &model, KeyCode::Tab), Act::Nothing);
+    }
+    assert_eq!((view.pane, view.bottom()), (Pane::Crashes, Pane::Crashes));
+    for _ in 0..3 {
+        assert_eq!(press(&mut view, &model, KeyCode::Right), Act::Nothing);
+    }
+    assert_eq!((view.pane, view.bottom()), (Pane::Functions, Pane::Log));
 }
