@@ -172,13 +172,13 @@ fn flush_at_exit() {
     extern "C" fn flush() {
         QUEUE.flush(STUCK);
     }
-    // SAFETY: the function is never unloaded before the exit, takes no argument and does not unwind.
-    // If it cannot be registered, the last lines may be lost.
+    // SAFETY: the function is never unloaded before the exit, takes no argument and does not
+    // unwind. If it cannot be registered, the last lines may be lost.
     let _ = unsafe { libc::atexit(flush) };
 }
 
-/// Adds a line for people: control characters are escaped, and the lines of a record after the first
-/// are indented, so that no text of a worker passes for a line of another one.
+/// Adds a line for people: control characters are escaped, and the lines of a record after the
+/// first are indented, so that no text of a worker passes for a line of another one.
 fn format_line(out: &mut String, line: Line<'_>) {
     let Line { slot, pid, level, logger, text, .. } = line;
     write!(out, "[worker {slot}, pid {pid}] ").expect("writing to a string does not fail");
