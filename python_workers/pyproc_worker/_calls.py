@@ -4,12 +4,15 @@ The main structure is `Calls`. The loops have only their fast paths.
 """
 
 from . import _codec, _errors, _trace
+from ._checked import Invalid
 from ._context import STATE, CallCancelled
 from ._frames import (
+    ABSENT,
     ERROR,
     FAULT,
     INDEX_MASK,
     INTERRUPTED,
+    INVALID_ARGUMENT,
     METADATA,
     RAISED,
     REPLY,
@@ -29,9 +32,11 @@ SENT, RUNNING, FINISHED = 0, 1, 2
 class Calls:
     """Runs calls and updates the slot table. Answers are (kind, codec byte, payload)."""
 
-    def __init__(self, functions, names, table, max_frame):
+    def __init__(self, functions, names, table, max_frame, absent=None):
         # Emptied when the worker must stop: calls that have not started are then skipped.
         self.functions = functions
+        # What is called instead if a call has no argument.
+        self.absent = absent
         self.names = names
         self.phase = table.phase
         self.marks = table.marks
@@ -55,7 +60,11 @@ class Calls:
             if codec & METADATA:
                 metadata, payload = split_metadata(payload)
                 codec &= ~METADATA
-            argument = _codec.decode(codec, payload)
+            if codec & ABSENT:
+                codec &= ~ABSENT
+                called = self.absent[function]
+            else:
+                argument = _codec.decode(codec, payload)
         except Exception as error:
             if called is None and isinstance(error, IndexError):
                 refusal = self._unknown(function)
@@ -103,6 +112,10 @@ class Calls:
         STATE.armed = -1
         if STATE.forked:
             _leave_fork(error)
+        if type(error) is Invalid:
+            # The closure of `_bind` raised it instead of calling the function.
+            self.phase[call & INDEX_MASK] = SENT
+            return ERROR, INVALID_ARGUMENT, _errors.argument_payload(error.errors)
         self.phase[call & INDEX_MASK] = FINISHED
         # A function can also raise CallCancelled by itself.
         asked = STATE.stopping or self.marks[call & INDEX_MASK] == 1
@@ -141,6 +154,8 @@ class Calls:
             message = "the result has %d bytes, but a frame holds at most %d" % (len(payload), self.max_frame)
             return ERROR, TOO_LARGE, _errors.payload("", message)
         error = _codec.load_json(payload)
+        if codec == INVALID_ARGUMENT:
+            return kind, codec, _errors.argument_payload([("", "the argument does not fit", "value")])
         return kind, codec, _errors.payload(error["type"][:80], error["message"][:80])
 
     def _skipped(self):

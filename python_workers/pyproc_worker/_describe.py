@@ -4,7 +4,8 @@ A plain function is read from its code object, because importing `inspect` takes
 rest of the start; everything else is left to `inspect`.
 """
 
-from ._types import type_of
+from ._checked import ANY
+from ._default import NO_DEFAULT, json_default
 
 POSITIONAL_ONLY = "positional_only"
 POSITIONAL = "positional_or_keyword"
@@ -16,43 +17,89 @@ _COROUTINE = 0x80 | 0x100
 _VARARGS = 0x04
 _VARKEYWORDS = 0x08
 _FUNCTION_TYPE = type(lambda: None)
-_NOTHING = object()
 _LONGEST_DEFAULT = 80
 # Wrappers can wrap each other in a circle.
 _DEEPEST_WRAPPER = 100
 
 
+class Annotations:
+    """Reads the annotations of all functions of a worker, which share their definitions.
+
+    `_types` is imported for the first one: a script without annotations starts sooner.
+    """
+
+    def __init__(self):
+        self._types = None
+
+    def read(self, annotation, scope, result=False):
+        """Return the type of an annotation, and its problems, as `Types` has them."""
+        if self._types is None:
+            from ._types import Types
+
+            self._types = Types()
+        self._types.problems = problems = []
+        return self._types.read(annotation, scope, result), problems
+
+    @property
+    def definitions(self):
+        """The JSON Schemas of named classes."""
+        return {} if self._types is None else self._types.definitions.schemas
+
+
+class Unread:
+    """Reads no annotation: each is one of any value."""
+
+    @staticmethod
+    def read(_annotation, _scope, _result=False):
+        """Return the type of any value."""
+        return ANY, []
+
+
 class Annotation:
-    """An annotation: its text, and the type that it states."""
+    """An annotation: its text, what it means, and what does not work as it suggests."""
 
-    __slots__ = ("text", "type")
+    __slots__ = ("text", "type", "problems", "old")
 
-    def __init__(self, annotation, scope):
+    def __init__(self, annotation, scope, annotations, result=False):
+        from ._old_types import type_of
+
         self.text = annotation_text(annotation)
-        self.type = type_of(annotation, scope)
+        self.type, self.problems = annotations.read(annotation, scope, result)
+        self.old = type_of(annotation, scope)
 
 
 class Parameter:
-    """One parameter; `default` is the text of its default, or None."""
+    """One parameter; `default` is its default or NO_DEFAULT, `type` what its annotation means."""
 
-    __slots__ = ("name", "kind", "required", "default", "annotation")
+    __slots__ = ("name", "kind", "required", "default", "annotation", "type")
 
-    def __init__(self, name, kind, default, annotation, scope):
+    def __init__(self, name, kind, default, annotation):
         self.name = name
         self.kind = kind
-        self.required = default is _NOTHING and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
-        self.default = None if default is _NOTHING else _text(default)
-        self.annotation = None if annotation is _NOTHING else Annotation(annotation, scope)
+        self.required = default is NO_DEFAULT and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
+        self.default = default
+        self.annotation = annotation
+        self.type = ANY if annotation is None else annotation.type
+
+    @property
+    def named(self):
+        """Whether it takes one value and not any number of them."""
+        return self.kind not in (VAR_POSITIONAL, VAR_KEYWORD)
 
     def describe(self):
         """Return the parameter as Ready states it."""
-        return {
+        described = {
             "name": self.name,
             "kind": self.kind,
             "required": self.required,
-            "annotation": _text_of(self.annotation),
-            "type": _type_of(self.annotation),
+            "annotation": None if self.annotation is None else self.annotation.text,
+            "schema": self.type.schema,
+            "type": "any" if self.annotation is None else self.annotation.old,
         }
+        default = json_default(self.default)
+        if default is not NO_DEFAULT:
+            described["default"] = default
+        return described
 
 
 class Signature:
@@ -91,28 +138,44 @@ class Signature:
         return "(" + ", ".join(parts) + ")" + (" -> " + self.returns.text if self.returns is not None else "")
 
 
-def describe(name, function, signature, binding):
+def describe(name, function, signature, bound):
     """Return what Ready states about a function."""
     doc = getattr(function, "__doc__", None)
-    lines = doc.strip().splitlines() if isinstance(doc, str) else []
+    returns = signature.returns
     return {
         "name": name,
         "signature": str(signature),
-        "doc": lines[0].strip() if lines else None,
+        "doc": clean_doc(doc) if isinstance(doc, str) and doc.strip() else None,
         "kind": "async" if is_async(function) else "sync",
-        "binding": binding,
+        "binding": bound.binding,
         "parameters": [p.describe() for p in signature.parameters or ()],
-        "returns": _text_of(signature.returns),
-        "returns_type": _type_of(signature.returns),
+        "argument": bound.argument,
+        "returns": None if returns is None else returns.text,
+        "returns_schema": {} if returns is None else returns.type.schema,
+        "returns_type": "any" if returns is None else returns.old,
+        "warnings": _warnings(signature),
     }
 
 
-def _text_of(annotation):
-    return None if annotation is None else annotation.text
+def clean_doc(doc):
+    """Return a docstring without the indentation of its lines, as `inspect.cleandoc` does."""
+    lines = doc.expandtabs().strip().splitlines()
+    indents = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]
+    common = min(indents, default=0)
+    return "\n".join(lines[:1] + [line[common:].rstrip() for line in lines[1:]])
 
 
-def _type_of(annotation):
-    return "any" if annotation is None else annotation.type
+def _warnings(signature):
+    warnings = []
+    for p in signature.parameters or ():
+        for name, advice in dict.fromkeys(p.annotation.problems if p.annotation is not None else ()):
+            if advice:
+                warnings.append("the annotation of `%s` (%s) is not fully checked: %s" % (p.name, name, advice))
+            else:
+                warnings.append("the parameter `%s` (%s) is passed as it is: it is not checked" % (p.name, name))
+    for name, advice in dict.fromkeys(signature.returns.problems if signature.returns is not None else ()):
+        warnings.append("the result (%s) cannot be sent%s" % (name, "; " + advice if advice else ""))
+    return warnings
 
 
 def is_async(function):
@@ -128,16 +191,17 @@ def is_async(function):
     return code is not None and bool(code.co_flags & _COROUTINE)
 
 
-def read_signature(function):
+def read_signature(function, annotations=None):
     """Return the signature of anything that can be called."""
+    annotations = annotations or Annotations()
     plain = getattr(function, "__func__", function)
     if type(plain) is _FUNCTION_TYPE and not hasattr(plain, "__wrapped__") and not hasattr(plain, "__signature__"):
-        parameters, returns = _read_code(plain)
+        parameters, returns = _read_code(plain, annotations)
         return Signature(parameters if plain is function else parameters[1:], returns)
-    return _read_inspect(function)
+    return _read_inspect(function, annotations)
 
 
-def _read_code(function):
+def _read_code(function, reader):
     code = function.__code__
     scope = function.__globals__
     try:
@@ -150,25 +214,28 @@ def _read_code(function):
     keyword_defaults = function.__kwdefaults__ or {}
     parameters = []
 
-    def add(name, kind, default=_NOTHING):
-        parameters.append(Parameter(name, kind, default, annotations.get(name, _NOTHING), scope))
+    def add(name, kind, default=NO_DEFAULT):
+        annotation = Annotation(annotations[name], scope, reader) if name in annotations else None
+        parameters.append(Parameter(name, kind, default, annotation))
 
     for i, name in enumerate(names[:count]):
         at = i - (count - len(defaults))
         kind = POSITIONAL_ONLY if i < code.co_posonlyargcount else POSITIONAL
-        add(name, kind, defaults[at] if at >= 0 else _NOTHING)
+        add(name, kind, defaults[at] if at >= 0 else NO_DEFAULT)
     after = count + code.co_kwonlyargcount
     if code.co_flags & _VARARGS:
         add(names[after], VAR_POSITIONAL)
         after += 1
     for name in names[count : count + code.co_kwonlyargcount]:
-        add(name, KEYWORD_ONLY, keyword_defaults.get(name, _NOTHING))
+        add(name, KEYWORD_ONLY, keyword_defaults.get(name, NO_DEFAULT))
     if code.co_flags & _VARKEYWORDS:
         add(names[after], VAR_KEYWORD)
-    return parameters, Annotation(annotations["return"], scope) if "return" in annotations else None
+    if "return" not in annotations:
+        return parameters, None
+    return parameters, Annotation(annotations["return"], scope, reader, result=True)
 
 
-def _read_inspect(function):
+def _read_inspect(function, reader):
     import inspect
 
     try:
@@ -180,14 +247,15 @@ def _read_inspect(function):
         Parameter(
             p.name,
             p.kind.name.lower(),
-            _NOTHING if p.default is p.empty else p.default,
-            _NOTHING if p.annotation is p.empty else p.annotation,
-            scope,
+            NO_DEFAULT if p.default is p.empty else p.default,
+            None if p.annotation is p.empty else Annotation(p.annotation, scope, reader),
         )
         for p in signature.parameters.values()
     ]
     returns = signature.return_annotation
-    return Signature(parameters, None if returns is signature.empty else Annotation(returns, scope))
+    if returns is signature.empty:
+        return Signature(parameters, None)
+    return Signature(parameters, Annotation(returns, scope, reader, result=True))
 
 
 def _scope(function):
@@ -218,8 +286,8 @@ def _parameter_text(p):
     text = {VAR_POSITIONAL: "*", VAR_KEYWORD: "**"}.get(p.kind, "") + p.name
     if p.annotation is not None:
         text += ": " + p.annotation.text
-    if p.default is not None:
-        text += (" = " if p.annotation is not None else "=") + p.default
+    if p.default is not NO_DEFAULT:
+        text += (" = " if p.annotation is not None else "=") + _text(p.default)
     return text
 
 

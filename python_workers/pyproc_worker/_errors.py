@@ -110,6 +110,13 @@ def _is_small_data(args):
     return True
 
 
+def argument_payload(errors):
+    """Return the payload that reports an argument that does not fit; `errors` are as in Invalid."""
+    listed = [{"path": bounded(path), "message": bounded(text), "kind": kind} for path, text, kind in errors]
+    message = "; ".join("%s: %s" % (one["path"], one["message"]) if one["path"] else one["message"] for one in listed)
+    return dump_text({"type": "InvalidArgument", "message": bounded(message), "traceback": "", "errors": listed})
+
+
 def bounded(text):
     """Return a text without its middle if it is long; both ends matter in a traceback."""
     if len(text) <= _LONGEST:

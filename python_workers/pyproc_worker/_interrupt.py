@@ -17,8 +17,12 @@ GRACE_NS = 100_000_000
 
 # The code objects that call user functions; the walk from the interrupted frame ends at them.
 CALL_SITES = set()
-# Modules of ours whose frames are part of the call: the closures around it, and the log handler.
-_TRANSPARENT = ("pyproc_worker._bind", "pyproc_worker._logging")
+# Modules of ours whose frames are part of the call: the closures around it, the conversion of its
+# argument, which can take long, and the log handler. They leave nothing half done.
+_TRANSPARENT = frozenset(
+    "pyproc_worker." + name
+    for name in ("_bind", "_spread", "_checked", "_convert", "_records", "_libraries", "_types", "_logging")
+)
 # Functions of `logging` that may have taken a lock that nothing would release.
 _LOCKING = ("handle", "acquire", "release", "_acquireLock", "_releaseLock")
 # This bytecode ends the body of a `with` or `try`. In Python 3.9 a signal handler can run between

@@ -1,23 +1,29 @@
 """Registers what the script declares: exposed functions, and hooks around serving."""
 
 FUNCTIONS = {}
+# How the arguments of some functions are bound, by their names: "whole" or "keywords".
+ARGUMENTS = {}
 SETUP = []
 TEARDOWN = []
 
 
-def expose(target=None, *, name=None):
+def expose(target=None, *, name=None, args=None):
     """Let the host call a function: `@expose`, `@expose("name")` or `@expose(name="name")`.
 
-    Returns the function unchanged. Raises TypeError if it cannot be called, and ValueError if
-    another function already has the name.
+    `args` says how the argument of a call reaches the parameters, instead of the signature:
+    "whole" passes it to the first parameter as one value, and "keywords" takes an object with the
+    names of parameters. Returns the function unchanged. Raises TypeError if it cannot be called or
+    bound so, and ValueError if another function already has the name.
     """
     if isinstance(target, str):
         if name is not None:
             raise TypeError("expose() was given two names: %r and %r" % (target, name))
         target, name = None, target
+    if args not in (None, "whole", "keywords"):
+        raise TypeError('expose() takes args="whole" or args="keywords", not %r' % (args,))
     if target is None:
-        return lambda function: _register(function, name)
-    return _register(target, name)
+        return lambda function: _register(function, name, args)
+    return _register(target, name, args)
 
 
 def setup(function=None):
@@ -33,7 +39,7 @@ def teardown(function=None):
     return _hook(TEARDOWN, function)
 
 
-def _register(function, name):
+def _register(function, name, args):
     if not callable(function):
         raise TypeError("expose() needs a function, not %r" % type(function).__name__)
     if name is None:
@@ -41,17 +47,38 @@ def _register(function, name):
     if not isinstance(name, str) or not name:
         raise TypeError("%r has no name: use @expose(name=...)" % (function,))
     known = FUNCTIONS.get(name)
-    if known is not None and _origin(known) != _origin(function):
+    if known is not None and not _is_same(known, function):
         raise ValueError("two functions are exposed as %r" % name)
+    if args is not None:
+        from ._bind import check
+
+        check(function, args)
     FUNCTIONS[name] = function
+    ARGUMENTS[name] = args
     return function
 
 
-def _origin(function):
+def _is_same(known, function):
+    if known is function:
+        return True
+    before, now = getattr(known, "__code__", None), getattr(function, "__code__", None)
+    if before is None or now is None:
+        return False
     # A script that is also imported as a module declares each function twice. It is the same
     # function if it is written in the same place.
-    code = getattr(function, "__code__", None)
-    return (code.co_filename, code.co_firstlineno) if code is not None else id(function)
+    if (before.co_filename, before.co_firstlineno) == (now.co_filename, now.co_firstlineno):
+        return True
+    # A cell of a notebook that runs again declares a new version of the function.
+    return (
+        _is_cell(before.co_filename)
+        and _is_cell(now.co_filename)
+        and (known.__module__, known.__qualname__) == (function.__module__, function.__qualname__)
+    )
+
+
+def _is_cell(file):
+    # Notebooks and shells name the code of a cell so.
+    return file.startswith(("<ipython-input-", "<stdin>")) or "/ipykernel_" in file
 
 
 def _hook(hooks, function):

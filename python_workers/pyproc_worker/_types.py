@@ -1,37 +1,59 @@
-"""Turns annotations into the types that Ready states (docs/protocol.md, section 3).
+"""Reads annotations; the main structure is `Types`.
 
 A type must not exclude a value that the function takes, so an annotation that is not understood is
 "any". Annotations that are text are parsed and never evaluated. Neither `typing` nor `ast` is
 imported, because a worker that does not need them starts sooner without.
 """
 
-# The modules whose names have the meaning that the tables below give them.
-_STANDARD = frozenset(("builtins", "collections", "collections.abc", "types", "typing", "typing_extensions"))
+import sys
+
+from . import _convert, _libraries, _records
+from ._checked import ANY, KINDS, Type, with_article
+from ._convert import NULL, array, fixed, literal, mapping, union
+from ._definitions import Definitions
+from ._describe import annotation_text, clean_doc
+from ._names import (
+    ClassScope,
+    class_name,
+    constant,
+    is_alternative,
+    is_of_library,
+    last_name,
+    look_up,
+    name_of,
+    with_module,
+    wrapper,
+)
 
 _SIMPLE = {
-    "None": "none",
-    "NoneType": "none",
-    "bool": "bool",
-    "int": "int",
-    "float": "float",
-    "complex": "float",
-    "str": "str",
-    "LiteralString": "str",
-    "bytes": "bytes",
-    "bytearray": "bytes",
-    "memoryview": "bytes",
-    "Any": "any",
-    "object": "any",
+    "None": NULL,
+    "NoneType": NULL,
+    "bool": _convert.BOOL,
+    "int": _convert.INT,
+    "Integral": _convert.INT,
+    "float": _convert.FLOAT,
+    "Real": _convert.FLOAT,
+    "complex": _convert.FLOAT,
+    "Number": _convert.FLOAT,
+    "Complex": _convert.FLOAT,
+    "str": _convert.STR,
+    "Text": _convert.STR,
+    "LiteralString": _convert.STR,
+    "Any": ANY,
+    "object": ANY,
 }
-_LISTS = frozenset(("list", "List", "set", "Set", "frozenset", "FrozenSet", "MutableSequence", "deque"))
-# A string is one too.
-_SEQUENCES = frozenset(("Sequence", "Iterable", "Collection"))
-_DICTS = frozenset(
-    ("dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "defaultdict", "DefaultDict")
-)
-_WRAPPERS = frozenset(("Annotated", "Required", "NotRequired", "Final"))
-# They say nothing without arguments.
-_SPECIAL = frozenset(("Optional", "Union", "Literal"))
+_BINARY = {"bytes": bytes, "bytearray": bytearray, "memoryview": memoryview, "ByteString": bytes, "Buffer": bytes}
+_LISTS = frozenset(("list", "List", "MutableSequence", "Sequence", "Iterable", "Collection", "Reversible"))
+_SETS = frozenset(("set", "Set", "AbstractSet", "MutableSet"))
+_DICTS = frozenset(("dict", "Dict", "Mapping", "MutableMapping"))
+# They are made by their own class, which the annotation has if it is not text.
+_MADE_LISTS = frozenset(("deque", "Deque"))
+_MADE_DICTS = frozenset(("OrderedDict", "defaultdict", "DefaultDict", "Counter"))
+_ITERATORS = frozenset(("Iterator", "Generator", "AsyncIterator", "AsyncGenerator", "AsyncIterable"))
+_AWAITABLES = frozenset(("Coroutine", "Awaitable"))
+_WRAPPERS = frozenset(("Annotated", "Required", "NotRequired", "Final", "ReadOnly", "ClassVar", "InitVar"))
+# They say nothing without arguments, or nothing that can be checked.
+_SPECIAL = frozenset(("Optional", "Union", "Literal", "Unpack", "Self", "Never", "NoReturn", "Concatenate"))
 
 # Types nest at most this deep; below it, everything is "any".
 _DEEPEST = 32
@@ -40,170 +62,291 @@ _ONLY_AST = 0x400
 _MAX_INT = 2**63
 
 
-def type_of(annotation, scope):
-    """Return the type that an annotation states; `scope` has the names that its text may use."""
-    try:
-        return _of_object(annotation, scope, 0)
-    except Exception:
-        return "any"
+class Types:
+    """Reads the annotations of all functions of a worker, which share `definitions`.
 
+    `problems` collects what does not work as an annotation suggests, as (class name, advice): an
+    empty advice stands for a class that is not known.
+    """
 
-def _of_object(annotation, scope, depth):
-    if depth > _DEEPEST:
-        return "any"
-    if annotation is None:
-        return "none"
-    if isinstance(annotation, str):
-        return _of_text(annotation, scope, depth)
-    if hasattr(annotation, "__forward_arg__"):
-        return _of_text(annotation.__forward_arg__, scope, depth)
+    def __init__(self):
+        self.definitions = Definitions()
+        self.problems = []
+        self._result = False
+        # The types of classes, and those that are being read now: they may contain themselves.
+        self._records = {}
+        self._open = {}
+        self._parameters = {}
 
-    def inner(argument):
-        return _of_object(argument, scope, depth + 1)
+    def read(self, annotation, scope, result=False):
+        """Return the type of an annotation; `scope` has the names that its text may use.
 
-    if hasattr(annotation, "__metadata__"):
-        return inner(annotation.__origin__)
-    arguments = getattr(annotation, "__args__", ())
-    if type(annotation).__name__ == "UnionType":
-        return {"union": [inner(argument) for argument in arguments]}
-    origin = getattr(annotation, "__origin__", None)
-    name, standard = _name(annotation if origin is None else origin)
-    if not standard:
-        return "any" if name is None else {"class": name}
-    if name == "Literal":
-        return _literal(arguments)
-    # Up to Python 3.10, `Tuple[()]` has an empty tuple as its argument.
-    return _build(name, () if arguments == ((),) else arguments, inner, lambda a: a is ...)
+        `result` says that it is the annotation of a result: pydantic has other schemas for those.
+        """
+        self._result = result
+        try:
+            return self._object(annotation, scope, 0)
+        except Exception as error:
+            # It is not Python, or a library does not accept it.
+            if not result:
+                self.problems.append((annotation_text(annotation)[:80], "%s: %s" % (type(error).__name__, error)))
+            return ANY
 
+    def _object(self, annotation, scope, depth):
+        if depth > _DEEPEST:
+            return ANY
+        if annotation is None:
+            return NULL
+        if isinstance(annotation, str):
+            return self._text(annotation, scope, depth)
+        if hasattr(annotation, "__forward_arg__"):
+            return self._text(annotation.__forward_arg__, scope, depth)
+        if hasattr(annotation, "__metadata__"):
+            library = _libraries.of_metadata(annotation.__metadata__)
+            if library is not None:
+                return library(annotation, annotation, self.definitions, self._result)
+            return self._object(annotation.__origin__, scope, depth + 1)
+        return self._plain(annotation, scope, depth)
 
-def _name(named):
-    # The name of a class or a special form, and whether the standard library defines it.
-    name = getattr(named, "__name__", None) or getattr(named, "_name", None)
-    kind = type(named).__name__
-    if not isinstance(name, str) or kind in ("TypeVar", "ParamSpec", "TypeVarTuple"):
-        return None, False
-    if getattr(named, "__module__", None) in _STANDARD:
-        return name, True
-    is_class = isinstance(named, type) or hasattr(named, "__supertype__") or kind == "TypeAliasType"
-    return (name if is_class else None), False
+    def _plain(self, annotation, scope, depth):
+        def inner(argument):
+            return self._object(argument, scope, depth + 1)
 
+        arguments = getattr(annotation, "__args__", ())
+        if type(annotation).__name__ == "UnionType":
+            return union([inner(argument) for argument in arguments])
+        origin = getattr(annotation, "__origin__", None)
+        named = annotation if origin is None else origin
+        name, standard = name_of(named)
+        if not standard:
+            return self._named(annotation, named, name, arguments, scope, depth)
+        if name == "Literal":
+            return self._literal(arguments)
+        # Up to Python 3.10, `Tuple[()]` has an empty tuple as its argument.
+        arguments = () if arguments == ((),) else arguments
+        return self._build(name, arguments, inner, lambda a: a is ..., named)
 
-def _build(name, arguments, inner, is_ellipsis):
-    # `name[arguments]`, whether it comes from objects or from text.
-    if name in _SIMPLE:
-        return _SIMPLE[name]
-    if name in _LISTS or name in _SEQUENCES:
-        item = inner(arguments[0]) if len(arguments) == 1 else None
-        return {"list" if name in _LISTS else "sequence": item}
-    if name in _DICTS:
-        return {"dict": inner(arguments[1]) if len(arguments) == 2 else None}
-    if name in ("tuple", "Tuple"):
-        if not arguments:
-            return {"list": None}
-        if len(arguments) == 2 and is_ellipsis(arguments[1]):
-            return {"list": inner(arguments[0])}
-        return {"tuple": [inner(argument) for argument in arguments]}
-    if name == "Optional" and len(arguments) == 1:
-        return {"union": [inner(arguments[0]), "none"]}
-    if name == "Union" and arguments:
-        return {"union": [inner(argument) for argument in arguments]}
-    if name in _WRAPPERS and arguments:
-        return inner(arguments[0])
-    return "any" if name in _SPECIAL or name in _WRAPPERS else {"class": name}
+    def _named(self, annotation, named, name, arguments, scope, depth):
+        # A class that the standard library does not define, or what stands for a type.
+        kind = type(named).__name__
+        if kind == "TypeVar":
+            return self._type_variable(named, scope, depth)
+        if hasattr(named, "__supertype__"):
+            return self._object(named.__supertype__, scope, depth + 1)
+        if kind == "TypeAliasType":
+            return self._alias(named.__name__, named, lambda: self._object(named.__value__, scope, depth + 1))
+        if not isinstance(named, type):
+            return ANY
+        known = _convert.scalar(named) or _libraries.known(annotation, named, self.definitions, self._result)
+        if known is not None:
+            return known
+        kind = _records.kind_of(named)
+        if kind is None:
+            return self._unknown(with_module(named), named)
+        return self._record(kind, named, arguments)
 
+    def _type_variable(self, variable, scope, depth):
+        if variable in self._parameters:
+            return self._object(self._parameters[variable], scope, depth + 1)
+        if variable.__constraints__:
+            return union([self._object(one, scope, depth + 1) for one in variable.__constraints__])
+        bound = variable.__bound__
+        return ANY if bound is None else self._object(bound, scope, depth + 1)
 
-def _literal(values):
-    if values and all(_is_plain(value) for value in values):
-        return {"literal": list(values)}
-    return "any"
-
-
-def _is_plain(value):
-    if type(value) is int:
-        # The host reads 64 bits.
-        return -_MAX_INT <= value < _MAX_INT
-    return value is None or type(value) in (bool, str)
-
-
-def _of_text(text, scope, depth):
-    text = text.strip()
-    if len(text) > _LONGEST_TEXT:
-        return "any"
-    tree = compile(text, "<annotation>", "eval", _ONLY_AST, dont_inherit=True)
-    return _of_node(tree.body, scope, depth)
-
-
-def _of_node(node, scope, depth):
-    if depth > _DEEPEST:
-        return "any"
-
-    def inner(argument):
-        return _of_node(argument, scope, depth + 1)
-
-    kind = type(node).__name__
-    if kind == "Constant":
-        if node.value is None:
-            return "none"
-        return _of_text(node.value, scope, depth + 1) if isinstance(node.value, str) else "any"
-    if _is_alternative(node):
-        alternatives = []
-        while _is_alternative(node):
-            alternatives.append(node.right)
-            node = node.left
-        return {"union": [inner(alternative) for alternative in [node, *reversed(alternatives)]]}
-    if kind in ("Name", "Attribute"):
-        found = _look_up(node, scope)
+    def _record(self, kind, cls, arguments):
+        key = (cls, arguments, self._result)
+        found = self._records.get(key)
         if found is not None:
-            # Without the scope: an alias may name itself in its text.
-            return _of_object(found, None, depth + 1)
-        return _build(_last_name(node), [], inner, None)
-    if kind == "Subscript":
-        return _of_subscript(node, scope, inner)
-    return "any"
+            self.problems += found[1]
+            return found[0]
+        name = self.definitions.reserve("_".join([cls.__name__, *map(class_name, arguments)]))
+        expected = with_article(cls.__name__)
+        # A class may contain itself; until its converter is made, it is looked up when it is used.
+        made = Type(expected, ("object",), self.definitions.reference(name), lambda value: made.convert(value))
+        outer = self.problems, self._parameters
+        self.problems = []
+        self._records[key] = made, self.problems
+        if arguments:
+            self._parameters = dict(zip(getattr(cls, "__parameters__", ()), arguments))
+        try:
+            if kind == "enum":
+                one = _records.enum_type(cls)
+                made.convert, made.takes, made.expected = one.convert, one.takes, one.expected
+                schema = one.schema
+            else:
+                made.convert, schema = self._fields(kind, cls, expected)
+        finally:
+            outer[0].extend(self.problems)
+            self.problems, self._parameters = outer
+        self.definitions.define(name, {"title": cls.__name__, **_documentation(cls), **schema})
+        return made
+
+    def _fields(self, kind, cls, expected):
+        types, defaults, wrappers = {}, {}, {}
+        for name, (annotation, default) in _records.fields_of(kind, cls).items():
+            scope = ClassScope(cls, name)
+            types[name] = ANY if annotation is None else self._object(annotation, scope, 1)
+            wrappers[name] = wrapper(annotation)
+            defaults[name] = default
+        if kind == "typeddict":
+            required = _records.required_keys(cls, wrappers)
+        else:
+            required = [name for name in types if defaults[name] is _records.NO_DEFAULT]
+        fields = _records.Fields(types, required)
+        return _records.record(kind, cls, fields, expected), fields.schema(defaults)
+
+    def _alias(self, name, key, read):
+        # An alias may contain itself: then it is a definition of its own.
+        made = self._open.get(id(key))
+        if made is not None:
+            if made.schema == {}:
+                made.schema = self.definitions.reference(self.definitions.reserve(name))
+            return made
+        made = Type(name, KINDS, {}, lambda value: made.convert(value))
+        self._open[id(key)] = made
+        try:
+            found = read()
+        finally:
+            del self._open[id(key)]
+        if made.schema == {}:
+            return found
+        made.convert, made.takes, made.expected = found.convert or _as_it_is, found.takes, found.expected
+        self.definitions.define(made.schema["$ref"].rpartition("/")[2], found.schema)
+        return made
+
+    def _unknown(self, name, cls=None):
+        if self._result:
+            known = _libraries.known_result(cls)
+            if known is not None:
+                return known
+        if cls is None or not issubclass(cls, (dict, list, tuple, str, int, float)) or not self._result:
+            self.problems.append((name, _libraries.advice(name) if self._result else ""))
+        return Type("any value", KINDS, {"x-python-type": name})
+
+    def _literal(self, values):
+        enum = sys.modules.get("enum")
+        pairs = []
+        for value in values:
+            sent = value.value if enum is not None and isinstance(value, enum.Enum) else value
+            # The host reads 64 bits.
+            if type(sent) not in (int, bool, str, type(None)):
+                return ANY
+            if type(sent) is int and not -_MAX_INT <= sent < _MAX_INT:
+                return ANY
+            pairs.append((sent, value))
+        return literal(pairs) if pairs else ANY
+
+    def _build(self, name, arguments, inner, is_ellipsis, cls):
+        # `name[arguments]`, whether it comes from objects or from text; `cls` may be None.
+        if name in _SIMPLE:
+            if name == "complex" and self._result:
+                self.problems.append((name, ""))
+            return _SIMPLE[name]
+        if name in _BINARY:
+            return _convert.binary(_BINARY[name])
+        if name in _LISTS or name in _SETS or name in ("frozenset", "FrozenSet") or name in _MADE_LISTS:
+            return array(inner(arguments[0]) if len(arguments) == 1 else ANY, *_made_array(name, cls))
+        if name in _DICTS or name in _MADE_DICTS:
+            key = inner(arguments[0]) if arguments else ANY
+            item = inner(arguments[1]) if len(arguments) == 2 else ANY
+            return mapping(key, item, *_made_mapping(name, cls))
+        if name in ("tuple", "Tuple"):
+            if not arguments:
+                return array(ANY, tuple)
+            if len(arguments) == 2 and is_ellipsis(arguments[1]):
+                return array(inner(arguments[0]), tuple)
+            return fixed([inner(argument) for argument in arguments])
+        if name == "Optional" and len(arguments) == 1:
+            return union([inner(arguments[0]), NULL])
+        if name == "Union" and arguments:
+            return union([inner(argument) for argument in arguments])
+        if name in _WRAPPERS and arguments:
+            return inner(arguments[0])
+        if name in _SPECIAL or name in _WRAPPERS:
+            return ANY
+        return self._unknown(name, cls if isinstance(cls, type) else None)
+
+    def _text(self, text, scope, depth):
+        text = text.strip()
+        if len(text) > _LONGEST_TEXT:
+            return ANY
+        tree = compile(text, "<annotation>", "eval", _ONLY_AST, dont_inherit=True)
+        return self._node(tree.body, scope, depth)
+
+    def _node(self, node, scope, depth):
+        if depth > _DEEPEST:
+            return ANY
+
+        def inner(argument):
+            return self._node(argument, scope, depth + 1)
+
+        kind = type(node).__name__
+        if kind == "Constant":
+            if node.value is None:
+                return NULL
+            return self._text(node.value, scope, depth + 1) if isinstance(node.value, str) else ANY
+        if is_alternative(node):
+            alternatives = []
+            while is_alternative(node):
+                alternatives.append(node.right)
+                node = node.left
+            return union([inner(alternative) for alternative in [node, *reversed(alternatives)]])
+        if kind in ("Name", "Attribute"):
+            found = look_up(node, scope)
+            if found is None:
+                return self._build(last_name(node), [], inner, None, None)
+            if isinstance(found, type):
+                return self._object(found, scope, depth + 1)
+            return self._alias(last_name(node), found, lambda: self._object(found, scope, depth + 1))
+        return self._subscript(node, scope, inner) if kind == "Subscript" else ANY
+
+    def _subscript(self, node, scope, inner):
+        found = look_up(node.value, scope)
+        arguments = node.slice.elts if type(node.slice).__name__ == "Tuple" else [node.slice]
+        if found is None:
+            name, standard = last_name(node.value), True
+        else:
+            of_library = _libraries.subscript(found, arguments, lambda a: look_up(a, scope))
+            if of_library is not None:
+                return of_library
+            if hasattr(found, "__args__"):
+                # A generic alias, whose parameters could be anywhere in it.
+                return ANY
+            found = getattr(found, "__origin__", found)
+            name, standard = name_of(found)
+        if not standard:
+            # The arguments of a class of the script are not read from text.
+            return self._object(found, scope, 1) if isinstance(found, type) else ANY
+        if name == "Literal":
+            values = [constant(argument, scope) for argument in arguments]
+            return ANY if ... in values else self._literal(values)
+        if name == "Annotated" and not self._result and any(is_of_library(argument, scope) for argument in arguments[1:]):
+            self.problems.append(("Annotated[...]", "metadata in text are not evaluated"))
+        return self._build(
+            name, arguments, inner, lambda a: type(a).__name__ == "Constant" and a.value is ..., found
+        )
 
 
-def _is_alternative(node):
-    return type(node).__name__ == "BinOp" and type(node.op).__name__ == "BitOr"
+def _as_it_is(value):
+    return value
 
 
-def _of_subscript(node, scope, inner):
-    found = _look_up(node.value, scope)
-    if found is None:
-        name, standard = _last_name(node.value), True
-    elif hasattr(found, "__args__"):
-        # A generic alias, whose parameters could be anywhere in it.
-        return "any"
-    else:
-        name, standard = _name(getattr(found, "__origin__", found))
-    if not standard:
-        return "any" if name is None else {"class": name}
-    arguments = node.slice.elts if type(node.slice).__name__ == "Tuple" else [node.slice]
-    if name == "Literal":
-        values = [_constant(argument) for argument in arguments]
-        return "any" if ... in values else _literal(values)
-    return _build(name, arguments, inner, lambda a: type(a).__name__ == "Constant" and a.value is ...)
+def _made_array(name, cls):
+    if name in _SETS:
+        return (set,)
+    if name in ("frozenset", "FrozenSet"):
+        return (frozenset,)
+    return (cls,) if name in _MADE_LISTS and isinstance(cls, type) else ()
 
 
-def _constant(node):
-    # The value of an argument of `Literal`; an ellipsis if it is not a constant.
-    if type(node).__name__ == "UnaryOp" and type(node.op).__name__ == "USub":
-        return -node.operand.value
-    return node.value if type(node).__name__ == "Constant" else ...
+def _made_mapping(name, cls):
+    if name in ("defaultdict", "DefaultDict"):
+        return (lambda value: cls(None, value),) if isinstance(cls, type) else ()
+    return (cls,) if name in _MADE_DICTS and isinstance(cls, type) else ()
 
 
-def _look_up(node, scope):
-    # The object that a dotted name refers to, or None. No code of the script runs for it.
-    names = []
-    while type(node).__name__ == "Attribute":
-        names.append(node.attr)
-        node = node.value
-    if type(node).__name__ != "Name" or not scope:
-        return None
-    found = scope.get(node.id)
-    for name in reversed(names):
-        found = getattr(found, "__dict__", {}).get(name)
-    return found
-
-
-def _last_name(node):
-    return node.attr if type(node).__name__ == "Attribute" else node.id
+def _documentation(cls):
+    doc = cls.__dict__.get("__doc__")
+    # A dataclass without a docstring gets its signature, and a NamedTuple something similar.
+    generated = not isinstance(doc, str) or doc.startswith(cls.__name__ + "(") or doc == "An enumeration."
+    return {} if generated else {"description": clean_doc(doc)}

@@ -6,11 +6,11 @@ import sys
 from _thread import get_ident
 
 from . import _errors, _registry
-from ._bind import bind, binding_of
+from ._bind import bind
 from ._calls import Calls
 from ._codec import dump_text, use_library, watch_named_tuples
 from ._context import STATE
-from ._describe import describe, is_async, read_signature
+from ._describe import Annotations, describe, is_async, read_signature
 from ._frames import FAILED, READY, ProtocolError, frame
 from ._interrupt import on_interrupt
 
@@ -120,11 +120,11 @@ class Worker:
             raise RuntimeError("run_worker() must be called in the main thread")
         self.begun = True
         try:
-            functions, ready = self._prepare()
+            bound, ready = self._prepare()
         except BaseException as error:
             self.fail(error)
             raise SystemExit(1) from None
-        self._serve(functions, ready)
+        self._serve(bound, ready)
 
     def fail(self, error):
         """Report why the worker cannot start: to the host with Failed, and on standard error."""
@@ -150,13 +150,16 @@ class Worker:
                 "%s exposes no function: put @expose from pyproc_worker before the functions that the host may call"
                 % (sys.argv[0] or "the worker")
             )
-        functions, described = [], []
+        bound, described = [], []
+        annotations = Annotations()
         for name, function in _registry.FUNCTIONS.items():
-            signature = read_signature(function)
-            functions.append(bind(function, signature))
-            described.append(describe(name, function, signature, binding_of(signature)))
+            signature = read_signature(function, annotations)
+            bound.append(bind(function, signature, _registry.ARGUMENTS.get(name)))
+            described.append(describe(name, function, signature, bound[-1]))
         if self.watched is not None:
-            functions = [self.watched(f, d["kind"] == "async") for f, d in zip(functions, described)]
+            for one, entry in zip(bound, described):
+                one.call = self.watched(one.call, entry["kind"] == "async")
+                one.absent = self.watched(one.absent, entry["kind"] == "async")
         hooks = _registry.SETUP + _registry.TEARDOWN
         if any(map(is_async, hooks)) or any(entry["kind"] == "async" for entry in described):
             from ._async_loop import new_loop
@@ -166,7 +169,7 @@ class Worker:
             self._run_hook(hook)
         if _has_named_tuples(tuple):
             watch_named_tuples()
-        return functions, {"functions": described}
+        return bound, {"functions": described, "definitions": annotations.definitions}
 
     def _run_hook(self, hook):
         if is_async(hook):
@@ -174,10 +177,11 @@ class Worker:
         else:
             hook()
 
-    def _serve(self, functions, ready):
+    def _serve(self, bound, ready):
         kinds = [entry["kind"] == "async" for entry in ready["functions"]]
         names = [entry["name"] for entry in ready["functions"]]
-        calls = Calls(functions, names, self.table, self.hello["max_frame"])
+        functions, absent = [one.call for one in bound], [one.absent for one in bound]
+        calls = Calls(functions, names, self.table, self.hello["max_frame"], absent)
         if self.hello["faults"]:
             calls.inject = self._injector(calls, kinds)
         self._handle_signals(functions)

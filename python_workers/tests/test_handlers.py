@@ -104,7 +104,7 @@ class EveryBytecodeTest(Driver):
         super().setUp()
         restore_codecs(self)
         functions = [self.double, self.broken, self.large]
-        self.functions = [bind(function, read_signature(function)) for function in functions]
+        self.functions = [bind(function, read_signature(function)).call for function in functions]
 
     def double(self, n):
         self.runs[n] += 1

@@ -97,7 +97,7 @@ class ScriptTest(unittest.TestCase):
                 signature["a"],
                 "(req: dict, n: int = 3, *rest, flag: Optional[bool] = None, **more: str) -> list[int]",
             )
-            self.assertEqual(functions["a"]["doc"], "First line.")
+            self.assertEqual(functions["a"]["doc"], "First line.\n\nSecond.")
             self.assertEqual(functions["a"]["returns"], "list[int]")
             self.assertEqual(
                 functions["a"]["parameters"][:3],
@@ -107,6 +107,7 @@ class ScriptTest(unittest.TestCase):
                         "kind": "positional_or_keyword",
                         "required": True,
                         "annotation": "dict",
+                        "schema": {"type": "object"},
                         "type": {"dict": None},
                     },
                     {
@@ -114,13 +115,16 @@ class ScriptTest(unittest.TestCase):
                         "kind": "positional_or_keyword",
                         "required": False,
                         "annotation": "int",
+                        "schema": {"type": "integer"},
                         "type": "int",
+                        "default": 3,
                     },
                     {
                         "name": "rest",
                         "kind": "var_positional",
                         "required": False,
                         "annotation": None,
+                        "schema": {},
                         "type": "any",
                     },
                 ],

@@ -1,0 +1,99 @@
+"""Finds what the names in annotations refer to; no code of the script runs for it."""
+
+import sys
+
+from . import _libraries
+
+# The modules whose names have the meaning that `_types` gives them.
+_STANDARD = frozenset(
+    ("builtins", "collections", "collections.abc", "types", "typing", "typing_extensions", "numbers")
+)
+
+
+class ClassScope:
+    """The names that the annotation of a field may use as text: those of its class and module."""
+
+    def __init__(self, cls, field):
+        owner = next((base for base in cls.__mro__ if field in base.__dict__.get("__annotations__", ())), cls)
+        module = sys.modules.get(owner.__module__)
+        self._names = [getattr(module, "__dict__", {}), {owner.__name__: owner, cls.__name__: cls}, vars(owner)]
+
+    def get(self, name):
+        """Return what a name stands for, or None."""
+        for names in self._names:
+            if name in names:
+                return names[name]
+        return None
+
+
+def name_of(named):
+    """Return the name of a class or special form, and whether the standard library defines it."""
+    name = getattr(named, "__name__", None) or getattr(named, "_name", None)
+    if not isinstance(name, str) or type(named).__name__ in ("TypeVar", "ParamSpec", "TypeVarTuple"):
+        return None, False
+    # An instance has the module of its class.
+    if getattr(named, "__module__", None) in _STANDARD and not hasattr(named, "__supertype__"):
+        return name, type(named).__name__ != "TypeAliasType"
+    return name, False
+
+
+def with_module(cls):
+    """Return the name of a class as a person would write it."""
+    module = str(cls.__module__)
+    if module in ("builtins", "__main__"):
+        return cls.__qualname__
+    # pandas.core.frame.DataFrame is pandas.DataFrame.
+    top = module.partition(".")[0]
+    public = getattr(sys.modules.get(top), "__dict__", {}).get(cls.__name__) is cls
+    return "%s.%s" % (top if public else module, cls.__qualname__)
+
+
+def class_name(argument):
+    return getattr(argument, "__name__", None) or type(argument).__name__
+
+
+def wrapper(annotation):
+    # The name of the outermost `Required` or `NotRequired`, also of one in text.
+    annotation = getattr(annotation, "__forward_arg__", annotation)
+    if isinstance(annotation, str):
+        return annotation.partition("[")[0].rpartition(".")[2].strip()
+    return name_of(getattr(annotation, "__origin__", None))[0]
+
+
+def is_alternative(node):
+    return type(node).__name__ == "BinOp" and type(node.op).__name__ == "BitOr"
+
+
+def constant(node, scope):
+    # The value of an argument of `Literal`; an ellipsis if it is not a constant.
+    if type(node).__name__ == "UnaryOp" and type(node.op).__name__ == "USub":
+        return -node.operand.value
+    if type(node).__name__ == "Constant":
+        return node.value
+    found = look_up(node.value, scope) if type(node).__name__ == "Attribute" else None
+    members = getattr(found, "__members__", None)
+    return members.get(node.attr, ...) if members is not None else ...
+
+
+def is_of_library(node, scope):
+    # Whether metadata in text are a call of a library that would check something.
+    called = look_up(node.func, scope) if type(node).__name__ == "Call" else look_up(node, scope)
+    return _libraries.is_metadata(called)
+
+
+def look_up(node, scope):
+    """Return the object that a dotted name refers to, or None; no code of the script runs."""
+    names = []
+    while type(node).__name__ == "Attribute":
+        names.append(node.attr)
+        node = node.value
+    if type(node).__name__ != "Name" or not scope:
+        return None
+    found = scope.get(node.id)
+    for name in reversed(names):
+        found = getattr(found, "__dict__", {}).get(name)
+    return found
+
+
+def last_name(node):
+    return node.attr if type(node).__name__ == "Attribute" else node.id
