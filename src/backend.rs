@@ -196,7 +196,6 @@ impl BackendHandle {
     }
 
     /// The functions, and the JSON Schemas of their classes.
-    #[cfg(feature = "http")]
     pub(crate) fn described(&self) -> (Arc<[FunctionInfo]>, Arc<Definitions>) {
         let known = self.known();
         (Arc::clone(&known.functions), Arc::clone(&known.definitions))
@@ -220,11 +219,11 @@ impl BackendHandle {
     /// Checks that calls of these functions fit the worker that became ready last. A fake pool of
     /// unknown functions has whatever is declared.
     pub(crate) fn check(&self, declared: &[Declared]) -> Result<(), StartError> {
-        let functions = self.catalog();
+        let (functions, definitions) = self.described();
         if self.launcher.is_none() && functions.is_empty() {
             return Ok(());
         }
-        declared::check(declared, &functions)
+        declared::check(declared, &functions, &definitions)
     }
 
     /// Requires these functions of workers that start from now on.
@@ -331,7 +330,7 @@ impl Backend for PythonBackend {
             let (worker, ready) = launcher.launch(slot.0, generation.0, fault).await?;
             let required = handle.required.read().unwrap_or_else(PoisonError::into_inner);
             // An error drops the worker, which kills its process.
-            declared::check(&*required, &ready.functions)?;
+            declared::check(&*required, &ready.functions, &ready.definitions)?;
             drop(required);
             let functions = backend.registry.borrow_mut().learn(ready);
             let names = backend.registry.borrow().names();

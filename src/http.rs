@@ -34,7 +34,6 @@ mod probes;
 mod problem;
 mod request_id;
 mod routes;
-mod schema;
 mod secret;
 mod status;
 

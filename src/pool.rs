@@ -37,9 +37,10 @@ use crate::status::journal::GetPanic;
 #[cfg(any(feature = "http", feature = "metrics"))]
 use crate::status::metrics::Measured;
 use crate::status::{Observed, PoolStatus};
+#[cfg(feature = "http")]
 use crate::wire::function::Definitions;
 pub use crate::wire::function::{
-    ArgumentInfo, Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo,
+    ArgumentInfo, Binding, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind,
 };
 
 /// Something that happened to a worker or to the pool, as an actor message.

@@ -200,7 +200,7 @@ macro_rules! functions {
                     parameters: ::std::vec![$($crate::__typed::Parameter {
                         name: $crate::__typed::plain_name(::std::stringify!($parameter)),
                         type_name: ::std::stringify!($type),
-                        kinds: (&&&$crate::__typed::Of::<$type>::TYPE).kinds(),
+                        shape: (&&&$crate::__typed::Of::<$type>::TYPE).shape(),
                     }),*],
                     result: $crate::__typed_text!($($result)?),
                     result_kinds: $crate::__typed::kinds_of::<$crate::__typed_result!($($result)?)>(),

@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use super::admission::Allowed;
-use super::schema::schema;
+use crate::backend::kinds::Kinds;
 use crate::config::WorkerSource;
-use crate::wire::function::{Binding, Definitions, FunctionInfo, ParameterInfo, ParameterKind, TypeInfo};
+use crate::wire::function::{ArgumentInfo, Definitions, FunctionInfo};
 
 pub(super) async fn functions(Allowed(gateway): Allowed, request: HttpRequest) -> HttpResponse {
     let pool = gateway.pool();
@@ -35,7 +35,7 @@ pub(super) fn title(worker: &WorkerSource) -> String {
 fn document(functions: &[FunctionInfo], definitions: &Definitions, title: &str, base: &str) -> Value {
     let paths: Map<String, Value> = functions
         .iter()
-        .map(|function| (format!("/call/{}", escape(&function.name)), path(function)))
+        .map(|function| (format!("/call/{}", escape(&function.name)), path(function, definitions)))
         .collect();
     let mut schemas = definitions.clone();
     schemas.insert(PROBLEM.to_owned(), problem());
@@ -60,20 +60,16 @@ fn escape(name: &str) -> String {
         .collect()
 }
 
-fn path(function: &FunctionInfo) -> Value {
-    let result = match &function.returns_type {
-        TypeInfo::Bytes => json!({"application/octet-stream": {}}),
-        returned => contents(schema(returned)),
-    };
+fn path(function: &FunctionInfo, definitions: &Definitions) -> Value {
+    let result = result(&function.returns_schema, definitions);
     let mut answers = json!({"200": {"description": "The result of the function", "content": result}});
     for (status, name, _) in PROBLEMS {
         answers[status] = json!({"$ref": format!("#/components/responses/{name}")});
     }
     let headers = ["Timeout", "Idempotent", "Affinity", "Traceparent"];
-    let names: Vec<&str> = function.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     let mut operation = json!({
         "operationId": function.name,
-        "x-python": {"signature": function.signature, "kind": function.kind, "parameters": names},
+        "x-python": python(function),
         "parameters": headers.map(|name| json!({"$ref": format!("#/components/parameters/{name}")})),
         "responses": answers,
     });
@@ -81,71 +77,49 @@ fn path(function: &FunctionInfo) -> Value {
         operation["summary"] = json!(summary);
         operation["description"] = json!(function.doc);
     }
-    if let Some(body) = body(function) {
+    if let Some(body) = function.argument.as_ref().map(body) {
         operation["requestBody"] = body;
     }
     json!({"post": operation})
 }
 
-fn contents(schema: Value) -> Value {
-    json!({"application/json": {"schema": schema}, "application/msgpack": {"schema": schema}})
+/// What OpenAPI has no place for.
+fn python(function: &FunctionInfo) -> Value {
+    let names: Vec<&str> = function.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    json!({
+        "signature": function.signature,
+        "kind": function.kind,
+        "parameters": names,
+        "warnings": function.warnings,
+    })
 }
 
-/// The request body: the argument, as the worker binds it. A function without parameters has none.
-fn body(function: &FunctionInfo) -> Option<Value> {
-    let parameters = &function.parameters[..];
-    let (required, content) = match function.binding {
-        Binding::Nothing => return None,
-        Binding::Unknown | Binding::Single | Binding::Named | Binding::Keywords => (false, whole(None)),
-        Binding::Whole => (true, whole(parameters.first())),
-        Binding::WholeOrDefault => (false, whole(parameters.first())),
-        Binding::ByName => {
-            (parameters.iter().any(|parameter| parameter.required), contents(object(parameters)))
-        }
-        Binding::ByNameOrPosition => {
-            (true, contents(json!({"anyOf": [object(parameters), array(parameters)]})))
-        }
-    };
-    Some(json!({"required": required, "content": content}))
-}
-
-/// The contents of a body that is passed to one parameter as it is.
-fn whole(parameter: Option<&ParameterInfo>) -> Value {
-    let octets = "application/octet-stream";
-    match parameter {
-        Some(ParameterInfo { type_info: TypeInfo::Bytes, .. }) => json!({octets: {}}),
-        Some(ParameterInfo { annotation: Some(_), type_info, .. }) => contents(schema(type_info)),
-        _ => {
-            let mut content = contents(json!({}));
-            content[octets] = json!({});
-            content
-        }
+/// The request body: the argument, as the worker binds it.
+fn body(argument: &ArgumentInfo) -> Value {
+    let ArgumentInfo { schema, required, bytes } = argument;
+    let mut content = json!({JSON: {"schema": schema}, MSGPACK: {"schema": schema}});
+    if *bytes {
+        content[OCTETS] = json!({});
     }
+    json!({"required": required, "content": content})
 }
 
-/// An array of positional arguments.
-fn array(parameters: &[ParameterInfo]) -> Value {
-    let positional = parameters.iter().filter(|parameter| {
-        matches!(parameter.kind, ParameterKind::PositionalOnly | ParameterKind::PositionalOrKeyword)
-    });
-    let items: Vec<Value> = positional.map(|parameter| schema(&parameter.type_info)).collect();
-    json!({"type": "array", "prefixItems": items})
-}
-
-/// An object of keyword arguments.
-fn object(parameters: &[ParameterInfo]) -> Value {
-    let named = || parameters.iter().filter(|parameter| !parameter.kind.is_variadic());
-    let properties: Map<String, Value> =
-        named().map(|parameter| (parameter.name.clone(), schema(&parameter.type_info))).collect();
-    let required: Vec<&str> =
-        named().filter(|parameter| parameter.required).map(|parameter| parameter.name.as_str()).collect();
-    let open = parameters.iter().any(|parameter| parameter.kind == ParameterKind::VarKeyword);
-    let mut object = json!({"type": "object", "properties": properties, "additionalProperties": open});
-    if !required.is_empty() {
-        object["required"] = json!(required);
+/// The contents of a response. Bytes are sent as they are, or as those of MessagePack.
+fn result(schema: &Value, definitions: &Definitions) -> Value {
+    let mut content = json!({MSGPACK: {"schema": schema}});
+    let kinds = Kinds::of_schema(schema, definitions);
+    if kinds != Kinds::BYTES {
+        content[JSON] = json!({"schema": schema});
     }
-    object
+    if kinds != Kinds::ANY && kinds.meets(Kinds::BYTES) {
+        content[OCTETS] = json!({});
+    }
+    content
 }
+
+const JSON: &str = "application/json";
+const MSGPACK: &str = "application/msgpack";
+const OCTETS: &str = "application/octet-stream";
 
 /// The name of the schema of failed calls. No Python class can have it.
 const PROBLEM: &str = "pyproc-Problem";
@@ -237,101 +211,81 @@ fn headers() -> Value {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{body, document};
-    use crate::wire::function::{
-        Binding, Definitions, FunctionInfo, FunctionKind, ParameterInfo, ParameterKind, TypeInfo, golden,
-    };
+    use super::{OCTETS, document};
+    use crate::wire::function::{Definitions, FunctionInfo, golden};
 
-    fn parameter(
-        name: &str,
-        kind: ParameterKind,
-        required: bool,
-        annotated: Option<(&str, TypeInfo)>,
-    ) -> ParameterInfo {
-        let (annotation, type_info) =
-            annotated.map_or((None, TypeInfo::Any), |(text, stated)| (Some(text.into()), stated));
-        ParameterInfo {
-            name: name.into(),
-            kind,
-            required,
-            annotation,
-            type_info,
-            schema: json!({}),
-            default: None,
-        }
-    }
-
-    fn function(binding: Binding, parameters: Vec<ParameterInfo>) -> FunctionInfo {
-        FunctionInfo {
-            name: "my func".into(),
-            signature: "(req: dict) -> list[int]".into(),
-            doc: Some("Does it.".into()),
-            kind: FunctionKind::Sync,
-            binding,
-            parameters,
-            returns: Some("list[int]".into()),
-            returns_type: TypeInfo::List(Some(Box::new(TypeInfo::Int))),
-            argument: None,
-            returns_schema: json!({}),
-            warnings: Vec::new(),
-        }
-    }
-
-    fn json_schema(body: &Value) -> &Value {
-        &body["content"]["application/json"]["schema"]
-    }
-
-    #[test]
-    fn body_is_what_the_binding_of_arguments_takes() {
-        let plain = ParameterKind::PositionalOrKeyword;
-        let (dict, int) = (Some(("dict", TypeInfo::Dict(None))), || Some(("int", TypeInfo::Int)));
-        let of = |binding, parameters| body(&function(binding, parameters));
-        assert_eq!(of(Binding::Nothing, vec![]), None);
-        let one = of(Binding::Whole, vec![parameter("req", plain, true, dict)]).expect("it has one");
-        assert_eq!((json_schema(&one), &one["required"]), (&json!({"type": "object"}), &json!(true)));
-        let optional =
-            of(Binding::WholeOrDefault, vec![parameter("n", plain, false, int())]).expect("it has one");
-        assert_eq!(
-            (json_schema(&optional), &optional["required"]),
-            (&json!({"type": "integer"}), &json!(false))
-        );
-        let two = vec![parameter("a", plain, true, int()), parameter("b", plain, true, None)];
-        let two = of(Binding::ByNameOrPosition, two).expect("it has one");
-        let object = &json_schema(&two)["anyOf"][0];
-        assert_eq!(object["required"], json!(["a", "b"]));
-        assert_eq!(object["properties"], json!({"a": {"type": "integer"}, "b": {}}));
-        let keyword = parameter("k", ParameterKind::KeywordOnly, true, None);
-        let keyword = of(Binding::ByName, vec![keyword]).expect("it has one");
-        assert_eq!(json_schema(&keyword)["required"], json!(["k"]));
-        let data = parameter("data", plain, true, Some(("bytes", TypeInfo::Bytes)));
-        let bytes = of(Binding::Whole, vec![data]).expect("it has one");
-        assert!(bytes["content"].get("application/json").is_none());
+    fn documented(function: FunctionInfo, definitions: &Definitions) -> Value {
+        let operation = document(&[function], definitions, "worker.py", "/python");
+        operation["paths"].as_object().expect("a map").values().next().expect("one")["post"].clone()
     }
 
     #[test]
     fn body_of_each_golden_function_is_what_its_worker_binds() {
-        for golden in golden::functions() {
-            assert_eq!(body(&golden.ready), golden.body, "{}", golden.ready.signature);
+        for golden in golden::bound() {
+            let argument = golden.ready.argument.clone();
+            let operation = documented(golden.ready, &golden.definitions);
+            let body = operation.get("requestBody");
+            let Some(argument) = argument else {
+                assert_eq!(body, None);
+                continue;
+            };
+            let body = body.expect("it has one");
+            assert_eq!(body["content"]["application/json"]["schema"], argument.schema);
+            assert_eq!(body["required"], argument.required);
+            assert_eq!(body["content"].get(OCTETS).is_some(), argument.bytes);
         }
     }
 
     #[test]
+    fn bytes_are_an_answer_without_a_schema() {
+        let answer = |schema: Value| {
+            let function = json!({"name": "f", "kind": "sync", "returns_schema": schema});
+            let function = serde_json::from_value(function).expect("the rest has defaults");
+            let operation = documented(function, &Definitions::new());
+            let content = operation["responses"]["200"]["content"].clone();
+            (content.get("application/json").is_some(), content.get(OCTETS).is_some())
+        };
+        let bytes = json!({"type": "string", "contentEncoding": "base64"});
+        assert_eq!(answer(bytes.clone()), (false, true));
+        assert_eq!(answer(json!({"anyOf": [bytes, {"type": "null"}]})), (true, true));
+        assert_eq!(answer(json!({"type": "array"})), (true, false));
+        assert_eq!(answer(json!({})), (true, false));
+    }
+
+    #[test]
     fn document_has_a_path_per_function_and_knows_where_it_is_mounted() {
-        let dict = Some(("dict", TypeInfo::Dict(None)));
-        let parameters = vec![parameter("req", ParameterKind::PositionalOrKeyword, true, dict)];
-        let function = function(Binding::Whole, parameters);
-        let document = document(&[function], &Definitions::new(), "worker.py", "/python");
+        let function = json!({
+            "name": "my func",
+            "signature": "(req: dict) -> list[int]",
+            "doc": "Does it.\n\nSlowly.",
+            "kind": "sync",
+            "binding": "whole",
+            "parameters": [{"name": "req", "kind": "positional_or_keyword", "required": true}],
+            "argument": {"schema": {"type": "object"}, "required": true, "bytes": false},
+            "returns_schema": {"type": "array", "items": {"type": "integer"}},
+        });
+        let function: FunctionInfo = serde_json::from_value(function).expect("it has this form");
+        // A class may have any name that Python allows.
+        let definitions = json!({"Problem": {"type": "object"}});
+        let definitions = definitions.as_object().expect("it is one");
+        let document = document(&[function], definitions, "worker.py", "/python");
         assert_eq!(document["servers"][0]["url"], "/python");
+        assert_eq!(document["components"]["schemas"]["Problem"], json!({"type": "object"}));
         let operation = &document["paths"]["/call/my%20func"]["post"];
         assert_eq!(operation["summary"], "Does it.");
+        assert_eq!(operation["description"], "Does it.\n\nSlowly.");
+        assert_eq!(operation["x-python"]["parameters"], json!(["req"]));
         let result = &operation["responses"]["200"]["content"]["application/json"]["schema"];
         assert_eq!(result, &json!({"type": "array", "items": {"type": "integer"}}));
-        for (_, response) in
-            operation["responses"].as_object().expect("a map").iter().filter(|(code, _)| *code != "200")
-        {
-            let name =
-                response["$ref"].as_str().and_then(|path| path.rsplit('/').next()).expect("a reference");
-            assert!(document["components"]["responses"].get(name).is_some(), "{name}");
+        let responses = operation["responses"].as_object().expect("a map");
+        for (_, response) in responses.iter().filter(|(code, _)| *code != "200") {
+            let reference = response["$ref"].as_str().expect("a reference");
+            let found = document.pointer(reference.trim_start_matches('#')).expect("it is there");
+            let schema = &found["content"]["application/problem+json"]["schema"]["$ref"];
+            let schema = schema.as_str().expect("a reference").trim_start_matches('#');
+            assert!(document.pointer(schema).is_some_and(|schema| schema.get("properties").is_some()));
         }
+        let errors = "/components/schemas/pyproc-Problem/properties/errors/items/required";
+        assert_eq!(document.pointer(errors), Some(&json!(["path", "message", "kind"])));
     }
 }

@@ -1,11 +1,12 @@
-//! The kinds of values that serde reads a Rust type from. The main item is [`kinds_of`].
+//! What serde reads a Rust type from: the kinds of values, and fields. The main item is
+//! [`shape_of`].
 
 use std::marker::PhantomData;
 
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
-use crate::backend::kinds::Kinds;
+use crate::backend::kinds::{Kinds, Shape};
 
 /// A type with more nested options and newtypes is recursive.
 const DEEPEST: u8 = 16;
@@ -13,13 +14,19 @@ const DEEPEST: u8 = 16;
 /// The kinds of values that a type can be read from. It may borrow from its input.
 #[must_use]
 pub fn kinds_of<T: Deserialize<'static>>() -> Kinds {
-    let mut found = Kinds::NOTHING;
-    // The deserializer always fails; it has noted what the type asked for.
-    let _ = T::deserialize(Asked { found: &mut found, depth: 0 });
-    if found == Kinds::NOTHING { Kinds::ANY } else { found }
+    shape_of::<T>().kinds
 }
 
-/// Stands for a type, whose kinds are `(&&&Of::<T>::TYPE).kinds()`. Of the traits that provide this
+/// What a type can be read from. It may borrow from its input.
+#[must_use]
+pub fn shape_of<T: Deserialize<'static>>() -> Shape {
+    let mut found = Shape::of(Kinds::NOTHING);
+    // The deserializer always fails; it has noted what the type asked for.
+    let _ = T::deserialize(Asked { found: &mut found, depth: 0 });
+    if found.kinds == Kinds::NOTHING { Shape::ANY } else { found }
+}
+
+/// Stands for a type, whose shape is `(&&&Of::<T>::TYPE).shape()`. Of the traits that provide this
 /// method for the type, method lookup finds the most specific one first.
 #[derive(Debug)]
 pub struct Of<T>(PhantomData<T>);
@@ -31,56 +38,56 @@ impl<T> Of<T> {
 
 /// References, which serialize as their targets.
 pub trait ByReference {
-    /// The kinds of values that the type serializes as.
-    fn kinds(&self) -> Kinds;
+    /// What the type serializes as.
+    fn shape(&self) -> Shape;
 }
 
 impl<T: Deserialize<'static>> ByReference for &&Of<&T> {
-    fn kinds(&self) -> Kinds {
-        kinds_of::<T>()
+    fn shape(&self) -> Shape {
+        shape_of::<T>()
     }
 }
 
 // `&[u8]` deserializes from bytes, but serializes as a list.
 impl<T> ByReference for &&Of<&[T]> {
-    fn kinds(&self) -> Kinds {
-        Kinds::LIST
+    fn shape(&self) -> Shape {
+        Shape::of(Kinds::LIST)
     }
 }
 
 /// Types that can be deserialized: they serialize as what they deserialize from.
 pub trait ByValue {
-    /// The kinds of values that the type serializes as.
-    fn kinds(&self) -> Kinds;
+    /// What the type serializes as.
+    fn shape(&self) -> Shape;
 }
 
 impl<T: Deserialize<'static>> ByValue for &Of<T> {
-    fn kinds(&self) -> Kinds {
-        kinds_of::<T>()
+    fn shape(&self) -> Shape {
+        shape_of::<T>()
     }
 }
 
-/// Types whose kinds are unknown.
+/// Types whose shape is unknown.
 pub trait ByNothing {
-    /// The kinds of values that the type serializes as: all of them.
-    fn kinds(&self) -> Kinds;
+    /// What the type serializes as: anything.
+    fn shape(&self) -> Shape;
 }
 
 impl<T> ByNothing for Of<T> {
-    fn kinds(&self) -> Kinds {
-        Kinds::ANY
+    fn shape(&self) -> Shape {
+        Shape::ANY
     }
 }
 
 /// A deserializer that always fails, after noting what it was asked for.
 struct Asked<'a> {
-    found: &'a mut Kinds,
+    found: &'a mut Shape,
     depth: u8,
 }
 
 impl Asked<'_> {
     fn note<T>(self, kinds: Kinds) -> Result<T, Error> {
-        *self.found = self.found.or(kinds);
+        self.found.kinds = self.found.kinds.or(kinds);
         Err(Error::custom("there is no value"))
     }
 }
@@ -124,16 +131,25 @@ impl<'de> Deserializer<'de> for Asked<'_> {
         deserialize_tuple(usize) = Kinds::LIST;
         deserialize_tuple_struct(&'static str, usize) = Kinds::LIST;
         deserialize_map() = Kinds::DICT;
-        deserialize_struct(&'static str, &'static [&'static str]) = Kinds::DICT;
         // A variant without data is its name; any other is an object.
         deserialize_enum(&'static str, &'static [&'static str]) = Kinds::STR.or(Kinds::DICT);
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Error> {
+        self.found.fields = Some(fields);
+        self.note(Kinds::DICT)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if self.depth == DEEPEST {
             return self.note(Kinds::ANY);
         }
-        *self.found = self.found.or(Kinds::NONE);
+        self.found.kinds = self.found.kinds.or(Kinds::NONE);
         visitor.visit_some(Asked { depth: self.depth + 1, ..self })
     }
 
@@ -157,7 +173,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
     use serde_json::Value;
 
-    use super::{ByNothing as _, ByReference as _, ByValue as _, Kinds, Of, kinds_of};
+    use super::{ByNothing as _, ByReference as _, ByValue as _, Kinds, Of, Shape, kinds_of, shape_of};
 
     #[derive(Deserialize)]
     struct Point {
@@ -216,18 +232,28 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_a_struct_are_known() {
+        let point = Shape { kinds: Kinds::DICT, fields: Some(&["x"]) };
+        assert_eq!(shape_of::<Point>(), point);
+        let optional = Shape { kinds: Kinds::DICT.or(Kinds::NONE), ..point };
+        assert_eq!(shape_of::<Option<Point>>(), optional);
+        assert_eq!(shape_of::<Vec<Point>>(), Shape::of(Kinds::LIST));
+        assert_eq!(shape_of::<HashMap<String, i32>>(), Shape::of(Kinds::DICT));
+    }
+
+    #[test]
     #[expect(clippy::needless_borrow, reason = "the references are what chooses the implementation")]
     fn types_that_cannot_be_read_say_what_they_refer_to_or_nothing() {
         let text = String::from("x");
         let _ = Borrowed { text: &text };
-        assert_eq!((&&&Of::<i64>::TYPE).kinds(), Kinds::INT);
-        assert_eq!((&&&Of::<&str>::TYPE).kinds(), Kinds::STR);
-        assert_eq!((&&&Of::<Option<&str>>::TYPE).kinds(), Kinds::STR.or(Kinds::NONE));
-        assert_eq!((&&&Of::<Borrowed<'_>>::TYPE).kinds(), Kinds::DICT);
-        assert_eq!((&&&Of::<&Point>::TYPE).kinds(), Kinds::DICT);
-        assert_eq!((&&&Of::<&[u8]>::TYPE).kinds(), Kinds::LIST);
-        assert_eq!((&&&Of::<&[OnlyWritten]>::TYPE).kinds(), Kinds::LIST);
-        assert_eq!((&&&Of::<OnlyWritten>::TYPE).kinds(), Kinds::ANY);
-        assert_eq!((&&&Of::<&OnlyWritten>::TYPE).kinds(), Kinds::ANY);
+        assert_eq!((&&&Of::<i64>::TYPE).shape().kinds, Kinds::INT);
+        assert_eq!((&&&Of::<&str>::TYPE).shape().kinds, Kinds::STR);
+        assert_eq!((&&&Of::<Option<&str>>::TYPE).shape().kinds, Kinds::STR.or(Kinds::NONE));
+        assert_eq!((&&&Of::<Borrowed<'_>>::TYPE).shape().kinds, Kinds::DICT);
+        assert_eq!((&&&Of::<&Point>::TYPE).shape().kinds, Kinds::DICT);
+        assert_eq!((&&&Of::<&[u8]>::TYPE).shape().kinds, Kinds::LIST);
+        assert_eq!((&&&Of::<&[OnlyWritten]>::TYPE).shape().kinds, Kinds::LIST);
+        assert_eq!((&&&Of::<OnlyWritten>::TYPE).shape().kinds, Kinds::ANY);
+        assert_eq!((&&&Of::<&OnlyWritten>::TYPE).shape().kinds, Kinds::ANY);
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-/// The JSON Schemas of classes, by the names that `#/components/schemas/…` refers to.
+/// The JSON Schemas of classes, by the names that references to `#/components/schemas/NAME` use.
 pub type Definitions = Map<String, Value>;
 
 /// A function that a worker exposes.
@@ -38,9 +38,6 @@ pub struct FunctionInfo {
     /// What the author should know, such as that the result cannot be sent.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// The type that this annotation names.
-    #[serde(default)]
-    pub returns_type: TypeInfo,
 }
 
 impl FunctionInfo {
@@ -102,12 +99,6 @@ pub enum Binding {
     Named,
     /// The argument is an object of keyword arguments.
     Keywords,
-    /// The argument is passed as it is to the first parameter; null stands for its default.
-    WholeOrDefault,
-    /// The argument is an object of keyword arguments; null stands for an empty one.
-    ByName,
-    /// The argument is an object of keyword arguments or an array of positional ones.
-    ByNameOrPosition,
     /// The signature is unknown, as that of some functions in C: the argument is passed as it is.
     #[default]
     #[serde(other)]
@@ -127,9 +118,6 @@ pub struct ParameterInfo {
     /// Its annotation, as text.
     #[serde(default)]
     pub annotation: Option<String>,
-    /// The type that this annotation names.
-    #[serde(default, rename = "type")]
-    pub type_info: TypeInfo,
     /// The JSON Schema of its values; `{}` if they can be anything.
     #[serde(default = "any")]
     pub schema: Value,
@@ -161,74 +149,32 @@ impl ParameterKind {
     }
 }
 
-/// The type that an annotation names, as far as JSON and MessagePack can express it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum TypeInfo {
-    /// Any value: the annotation is missing, or does not restrict it.
-    #[default]
-    Any,
-    /// `None`.
-    None,
-    /// `bool`.
-    Bool,
-    /// `int`.
-    Int,
-    /// `float`.
-    Float,
-    /// `str`.
-    Str,
-    /// `bytes`, `bytearray` or `memoryview`.
-    Bytes,
-    /// A list, a set or a tuple of any length, and the type of its items if that is known.
-    List(Option<Box<TypeInfo>>),
-    /// A sequence or an iterable, which a string is too.
-    Sequence(Option<Box<TypeInfo>>),
-    /// A tuple of these items.
-    Tuple(Vec<TypeInfo>),
-    /// A mapping, and the type of its values if that is known.
-    Dict(Option<Box<TypeInfo>>),
-    /// One of these types.
-    Union(Vec<TypeInfo>),
-    /// One of these values.
-    Literal(Vec<Value>),
-    /// Any other class, by its name.
-    Class(String),
-}
-
 /// The golden descriptions that both languages test, in `tests/vectors`.
 #[cfg(test)]
 pub(crate) mod golden {
     use serde::Deserialize;
-    #[cfg(feature = "http")]
     use serde_json::Value;
 
-    use super::{FunctionInfo, TypeInfo};
+    use super::{Definitions, FunctionInfo};
 
-    /// A function, and what each side makes of it.
+    /// A function, as its worker describes it.
     #[derive(Deserialize)]
-    pub(crate) struct Function {
+    pub(crate) struct Bound {
         pub(crate) ready: FunctionInfo,
-        #[cfg(feature = "http")]
-        pub(crate) body: Option<Value>,
-        pub(crate) typed: Vec<(String, Option<String>)>,
+        pub(crate) definitions: Definitions,
     }
 
-    /// An annotation, and what each side makes of it.
+    /// An annotation, and what it means.
     #[derive(Deserialize)]
     pub(crate) struct Annotation {
         pub(crate) annotation: String,
-        #[serde(rename = "type")]
-        pub(crate) type_info: TypeInfo,
-        #[cfg(feature = "http")]
         pub(crate) schema: Value,
     }
 
     #[derive(Deserialize)]
     struct Vectors {
-        functions: Vec<Function>,
-        annotations: Vec<Annotation>,
+        bound: Vec<Bound>,
+        schemas: Vec<Annotation>,
     }
 
     fn vectors() -> Vectors {
@@ -236,11 +182,11 @@ pub(crate) mod golden {
             .expect("the file has this form")
     }
 
-    pub(crate) fn functions() -> Vec<Function> {
-        vectors().functions
+    pub(crate) fn bound() -> Vec<Bound> {
+        vectors().bound
     }
 
-    pub(crate) fn annotations() -> Vec<Annotation> {
-        vectors().annotations
+    pub(crate) fn schemas() -> Vec<Annotation> {
+        vectors().schemas
     }
 }

@@ -282,9 +282,11 @@ mod tests {
     use std::os::unix::ffi::OsStrExt as _;
     use std::path::PathBuf;
 
+    use serde_json::json;
+
     use super::{ErrorCode, Failure, Hello, Incoming, MessageError, WorkerRef};
     use crate::wire::frame::{Frame, Header, Kind};
-    use crate::wire::function::{Binding, FunctionKind, ParameterKind, TypeInfo};
+    use crate::wire::function::{Binding, FunctionKind, ParameterKind};
 
     fn incoming(kind: Kind, codec: u8, payload: &'static str) -> Result<Incoming, MessageError> {
         let header = Header { kind, codec, function: 7, call: 9 };
@@ -293,21 +295,33 @@ mod tests {
 
     #[test]
     fn ready_of_the_protocol_page_is_understood() {
-        let ready = r#"{"functions": [{"name": "predict", "signature": "(req: dict) -> dict[str, int]", "doc": null,
-            "kind": "async", "binding": "whole", "parameters": [{"name": "req", "kind": "positional_or_keyword",
-            "required": true, "annotation": "dict", "type": {"dict": null}}], "returns": "dict[str, int]",
-            "returns_type": {"dict": "int"}}]}"#;
+        let ready = r##"{"functions": [{"name": "score", "signature": "(point: Point, scale: float = 1.0) -> list[float]",
+            "doc": "Score a point.\n\nThe whole docstring.", "kind": "async", "binding": "named", "parameters": [
+            {"name": "point", "kind": "positional_or_keyword", "required": true, "annotation": "Point",
+             "schema": {"$ref": "#/components/schemas/Point"}},
+            {"name": "scale", "kind": "positional_or_keyword", "required": false, "annotation": null,
+             "schema": {"type": "number"}, "default": null}],
+            "argument": {"schema": {"type": "object"}, "required": true, "bytes": false}, "returns": "list[float]",
+            "returns_schema": {"type": "array"}, "warnings": ["it is slow"]},
+            {"name": "f", "kind": "sync", "binding": "of a later version", "argument": null}],
+            "definitions": {"Point": {"type": "object"}}}"##;
         let Ok(Incoming::Ready(ready)) = incoming(Kind::Ready, 1, ready) else {
             panic!("the frame is valid")
         };
-        assert_eq!(ready.functions[0].kind, FunctionKind::Async);
-        assert_eq!(ready.functions[0].binding, Binding::Whole);
-        let parameter = &ready.functions[0].parameters[0];
-        assert_eq!(parameter.kind, ParameterKind::PositionalOrKeyword);
-        assert_eq!(parameter.annotation.as_deref(), Some("dict"));
-        assert_eq!(parameter.type_info, TypeInfo::Dict(None));
-        assert_eq!(ready.functions[0].returns_type, TypeInfo::Dict(Some(Box::new(TypeInfo::Int))));
-        assert_eq!(ready.functions[0].doc, None);
+        let [score, unknown] = &ready.functions[..] else { panic!("there are two") };
+        assert_eq!((score.kind, score.binding), (FunctionKind::Async, Binding::Named));
+        assert_eq!(score.summary(), Some("Score a point."));
+        let [point, scale] = &score.parameters[..] else { panic!("there are two") };
+        assert_eq!(point.kind, ParameterKind::PositionalOrKeyword);
+        assert_eq!((point.annotation.as_deref(), &point.default), (Some("Point"), &None));
+        assert_eq!((&scale.annotation, &scale.default), (&None, &Some(json!(null))));
+        assert_eq!(point.schema, json!({"$ref": "#/components/schemas/Point"}));
+        assert!(score.argument.as_ref().is_some_and(|argument| argument.required && !argument.bytes));
+        assert_eq!(score.returns_schema, json!({"type": "array"}));
+        assert_eq!(score.warnings, ["it is slow"]);
+        assert_eq!((unknown.binding, &unknown.argument), (Binding::Unknown, &None));
+        assert_eq!(unknown.returns_schema, json!({}));
+        assert_eq!(ready.definitions["Point"], json!({"type": "object"}));
     }
 
     #[test]

@@ -187,6 +187,8 @@ function functionNode(path, operation) {
   const node = element("article", { id: anchor("function", name), "data-name": name }, head);
   const doc = operation.description ?? operation.summary;
   if (doc) node.append(element("p", { class: "doc" }, doc));
+  const warnings = Array.isArray(python.warnings) ? python.warnings : [];
+  if (warnings.length) node.append(element("ul", { class: "warnings" }, ...warnings.map((text) => element("li", {}, text))));
   node.append(element("div", { class: "types" },
     element("div", {}, element("h3", {}, "Argument"), ...argumentNodes(operation, python.parameters)),
     element("div", {}, element("h3", {}, "Result"), ...resultNodes(operation))), form(path, operation));
