@@ -62,7 +62,8 @@ def binary(made):
             except ValueError:
                 raise wrong("base64", sent) from None
             # The decoder skips characters that are not base64, and what follows the padding.
-            if len(sent) % 4 or len(sent.rstrip("=")) * 3 // 4 != len(value):
+            digits = len(sent.rstrip("="))
+            if len(sent) % 4 or len(sent) - digits > 2 or digits * 3 // 4 != len(value):
                 raise wrong("base64", sent)
         elif not isinstance(value, (bytes, bytearray, memoryview)):
             raise mismatch(expected, value)

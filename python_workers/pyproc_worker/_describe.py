@@ -58,14 +58,11 @@ class Unread:
 class Annotation:
     """An annotation: its text, what it means, and what does not work as it suggests."""
 
-    __slots__ = ("text", "type", "problems", "old")
+    __slots__ = ("text", "type", "problems")
 
     def __init__(self, annotation, scope, annotations, result=False):
-        from ._old_types import type_of
-
         self.text = annotation_text(annotation)
         self.type, self.problems = annotations.read(annotation, scope, result)
-        self.old = type_of(annotation, scope)
 
 
 class Parameter:
@@ -94,7 +91,6 @@ class Parameter:
             "required": self.required,
             "annotation": None if self.annotation is None else self.annotation.text,
             "schema": self.type.schema,
-            "type": "any" if self.annotation is None else self.annotation.old,
         }
         default = json_default(self.default)
         if default is not NO_DEFAULT:
@@ -152,7 +148,6 @@ def describe(name, function, signature, bound):
         "argument": bound.argument,
         "returns": None if returns is None else returns.text,
         "returns_schema": {} if returns is None else returns.type.schema,
-        "returns_type": "any" if returns is None else returns.old,
         "warnings": _warnings(signature),
     }
 

@@ -6,7 +6,7 @@ from . import _libraries
 
 # The modules whose names have the meaning that `_types` gives them.
 _STANDARD = frozenset(
-    ("builtins", "collections", "collections.abc", "types", "typing", "typing_extensions", "numbers")
+    ("builtins", "collections", "collections.abc", "dataclasses", "numbers", "types", "typing", "typing_extensions")
 )
 
 

@@ -73,9 +73,9 @@ class Types:
         self.definitions = Definitions()
         self.problems = []
         self._result = False
-        # The types of classes, and those that are being read now: they may contain themselves.
+        # The types of classes, and those of aliases, with whether they are being read now.
         self._records = {}
-        self._open = {}
+        self._aliases = {}
         self._parameters = {}
 
     def read(self, annotation, scope, result=False):
@@ -197,19 +197,23 @@ class Types:
 
     def _alias(self, name, key, read):
         # An alias may contain itself: then it is a definition of its own.
-        made = self._open.get(id(key))
+        made, is_open = self._aliases.get(id(key), (None, False))
+        if made is not None and not is_open:
+            return made
         if made is not None:
             if made.schema == {}:
                 made.schema = self.definitions.reference(self.definitions.reserve(name))
             return made
         made = Type(name, KINDS, {}, lambda value: made.convert(value))
-        self._open[id(key)] = made
+        self._aliases[id(key)] = made, True
         try:
             found = read()
         finally:
-            del self._open[id(key)]
+            del self._aliases[id(key)]
         if made.schema == {}:
             return found
+        # `key` stays alive as a part of the annotation.
+        self._aliases[id(key)] = made, False
         made.convert, made.takes, made.expected = found.convert or _as_it_is, found.takes, found.expected
         self.definitions.define(made.schema["$ref"].rpartition("/")[2], found.schema)
         return made

@@ -1,6 +1,5 @@
 """How an argument reaches the parameters, what Ready states, and what `expose` accepts."""
 
-import collections.abc
 import functools
 import json
 import os
@@ -13,7 +12,6 @@ import unittest
 from pyproc_worker import _describe, _registry, expose
 from pyproc_worker._bind import bind
 from pyproc_worker._checked import Invalid
-from pyproc_worker._old_types import type_of
 
 from .harness import ROOT
 
@@ -165,13 +163,6 @@ class VectorsTest(unittest.TestCase):
             for argument in golden["rejects"]:
                 with self.subTest(golden["source"], argument=argument), self.assertRaises(Invalid):
                     bound.call(argument)
-
-    def test_golden_annotations_have_their_types_as_text_and_as_objects(self):
-        scope = {**vars(typing), "collections": collections}
-        for golden in VECTORS["annotations"]:
-            with self.subTest(golden["annotation"]):
-                for names in ({}, scope):
-                    self.assertEqual(type_of(golden["annotation"], names), golden["type"])
 
 
 class ExposeTest(unittest.TestCase):

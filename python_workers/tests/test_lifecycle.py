@@ -108,7 +108,6 @@ class ScriptTest(unittest.TestCase):
                         "required": True,
                         "annotation": "dict",
                         "schema": {"type": "object"},
-                        "type": {"dict": None},
                     },
                     {
                         "name": "n",
@@ -116,7 +115,6 @@ class ScriptTest(unittest.TestCase):
                         "required": False,
                         "annotation": "int",
                         "schema": {"type": "integer"},
-                        "type": "int",
                         "default": 3,
                     },
                     {
@@ -125,7 +123,6 @@ class ScriptTest(unittest.TestCase):
                         "required": False,
                         "annotation": None,
                         "schema": {},
-                        "type": "any",
                     },
                 ],
             )

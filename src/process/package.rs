@@ -34,7 +34,6 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_main.py",
     "pyproc_worker/_msgpack.py",
     "pyproc_worker/_names.py",
-    "pyproc_worker/_old_types.py",
     "pyproc_worker/_records.py",
     "pyproc_worker/_refusal.py",
     "pyproc_worker/_registry.py",

@@ -1,0 +1,424 @@
+"""The meaning of annotations: what front_door.json and functions.json do not have."""
+
+import collections
+import dataclasses
+import datetime
+import enum
+import json
+import os
+import random
+import sys
+import types
+import typing
+import unittest
+import warnings
+
+from pyproc_worker import _describe
+from pyproc_worker._checked import Invalid
+from pyproc_worker._default import NO_DEFAULT, json_default
+
+from .harness import ROOT
+
+with open(os.path.join(os.path.dirname(ROOT), "tests", "vectors", "functions.json"), encoding="utf-8") as _file:
+    SCHEMAS = json.load(_file)["schemas"]
+
+
+def read(annotation, scope=None, result=False):
+    """Return the type of an annotation, its problems, and the definitions."""
+    annotations = _describe.Annotations()
+    found, problems = annotations.read(annotation, scope or {}, result)
+    return found, problems, annotations.definitions
+
+
+def module_of(source, name="declared_here"):
+    """Return a module with this source, which annotations in text can refer to."""
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    exec(source, module.__dict__)
+    return module
+
+
+class Reading(unittest.TestCase):
+    def convert(self, annotation, value, scope=None):
+        return read(annotation, scope)[0].convert(value)
+
+    def rejects(self, annotation, value, *expected, scope=None):
+        with self.assertRaises(Invalid) as caught:
+            self.convert(annotation, value, scope)
+        found = caught.exception.errors
+        self.assertEqual([path for path, _, _ in found], [path for path, _ in expected], found)
+        for (_, message, _), (_, text) in zip(found, expected):
+            self.assertIn(text, message)
+
+
+class SchemasTest(Reading):
+    def test_golden_annotations_have_their_schemas_as_text_and_as_objects(self):
+        scope = {**vars(typing), "collections": collections}
+        for name in ("datetime", "uuid", "decimal", "pathlib"):
+            scope[name] = __import__(name)
+        for golden in SCHEMAS:
+            text = golden["annotation"]
+            with self.subTest(text):
+                self.assertEqual(read(text, scope)[0].schema, golden["schema"])
+                try:
+                    annotation = eval(text, dict(scope))
+                except Exception:
+                    # It is not an annotation, or not one of this version of Python.
+                    continue
+                if text not in ("Optional", "Literal", "3"):
+                    self.assertEqual(read(annotation)[0].schema, golden["schema"])
+
+    def test_names_that_nothing_defines_have_the_meaning_of_the_standard_library(self):
+        for text, schema in [
+            ("List[int]", {"type": "array", "items": {"type": "integer"}}),
+            ("typing.Optional[Dict[str, bool]]", {"anyOf": [{"type": "object", "additionalProperties": {"type": "boolean"}}, {"type": "null"}]}),
+            ("Odd", {"x-python-type": "Odd"}),
+        ]:
+            self.assertEqual(read(text)[0].schema, schema)
+
+    def test_classes_of_the_script_are_not_those_of_the_standard_library(self):
+        class List:
+            pass
+
+        T = typing.TypeVar("T")
+
+        class Box(typing.Generic[T]):
+            pass
+
+        here = __name__ + "." + List.__qualname__.rpartition(".")[0]
+        odd = {"x-python-type": here + ".List"}
+        box = {"x-python-type": here + ".Box"}
+        number = {"type": "integer"}
+        rows = [
+            (List, odd),
+            (Box[int], box),
+            (typing.List[List], {"type": "array", "items": odd}),
+            (T, {}),
+            (typing.TypeVar("B", bound=int), number),
+            (typing.AnyStr, {"anyOf": [{"type": "string", "contentEncoding": "base64"}, {"type": "string"}]}),
+            (typing.NewType("Id", int), number),
+            (42, {}),
+        ]
+        for annotation, expected in rows:
+            with self.subTest(annotation):
+                found = read(annotation)[0].schema
+                self.assertEqual(found if "anyOf" not in found else {"anyOf": sorted(found["anyOf"], key=len, reverse=True)}, expected)
+        self.assertEqual(read("List", {"List": List})[0].schema, odd)
+        self.assertEqual(read("Box[int]", {"Box": Box})[0].schema, box)
+
+    def test_names_in_text_are_looked_up_and_never_run(self):
+        class Module:
+            def __getattr__(self, name):
+                raise AssertionError("code of the script ran")
+
+        scope = {"Vector": typing.List[float], "t": typing, "lazy": Module(), "Alias": "list[int]"}
+        vector = {"type": "array", "items": {"type": "number"}}
+        rows = [
+            ("Vector", vector),
+            ("Optional[Vector]", {"anyOf": [vector, {"type": "null"}]}),
+            ("t.Optional[t.Dict[str, Vector]]", {"anyOf": [{"type": "object", "additionalProperties": vector}, {"type": "null"}]}),
+            ("Alias", {"type": "array", "items": {"type": "integer"}}),
+            ("lazy.Array", {"x-python-type": "Array"}),
+            ("Vector[int]", {}),
+        ]
+        for annotation, expected in rows:
+            with self.subTest(annotation):
+                self.assertEqual(read(annotation, scope)[0].schema, expected)
+
+    def test_any_text_is_survived(self):
+        generator = random.Random(5)
+        for text in ("list[" * 10_000, "'" * 9_999, "a | " * 9_000 + "b", "x" * 100_000, "\0", "(" * 5_000):
+            json.dumps(read(text)[0].schema)
+        pieces = ["list", "Literal", "[", "]", ",", "|", "'", "\\", "-", "1", " ", ".", "...", "é", "None", "lambda:0"]
+        with warnings.catch_warnings():
+            # Python warns of odd escape sequences.
+            warnings.simplefilter("ignore")
+            for _ in range(2000):
+                text = "".join(generator.choices(pieces, k=generator.randrange(12)))
+                json.dumps(read(text)[0].schema)
+
+    def test_an_alias_that_contains_itself_is_a_definition(self):
+        scope = {}
+        scope["Tree"] = typing.Union[typing.Dict[str, "Tree"], typing.List["Tree"], int]  # noqa: F821
+        for annotation in ("Tree", scope["Tree"], "list[Tree]"):
+            found, problems, definitions = read(annotation, scope)
+            self.assertEqual(problems, [])
+            self.assertEqual(list(definitions), ["Tree"])
+            value = [{"a": [1, {"b": 2}]}]
+            self.assertEqual(found.convert(value), value)
+            with self.assertRaises(Invalid):
+                found.convert([{"a": ["x"]}])
+        loop = type("Loop", (), {})()
+        loop.__origin__, loop.__args__ = list, (loop,)
+        # The host rejects JSON that is nested deeper than 128 levels.
+        self.assertLess(json.dumps(read(loop)[0].schema).count("array"), 40)
+
+    def test_names_of_definitions_are_unique(self):
+        first = module_of("import dataclasses\n@dataclasses.dataclass\nclass Point:\n    x: int", "first_of_two")
+        second = module_of("import dataclasses\n@dataclasses.dataclass\nclass Point:\n    y: int", "second_of_two")
+        annotations = _describe.Annotations()
+        pair = annotations.read(typing.Tuple[first.Point, second.Point, first.Point], {})[0]
+        self.assertEqual([one["$ref"].rpartition("/")[2] for one in pair.schema["prefixItems"]], ["Point", "Point_2", "Point"])
+        self.assertEqual([list(one["properties"]) for one in annotations.definitions.values()], [["x"], ["y"]])
+
+
+class RecordsTest(Reading):
+    def test_the_fields_of_dataclasses(self):
+        Kind = enum.Enum("Kind", "A B")
+
+        @dataclasses.dataclass
+        class Base:
+            a: int
+            kind: Kind = Kind.A
+            shared: typing.ClassVar[int] = 5
+
+        @dataclasses.dataclass
+        class Derived(Base):
+            """A derived one."""
+
+            b: dataclasses.InitVar[int] = 3
+            c: typing.List[int] = dataclasses.field(default_factory=list)
+            d: int = dataclasses.field(init=False, default=0)
+
+            def __post_init__(self, b):
+                self.d = b
+
+        found, _, definitions = read(Derived)
+        self.assertEqual(found.convert({"a": 1, "b": 7, "kind": 2}), Derived(1, Kind.B, 7))
+        schema = definitions["Derived"]
+        self.assertEqual(list(schema["properties"]), ["a", "kind", "b", "c"])
+        self.assertEqual((schema["required"], schema["description"]), (["a"], "A derived one."))
+        self.assertEqual(schema["properties"]["kind"]["default"], 1)
+        self.rejects(Derived, {"d": 1, "shared": 2}, (".a", "missing"), (".d", "unknown"), (".shared", "unknown; expected a, kind, b, c"))
+        value = Derived(1)
+        self.assertIs(found.convert(value), value)
+
+    def test_names_in_fields_are_those_of_the_module_that_declares_them(self):
+        module_of("from datetime import date as day", "elsewhere")
+        head = "from __future__ import annotations\nimport dataclasses, typing\n"
+        base = module_of(head + "from datetime import date as Day\n@dataclasses.dataclass\nclass Base:\n    day: Day", "base_module")
+        sys.modules["base_module"] = base
+        derived = module_of(
+            head + "import base_module\n@dataclasses.dataclass\nclass Derived(base_module.Base):\n"
+            "    next: typing.Optional[Derived] = None\n    count: typing.ClassVar[int] = 0\n    inner: dataclasses.InitVar[int] = 1"
+        )
+        value = self.convert(derived.Derived, {"day": "2024-01-02", "next": {"day": "2024-01-03"}})
+        self.assertEqual(value.next.day, datetime.date(2024, 1, 3))
+        self.rejects(derived.Derived, {"day": "x", "next": {"day": 5}, "inner": "a"}, (".day", "date"), (".next.day", "date"), (".inner", "int"))
+
+    def test_generic_dataclasses(self):
+        T = typing.TypeVar("T")
+
+        @dataclasses.dataclass
+        class Box(typing.Generic[T]):
+            value: T
+            more: typing.List[T] = dataclasses.field(default_factory=list)
+
+        self.assertEqual(self.convert(Box[int], {"value": 1, "more": [2]}), Box(1, [2]))
+        self.rejects(Box[int], {"value": "a", "more": ["b"]}, (".value", "int"), (".more[0]", "int"))
+        self.assertEqual(self.convert(Box, {"value": "a"}), Box("a"))
+        self.assertEqual(list(read(typing.Tuple[Box[int], Box[str]])[2]), ["Box_int", "Box_str"])
+
+    def test_keys_of_typed_dicts_that_are_not_required(self):
+        if sys.version_info < (3, 11):
+            self.skipTest("Required is in typing since Python 3.11")
+        source = (
+            "%sfrom typing import NotRequired, Required, TypedDict\nclass A(TypedDict):\n    a: int\n    b: NotRequired[int]\n"
+            "class B(A, total=False):\n    c: int\n    d: Required[int]"
+        )
+        for head in ("", "from __future__ import annotations\n"):
+            module = module_of(source % head)
+            found, _, definitions = read(module.B)
+            self.assertEqual(sorted(definitions["B"]["required"]), ["a", "d"])
+            self.assertEqual(found.convert({"a": 1, "d": 2}), {"a": 1, "d": 2})
+
+    def test_named_tuples_without_annotations(self):
+        Pair = collections.namedtuple("Pair", "a b", defaults=[5])
+        self.assertEqual(self.convert(Pair, {"a": "x"}), Pair("x", 5))
+        self.rejects(Pair, {"b": 1, "c": 2}, (".a", "missing"), (".c", "unknown; expected a, b"))
+
+    def test_enums(self):
+        class Colour(enum.Enum):
+            RED = "red"
+            PAIR = (1, 2)
+            HALF = 0.5
+            ONE = 1.0
+
+            @classmethod
+            def _missing_(cls, value):
+                if value == "rot":
+                    return cls.RED
+                if value == "bleu":
+                    raise ValueError("no French names")
+                if value == "odd":
+                    raise RuntimeError("a bug")
+                return None
+
+        class Access(enum.Flag):
+            READ = 1
+            WRITE = 2
+
+        found, _, definitions = read(Colour)
+        for sent, member in [("red", "RED"), ([1, 2], "PAIR"), (0.5, "HALF"), (1, "ONE"), ("rot", "RED")]:
+            self.assertIs(found.convert(sent), Colour[member])
+        self.assertEqual(definitions["Colour"]["enum"], ["red", 0.5, 1.0, [1, 2]])
+        for sent, text in [("bleu", "no French names"), ("odd", "RuntimeError: a bug"), ({}, "one of 'red', 0.5, 1.0"), (True, "not True")]:
+            self.rejects(Colour, sent, ("", text))
+        self.assertEqual(self.convert(Access, 3), Access.READ | Access.WRITE)
+        self.rejects(Access, True, ("", "an Access"))
+        self.assertIs(self.convert(typing.Literal[Colour.RED], "red"), Colour.RED)
+        self.assertIs(self.convert("Literal[Colour.RED]", "red", {"Colour": Colour}), Colour.RED)
+
+    def test_an_exception_of_user_code_is_an_error_of_the_argument(self):
+        @dataclasses.dataclass
+        class Odd:
+            x: int
+
+            def __post_init__(self):
+                raise KeyError(self.x)
+
+        self.rejects(typing.List[Odd], [{"x": 1}], ("[0]", "KeyError: 1"))
+
+
+class ValuesTest(Reading):
+    def test_values_that_only_messagepack_has(self):
+        now = datetime.datetime(2024, 1, 2, tzinfo=datetime.timezone.utc)
+        self.assertIs(self.convert(datetime.datetime, now), now)
+        self.rejects(datetime.date, now, ("", "a date in ISO 8601, not a datetime"))
+        for made in (bytes, bytearray, memoryview):
+            self.assertEqual(self.convert(made, b"ab"), made(b"ab"))
+            self.assertIs(type(self.convert(made, b"ab")), made)
+        self.assertEqual(self.convert(typing.Dict[int, int], {1: 2}), {1: 2})
+        self.rejects(typing.Dict[str, int], {1: 2}, ("[1]", "key: expected a str, not an int"))
+        self.rejects(typing.Set[typing.Any], [[1]], ("", "unhashable"))
+
+    def test_base64(self):
+        for sent, value in [("", b""), ("AA==", b"\0"), ("AAE=", b"\0\1"), ("AAEC", b"\0\1\2")]:
+            self.assertEqual(self.convert(bytes, sent), value)
+        for sent in ("A", "AA", "AA=", "AA==AA==", "A A=", "AAE*", "é", "AAEC\n", "===="):
+            self.rejects(bytes, sent, ("", "base64"))
+
+    def test_times(self):
+        for sent, iso in [
+            ("2024-01-02 03:04:05", "2024-01-02T03:04:05"),
+            ("2024-01-02T03:04:05.123456789Z", "2024-01-02T03:04:05.123456+00:00"),
+            ("2024-01-02T03:04:05.1", "2024-01-02T03:04:05.100000"),
+            ("2024-01-02", "2024-01-02T00:00:00"),
+        ]:
+            self.assertEqual(self.convert(datetime.datetime, sent).isoformat(), iso)
+        for sent in ("2024-01-02T25:00:00", "", "Z", "20240102T030405X"):
+            self.rejects(datetime.datetime, sent, ("", "ISO 8601"))
+        for sent in ("20240102", "2024-W01-1", "2024-01-02Z"):
+            self.rejects(datetime.date, sent, ("", "ISO 8601"))
+        self.rejects(datetime.timedelta, 1e300, ("", "seconds that a timedelta can have"))
+        self.rejects(datetime.timedelta, float("nan"), ("", "seconds that a timedelta can have"))
+
+    def test_containers_are_of_the_class_of_the_annotation(self):
+        for annotation, sent, value in [
+            (typing.Deque[int], [1], collections.deque([1])),
+            (typing.OrderedDict[str, int], {"a": 1}, collections.OrderedDict(a=1)),
+            (typing.FrozenSet[str], ["a"], frozenset("a")),
+            (typing.Tuple[()], [], ()),
+            (typing.Iterable[int], [1], [1]),
+            (typing.Mapping[str, typing.List[datetime.date]], {"a": ["2024-01-02"]}, {"a": [datetime.date(2024, 1, 2)]}),
+        ]:
+            found = self.convert(annotation, sent)
+            self.assertEqual((type(found), found), (type(value), value))
+        self.assertEqual(self.convert(typing.DefaultDict[str, int], {"a": 1}), {"a": 1})
+
+    def test_a_value_that_fits_is_not_copied(self):
+        for annotation, value in [
+            (typing.List[float], [1.0, 2]),
+            (typing.Dict[str, typing.List[int]], {"a": []}),
+            (typing.List[typing.Any], [1]),
+            (typing.Optional[typing.List[str]], ["a"]),
+        ]:
+            if annotation == typing.Dict[str, typing.List[int]]:
+                self.assertEqual(self.convert(annotation, value), value)
+            else:
+                self.assertIs(self.convert(annotation, value), value)
+
+    def test_the_errors_of_a_union_are_those_of_the_only_likely_alternative(self):
+        @dataclasses.dataclass
+        class Point:
+            x: int
+
+        either = typing.Union[int, Point, typing.List[int], None]
+        self.rejects(either, {"x": "a"}, (".x", "an int, not a str"))
+        self.rejects(either, ["a"], ("[0]", "an int, not a str"))
+        self.rejects(either, "a", ("", "expected an int, a Point, a list or None, not a str"))
+
+    def test_defaults_that_json_can_express(self):
+        Colour = enum.Enum("Colour", "RED")
+
+        class Odd(datetime.date):
+            def isoformat(self):
+                raise RuntimeError
+
+        for default, stated in [
+            (None, None),
+            ((1, "a"), [1, "a"]),
+            ({"a": [True]}, {"a": [True]}),
+            (Colour.RED, 1),
+            (datetime.date(2024, 1, 2), "2024-01-02"),
+            (datetime.timedelta(minutes=1), 60.0),
+        ]:
+            self.assertEqual(json_default(default), stated)
+        loop = []
+        loop.append(loop)
+        for default in (float("nan"), 2**63, object(), {1: 2}, [object()], b"a", Odd(2024, 1, 2), loop, {"a": {1}}):
+            self.assertIs(json_default(default), NO_DEFAULT)
+
+
+class WarningsTest(unittest.TestCase):
+    def warnings(self, function):
+        signature = _describe.read_signature(function)
+        return _describe._warnings(signature)
+
+    def test_what_does_not_work_as_its_annotation_suggests(self):
+        class Model:
+            pass
+
+        class Table(dict):
+            pass
+
+        def generator() -> typing.Iterator[int]: ...
+        def coroutine() -> "Awaitable[int]": ...  # noqa: F821
+        def number() -> complex: ...
+        def model(a: Model, b: typing.Optional[Model] = None) -> typing.List[Model]: ...
+        def good(a: typing.List[int], b: "dict[str, int] | None") -> Table: ...
+        def broken(a: "list["): ...  # noqa: F722
+
+        name = __name__ + "." + Model.__qualname__
+        for function, expected in [
+            (generator, ["the result (Iterator) cannot be sent; return a list"]),
+            (coroutine, ["the result (Awaitable) cannot be sent; declare the function itself with `async def`"]),
+            (number, ["the result (complex) cannot be sent"]),
+            (
+                model,
+                [
+                    "the parameter `a` (%s) is passed as it is: it is not checked" % name,
+                    "the parameter `b` (%s) is passed as it is: it is not checked" % name,
+                    "the result (%s) cannot be sent" % name,
+                ],
+            ),
+            (good, []),
+        ]:
+            self.assertEqual(self.warnings(function), expected)
+        self.assertRegex(self.warnings(broken)[0], r"^the annotation of `a` \(list\[\) is not fully checked: SyntaxError")
+
+    def test_in_fields_of_classes_too(self):
+        class Model:
+            pass
+
+        @dataclasses.dataclass
+        class Holder:
+            model: Model
+
+        def function(a: Holder, b: typing.List[Holder]): ...
+
+        self.assertEqual([text.partition(" is passed")[0][:18] for text in self.warnings(function)], ["the parameter `a` ", "the parameter `b` "])
+
+
+if __name__ == "__main__":
+    unittest.main()
