@@ -102,7 +102,7 @@ impl<'a> Taker<'a> {
             (Binding::Whole | Binding::Single, None) => Ok(()),
             (Binding::Whole | Binding::Single, Some(first)) => self.fits(sent, first, !first.required),
             (Binding::Keywords, _) => self.takes_keywords(sent),
-            (Binding::Named, _) => self.takes_named(sent, first),
+            (Binding::Named, _) => self.takes_named(sent),
         }
     }
 
@@ -122,9 +122,13 @@ impl<'a> Taker<'a> {
 
     /// Checks one argument of a function that binds by name, by position or whole. It fits if a
     /// value of one of its kinds may be bound.
-    fn takes_named(self, sent: &Parameter, first: Option<&ParameterInfo>) -> Result<(), String> {
+    fn takes_named(self, sent: &Parameter) -> Result<(), String> {
         let (kinds, required) = (self.kinds(sent), self.required().collect::<Vec<_>>());
-        let Some(first) = first.filter(|_| kinds != Kinds::ANY) else { return Ok(()) };
+        let mut named = self.function.parameters.iter().filter(|taken| !taken.kind.is_variadic());
+        let Some(first) = named.next() else { return self.takes_keywords(sent) };
+        if kinds == Kinds::ANY {
+            return Ok(());
+        }
         let only_first = required.iter().all(|taken| taken.name == first.name);
         let whole = || match only_first {
             true => self.fits(sent, first, !first.required),
@@ -274,30 +278,29 @@ mod tests {
         let sends_map = rust(&[("x", "Map", Shape::of(Kinds::DICT))]);
         let sends_list = rust(&[("x", "Vec<i64>", Shape::of(Kinds::LIST))]);
         let sends_ab = rust(&[("a", "i64", int()), ("b", "i64", int())]);
-        let sent =
-            [sends_none, sends_int, sends_maybe, sends_input, sends_map, sends_list, sends_ab];
+        let sent = [sends_none, sends_int, sends_maybe, sends_input, sends_map, sends_list, sends_ab];
 
         let spread = Some(": Python would spread the list over its parameters");
         let object = Some(": it takes its parameters by name, so one argument must be an object with them");
         let (no, yes) = (Some(""), None::<&str>);
         #[rustfmt::skip]
-        let rows: [(&str, [Option<&str>; 7]); 13] = [
-            // sends:                none, i64, Option<i64>, Input {x},                            Map,                                  Vec<i64>,                                 (a, b)
-            ("()",                  [yes,  no,  no,          no,                                   no,                                   no,                                       no]),
-            ("(x: float)",          [no,   yes, Some(": Option<i64> does not fit float"), yes,     Some(": Map does not fit float"),     Some(": Vec<i64> does not fit float"),    no]),
-            ("(x)",                 [no,   yes, yes,         yes,                                  yes,                                  yes,                                      no]),
-            ("(x: int = 7)",        [yes,  yes, yes,         yes,                                  Some(": Map does not fit int"),       Some(": Vec<i64> does not fit int"),      no]),
-            ("(a: int, b=2)",       [no,   yes, Some(": Option<i64> does not fit int"), Some(": `a` is missing"), yes,                  spread,                                   yes]),
-            ("(a, *, b=2)",         [no,   yes, yes,         yes,                                  yes,                                  spread,                                   yes]),
-            ("(a: int, b, c=3)",    [no,   no,  no,          Some(": `a` is missing"),             yes,                                  spread,                                   yes]),
+        let rows: [(&str, [Option<&str>; 7]); 14] = [
+            // sends:            (), i64, Option<i64>, Input {x},                       Map,  Vec<i64>, (a, b)
+            ("()",              [yes, no, no,          no,                              no,     no,     no]),
+            ("(x: float)",      [no, yes, Some(": Option<i64> does not fit float"), yes, Some(": Map does not fit float"), Some(": Vec<i64> does not fit float"), no]),
+            ("(x)",             [no, yes, yes,         yes,                             yes,    yes,    no]),
+            ("(x: int = 7)",    [yes, yes, yes,        yes,                             Some(": Map does not fit int"), Some(": Vec<i64> does not fit int"), no]),
+            ("(x, y=2)",        [no, yes, yes,         yes,                             yes,    spread, Some(": it has no `a`")]),
+            ("(a: int, b, c=3)", [no, no, no,          Some(": `a` is missing"),        yes,    spread, yes]),
+            ("(a, b, /)",       [no, no,  no,          Some(": `a` is missing"),        yes,    spread, yes]),
             ("(values: list[float], scale: float = 1.0)", [no, Some(": i64 does not fit list[float]"), Some(": Option<i64> does not fit list[float]"), Some(": `values` is missing"), yes, yes, Some(": it has no `a`")]),
-            ("(*, a: int)",         [no,   yes, Some(": Option<i64> does not fit int"), Some(": `a` is missing"), yes,                  spread,                                   Some(": it has no `b`")]),
-            ("(a, *, b)",           [no,   no,  no,          Some(": `a` is missing"),             yes,                                  spread,                                   yes]),
-            ("(**options)",         [yes,  no,  no,          yes,                                  yes,                                  no,                                       yes]),
-            ("(*args)",             [yes,  no,  no,          no,                                   no,                                   no,                                       no]),
-            ("(...)",               [yes,  yes, yes,         yes,                                  yes,                                  yes,                                      yes]),
+            ("(*, a: int)",     [no, yes, Some(": Option<i64> does not fit int"), Some(": `a` is missing"), yes, spread, Some(": it has no `b`")]),
+            ("(a, *, b)",       [no, no,  no,          Some(": `a` is missing"),        yes,    spread, yes]),
+            ("(a=1, *, b)",     [no, no,  no,          yes,                             yes,    spread, yes]),
+            ("(**options)",     [yes, object, object,  yes,                             yes,    object, yes]),
+            ("(*args)",         [yes, no, no,          no,                              no,     no,     no]),
+            ("(...)",           [yes, yes, yes,        yes,                             yes,    yes,    yes]),
         ];
-        let _ = object;
         for (signature, expected) in rows {
             for (declared, expected) in sent.iter().zip(expected) {
                 let sends = super::sends(&declared.parameters);
@@ -318,7 +321,7 @@ mod tests {
             returns_schema: serde_json::json!({"type": "string"}),
             ..other.clone()
         };
-        let problem = |functions| problem(&rust(&[]), functions, &Definitions::new());
+        let problem = |functions: &[FunctionInfo]| problem(&rust(&[]), functions, &Definitions::new());
         assert_eq!(problem(&[text]).as_deref(), Some("f: Rust reads i64, Python returns str"));
         let other = FunctionInfo { name: "g".into(), ..other };
         let missing = "f: Rust sends (), Python has no such function; it has g";

@@ -19,7 +19,7 @@ pub fn kinds_of<T: Deserialize<'static>>() -> Kinds {
 
 /// What a type can be read from. It may borrow from its input.
 #[must_use]
-pub fn shape_of<T: Deserialize<'static>>() -> Shape {
+fn shape_of<T: Deserialize<'static>>() -> Shape {
     let mut found = Shape::of(Kinds::NOTHING);
     // The deserializer always fails; it has noted what the type asked for.
     let _ = T::deserialize(Asked { found: &mut found, depth: 0 });

@@ -3,6 +3,7 @@
 mod access;
 mod bodies;
 mod client;
+mod front_door;
 mod lifetime;
 mod log;
 mod metrics;

@@ -1,6 +1,7 @@
 //! The whole pool on real Python: what its callers get, and how it starts, changes and ends.
 
 mod contract;
+mod front_door;
 mod interrupts;
 mod lifecycle;
 mod outcomes;

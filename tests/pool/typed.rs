@@ -57,7 +57,7 @@ async fn typed_calls_give_what_python_returns() {
     let out: Prediction = pool.predict(Input { value: 42 }).await.expect("it returns");
     assert_eq!(out, Prediction { result: 84 });
     assert_eq!(pool.add(40, 2).timeout(Duration::from_secs(5)).idempotent().await.expect("it returns"), 42);
-    assert_eq!(pool.greet(None).await.expect("it returns"), "hello, you");
+    assert_eq!(pool.greet(None).await.expect("it returns"), "hello, None", "Optional takes null");
     assert_eq!(pool.greet(Some("Ada")).await.expect("it returns"), "hello, Ada");
     assert_eq!(pool.reverse(Bytes::from_static(b"abc")).await.expect("it returns"), &b"cba"[..]);
     assert!((pool.total(&[0.5, 1.5]).await.expect("it returns") - 2.0).abs() < 1e-9);
@@ -82,7 +82,7 @@ async fn mismatch_is_an_error_of_the_start_that_names_both_sides() {
     let error = result.expect_err("nothing fits");
     let StartError::Signature { problems } = &error else { panic!("{error}") };
     let expected = [
-        "scaled: Rust sends (input: Input), Python takes (req: dict, scale: float)",
+        "scaled: Rust sends (input: Input), Python takes (req: dict, scale: float): `req` is missing",
         "add: Rust sends (a: f64, b: i64), Python takes (a: int, b: int): f64 does not fit int",
         "greet: Rust reads Prediction, Python returns str",
         "half: Rust reads f64, Python returns Optional[float]",
@@ -94,6 +94,62 @@ async fn mismatch_is_an_error_of_the_start_that_names_both_sides() {
         error.to_string(),
         format!("failed to match the functions of Rust and Python: {}", expected.join("; "))
     );
+}
+
+#[actix::test]
+async fn several_arguments_fit_parameters_with_defaults_and_keyword_only_ones() {
+    functions! {
+        struct Several {
+            fn plain(a: i64, b: i64) -> Vec<i64>;
+            fn keyword(a: i64, b: i64) -> Vec<i64> as msgpack;
+            fn plain_alone(a: i64) -> Vec<i64> = "plain";
+            fn both_of_an_object(both: Both) -> Vec<i64> = "keyword";
+            fn optional() -> String;
+            fn at(point: Both) -> i64;
+            fn decode(data: String) -> i64;
+            fn decode_raw(data: Bytes) -> i64 as bytes = "decode";
+            fn decode_packed(data: Bytes) -> i64 as msgpack = "decode";
+        }
+
+        struct Spread {
+            fn plain(pair: (i64, i64)) -> Vec<i64>;
+        }
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Both {
+        a: i64,
+        b: i64,
+    }
+
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let path = folder.path().join("worker.py");
+    let code = "from dataclasses import dataclass\nfrom pyproc_worker import expose\n\n\
+        @expose\ndef plain(a, b=2):\n    return [a, b]\n\n\
+        @expose\ndef keyword(a, *, b=2):\n    return [a, b]\n\n\
+        @expose\ndef optional(name: str = 'nobody'):\n    return name\n\n\
+        @dataclass\nclass Point:\n    a: int\n    b: int\n\n\
+        @expose\ndef at(point: Point):\n    return point.a + point.b\n\n\
+        @expose\ndef decode(data: bytes):\n    return len(data)\n";
+    std::fs::write(&path, code).expect("the folder can be written to");
+    let pool = start(PoolConfig::new(&path).workers(1)).await;
+    let several: Several = pool.typed().expect("all fits");
+    assert_eq!(several.plain(1, 5).await.expect("it returns"), [1, 5]);
+    assert_eq!(several.keyword(1, 5).await.expect("it returns"), [1, 5]);
+    assert_eq!(several.plain_alone(1).await.expect("it returns"), [1, 2]);
+    assert_eq!(several.both_of_an_object(Both { a: 1, b: 5 }).await.expect("it returns"), [1, 5]);
+    assert_eq!(several.optional().await.expect("it returns"), "nobody");
+    assert_eq!(several.at(Both { a: 1, b: 5 }).await.expect("it returns"), 6);
+    assert_eq!(several.decode("AAEC".to_owned()).await.expect("it returns"), 3);
+    let bytes = Bytes::from_static(b"abc");
+    assert_eq!(several.decode_raw(bytes.clone()).await.expect("it returns"), 3);
+    assert_eq!(several.decode_packed(bytes).await.expect("it returns"), 3);
+
+    let error = pool.typed::<Spread>().expect_err("Python would take it apart");
+    let problem = "plain: Rust sends (pair: (i64, i64)), Python takes (a, b=2): \
+        Python would spread the list over its parameters";
+    assert!(matches!(&error, StartError::Signature { problems } if problems[..] == [problem]), "{error}");
+    pool.shutdown().await;
 }
 
 #[actix::test]
@@ -241,11 +297,7 @@ async fn workers_state_how_they_bind_an_argument_and_bind_it_so() {
         for argument in &golden.rejects {
             let error =
                 pool.call::<Value>(expected.name.clone(), argument).await.expect_err("it does not fit");
-            assert!(
-                matches!(&error, CallError::InvalidArgument { .. }),
-                "{}: {error}",
-                expected.signature
-            );
+            assert!(matches!(&error, CallError::InvalidArgument { .. }), "{}: {error}", expected.signature);
         }
     }
     assert_eq!(pool.functions().len(), golden.len());

@@ -3,6 +3,7 @@
 
 pub(crate) mod blocking;
 pub(crate) mod events;
+pub(crate) mod front_door;
 pub(crate) mod leaks;
 pub(crate) mod processes;
 mod script;
