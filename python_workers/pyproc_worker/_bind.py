@@ -216,21 +216,26 @@ def _named(function, parameters):
         return call
     names = list(parameters.all)
     count, values_of = len(names), itemgetter(*names)
+    arrays = len(parameters.required) > 1 or not takes_arrays(parameters.positional[0])
     checks = [(i, p.type.exact) for i, p in enumerate(parameters.all.values()) if converter(p) is not None]
 
     def call(argument):
-        # The common case: an object with all names, whose values need no conversion.
-        if type(argument) is dict and len(argument) == count:
-            try:
-                values = values_of(argument)
-            except KeyError:
-                values = None
-            if values is not None:
-                for i, exact in checks:
-                    if type(values[i]) not in exact:
-                        break
-                else:
-                    return function(*values)
+        # The common case: all values are given, and none needs conversion.
+        values = None
+        if type(argument) is dict:
+            if len(argument) == count:
+                try:
+                    values = values_of(argument)
+                except KeyError:
+                    pass
+        elif arrays and type(argument) is list and len(argument) == count:
+            values = argument
+        if values is not None:
+            for i, exact in checks:
+                if type(values[i]) not in exact:
+                    break
+            else:
+                return function(*values)
         positional, keywords = bind_argument(argument)
         return function(*positional, **keywords)
 

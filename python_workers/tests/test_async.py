@@ -11,7 +11,7 @@ from pyproc_worker import _frames
 from .harness import Host, HostTest
 
 WORKER = """
-import asyncio, sys, time
+import asyncio, dataclasses, sys, time
 from pyproc_worker import CallCancelled, current_call, expose, run_worker, setup, teardown
 
 state = {}
@@ -34,6 +34,17 @@ async def double(req) -> dict:
 def inline(req):
     assert current_call().call_id is not None
     return {"result": req["value"] * 2}
+
+@dataclasses.dataclass
+class Slow:
+    seconds: float
+
+    def __post_init__(self):
+        time.sleep(self.seconds)
+
+@expose
+async def convert(slow: Slow):
+    return "never"
 
 @expose
 async def nap(seconds):
@@ -179,9 +190,16 @@ class AsyncTest(HostTest):
         self.assertEqual([self.host.answer(c).value["result"] for c in calls], [2 * i for i in range(1000)])
 
     def test_cancels_tasks_and_blocking_code(self):
-        for function in ("wait", "block", "spin_in_subtask", "inline_block"):
+        for function, argument in (
+            ("wait", None),
+            ("block", None),
+            ("spin_in_subtask", None),
+            ("inline_block", None),
+            # Its argument is converted by code of the script.
+            ("convert", {"seconds": 100}),
+        ):
             with self.subTest(function=function):
-                answer = self.host.cancel_running(function)
+                answer = self.host.cancel_running(function, argument)
                 self.assertEqual(answer.code, _frames.INTERRUPTED, answer.payload)
                 self.serves()
 
@@ -238,6 +256,10 @@ class AsyncTest(HostTest):
 
     def test_binding(self):
         self.assertEqual(self.host.call("two", {"a": 1, "c": 3}).value, [1, 2, 3])
+        call = self.host.start_call("two", {"a": 1, "z": 3})
+        self.assertEqual((self.host.answer(call).code, self.host.phase(call)), (_frames.INVALID_ARGUMENT, 0))
+        error = self.host.call("double", codec=_frames.CODEC_JSON | _frames.ABSENT)
+        self.assertEqual((error.code, error.error["errors"][0]["path"]), (_frames.INVALID_ARGUMENT, "req"))
 
     def test_large_frames(self):
         data = b"q" * 3_000_000

@@ -142,7 +142,7 @@ class CallsTest(HostTest):
         self.assertEqual(welcome, {"protocol": 1, "python": "%d.%d.%d" % sys.version_info[:3]})
         predict = self.host.ready()["functions"][0]
         self.assertEqual(predict["signature"], "(req)")
-        self.assertEqual((predict["doc"], predict["kind"]), ("Doubles.", "sync"))
+        self.assertEqual((predict["doc"], predict["kind"]), ("Doubles.\n\nMore.", "sync"))
 
     def test_answers_pipelined_calls_in_order(self):
         calls, data = [], b""
@@ -164,7 +164,7 @@ class CallsTest(HostTest):
         for function, argument, expected in [
             ("two", {"a": 1, "b": 2}, [1, 2]),
             ("two", [1, 2], [1, 2]),
-            ("none", {"ignored": 1}, "called"),
+            ("none", {}, "called"),
             ("none", None, "called"),
             ("optional", None, 7),
             ("optional", 8, 8),
@@ -174,11 +174,28 @@ class CallsTest(HostTest):
             with self.subTest(function=function, argument=argument):
                 self.assertEqual(self.host.call(function, argument).value, expected)
 
-    def test_an_argument_that_does_not_fit_is_an_exception(self):
-        error = self.refused(_frames.RAISED, "two", {"a": 1})
-        self.assertEqual(error["type"], "TypeError")
-        self.assertIn("missing", error["message"])
-        self.assertIn("an object or an array", self.refused(_frames.RAISED, "two", 5)["message"])
+    def test_an_argument_that_does_not_fit_says_where_and_has_not_run(self):
+        call = self.host.start_call("two", {"a": 1, "c": 2})
+        answer = self.host.answer(call)
+        self.assertEqual((answer.code, self.host.phase(call)), (_frames.INVALID_ARGUMENT, 0))
+        self.assertEqual(answer.error["type"], "InvalidArgument")
+        self.assertEqual(
+            answer.error["errors"],
+            [
+                {"path": "b", "message": "missing; expected a, b", "kind": "missing"},
+                {"path": "c", "message": "unknown; expected a, b", "kind": "unknown"},
+            ],
+        )
+        self.assertIn("b: missing; expected a, b; c: unknown", answer.error["message"])
+
+    def test_a_call_without_an_argument(self):
+        for codec in (_frames.CODEC_JSON, _frames.CODEC_MSGPACK, _frames.CODEC_BYTES):
+            codec |= _frames.ABSENT
+            self.assertIn(self.host.call("optional", codec=codec).payload, (b"7", b"\x07"))
+            error = self.refused(_frames.INVALID_ARGUMENT, "echo", codec=codec)
+            self.assertEqual(error["errors"][0]["kind"], "missing")
+        answer = self.host.call("optional", codec=_frames.CODEC_JSON | _frames.ABSENT, metadata={"a": "b"})
+        self.assertEqual(answer.value, 7)
 
     def test_an_exception_has_type_message_traceback_and_cause(self):
         error = self.refused(_frames.RAISED, "fail")

@@ -17,7 +17,7 @@ from .bytecodes import before_each, use_as_call_site
 from .harness import CAP, INTERRUPT, PREDICT, HostTest
 
 WORKER = """
-import functools, os, socket, sys, threading, time
+import dataclasses, functools, os, socket, sys, threading, time, typing
 from pyproc_worker import CallCancelled, current_call
 """ + PREDICT + """
 @expose
@@ -26,6 +26,17 @@ def sleep(seconds):
 
 builtin_sleep = expose(time.sleep, name="builtin_sleep")
 expose(functools.partial(time.sleep), name="partial_sleep")
+
+@dataclasses.dataclass
+class Slow:
+    seconds: float
+
+    def __post_init__(self):
+        time.sleep(self.seconds)
+
+@expose
+def convert(values: typing.List[Slow]):
+    return "never"
 
 @expose
 def receive(_):
@@ -208,6 +219,13 @@ class InterruptTest(HostTest):
                 self.assertEqual(answer.error["type"], "pyproc_worker.CallCancelled")
                 self.assertNotIn("_interrupt.py", answer.error["traceback"])
                 self.serves()
+
+    def test_ends_user_code_that_converts_an_argument(self):
+        answer = self.host.cancel_running("convert", [{"seconds": 0}, {"seconds": 100}])
+        self.assertEqual(answer.code, _frames.INTERRUPTED)
+        self.assertIn("__post_init__", answer.error["traceback"])
+        self.assertNotIn("_records.py", answer.error["traceback"])
+        self.serves()
 
     def test_cleanup_runs_undisturbed(self):
         answer = self.host.cancel_begun("cleanup")
