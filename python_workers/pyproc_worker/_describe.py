@@ -4,6 +4,8 @@ A plain function is read from its code object, because importing `inspect` takes
 rest of the start; everything else is left to `inspect`.
 """
 
+import sys
+
 from ._checked import ANY
 from ._default import NO_DEFAULT, json_default
 
@@ -272,9 +274,19 @@ def annotation_text(annotation):
     if annotation is None or annotation is type(None):
         return "None"
     if isinstance(annotation, type) and not hasattr(annotation, "__origin__"):
-        module = annotation.__module__
-        return annotation.__qualname__ if module in ("builtins", "__main__") else module + "." + annotation.__qualname__
+        return with_module(annotation)
     return _text(annotation, None).replace("typing.", "").replace("__main__.", "")
+
+
+def with_module(cls):
+    """Return the name of a class as a person would write it."""
+    module = str(cls.__module__)
+    if module in ("builtins", "__main__"):
+        return cls.__qualname__
+    # pandas.core.frame.DataFrame is pandas.DataFrame.
+    top = module.partition(".")[0]
+    public = getattr(sys.modules.get(top), "__dict__", {}).get(cls.__name__) is cls
+    return "%s.%s" % (top if public else module, cls.__qualname__)
 
 
 def _parameter_text(p):

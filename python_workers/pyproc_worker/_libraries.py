@@ -101,7 +101,7 @@ def subscript(found, arguments, look_up):
 def _pydantic(annotation, cls, definitions, result):
     library = sys.modules["pydantic"]
     adapter = library.TypeAdapter(annotation)
-    validate = adapter.validator.validate_python
+    validate, validate_json = adapter.validator.validate_python, adapter.validator.validate_json
     failure = library.ValidationError
     mode = "serialization" if result else "validation"
     schema = adapter.json_schema(ref_template=PREFIX + "{model}", mode=mode)
@@ -109,7 +109,14 @@ def _pydantic(annotation, cls, definitions, result):
 
     def convert(value):
         try:
-            return validate(value)
+            try:
+                return validate(value)
+            except failure as error:
+                # A strict model takes a date as text, or an array as a set, only from JSON itself.
+                payload = _as_json(value, error)
+                if payload is None:
+                    raise
+            return validate_json(payload)
         except failure as error:
             raise _of_pydantic(error) from None
         except Exception as error:
@@ -118,9 +125,25 @@ def _pydantic(annotation, cls, definitions, result):
     return Type(_expected(cls), _takes(schema, definitions, 0), schema, convert)
 
 
+def _as_json(value, error):
+    # The value as JSON, if validation of that could have another outcome.
+    if not any(one["type"].endswith(("_type", "is_instance_of")) for one in _details(error)):
+        return None
+    from ._codec import dump_json
+
+    try:
+        return dump_json(value)
+    except Exception:
+        return None
+
+
+def _details(error):
+    return error.errors(include_url=False, include_context=False, include_input=False)
+
+
 def _of_pydantic(error):
     errors = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
+    for one in _details(error):
         kind = one["type"]
         if kind == "missing":
             kind, message = "missing", "missing"
@@ -142,7 +165,8 @@ def _msgspec(annotation, cls, definitions, _result):
 
     def convert(value):
         try:
-            return made(value, annotation)
+            # In JSON, keys are strings.
+            return made(value, annotation, str_keys=True)
         except failure as error:
             raise _of_msgspec(str(error)) from None
         except Exception as error:
@@ -152,10 +176,12 @@ def _msgspec(annotation, cls, definitions, _result):
 
 
 def _of_msgspec(message):
-    # "Expected `int`, got `str` - at `$.points[3].x`".
-    message, _, path = message.partition(" - at `$")
-    path = path.rstrip("`")
-    kind = "type" if message.startswith("Expected `") and ", got `" in message else "value"
+    # "Expected `int`, got `str` - at `$.points[3].x`", or "... - at `key` in `$.table`".
+    message, _, where = message.partition(" - at `")
+    if where.startswith("key` in `"):
+        message, where = "key: " + message[:1].lower() + message[1:], where[len("key` in `") :]
+    path = where.rstrip("`")[1:]
+    kind = "type" if "xpected `" in message and ", got `" in message else "value"
     for start, kind_of_field in (("Object missing required field `", "missing"), ("Object contains unknown field `", "unknown")):
         if message.startswith(start):
             return Invalid([(path + part_of(message[len(start) :].rstrip("`")), kind_of_field, kind_of_field)])

@@ -37,17 +37,6 @@ def name_of(named):
     return name, False
 
 
-def with_module(cls):
-    """Return the name of a class as a person would write it."""
-    module = str(cls.__module__)
-    if module in ("builtins", "__main__"):
-        return cls.__qualname__
-    # pandas.core.frame.DataFrame is pandas.DataFrame.
-    top = module.partition(".")[0]
-    public = getattr(sys.modules.get(top), "__dict__", {}).get(cls.__name__) is cls
-    return "%s.%s" % (top if public else module, cls.__qualname__)
-
-
 def class_name(argument):
     return getattr(argument, "__name__", None) or type(argument).__name__
 

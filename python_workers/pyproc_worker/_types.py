@@ -11,7 +11,7 @@ from . import _convert, _libraries, _records
 from ._checked import ANY, KINDS, Type, with_article
 from ._convert import NULL, array, fixed, literal, mapping, union
 from ._definitions import Definitions
-from ._describe import annotation_text, clean_doc
+from ._describe import annotation_text, clean_doc, with_module
 from ._names import (
     ClassScope,
     class_name,
@@ -21,7 +21,6 @@ from ._names import (
     last_name,
     look_up,
     name_of,
-    with_module,
     wrapper,
 )
 

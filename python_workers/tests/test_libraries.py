@@ -1,0 +1,226 @@
+"""Annotations with classes of numpy, pydantic, msgspec and pandas, where these are installed."""
+
+import dataclasses
+import datetime
+import typing
+import unittest
+
+from pyproc_worker import _describe
+from pyproc_worker._checked import Invalid
+
+try:
+    import numpy
+    from numpy.typing import NDArray
+except ImportError:
+    numpy = None
+try:
+    import pydantic
+except ImportError:
+    pydantic = None
+try:
+    import msgspec
+except ImportError:
+    msgspec = None
+try:
+    import pandas
+except ImportError:
+    pandas = None
+
+
+class Library(unittest.TestCase):
+    def read(self, annotation, scope=None, result=False):
+        """Return the type of an annotation, its problems, and the definitions."""
+        annotations = _describe.Annotations()
+        found, problems = annotations.read(annotation, scope or {}, result)
+        return found, problems, annotations.definitions
+
+    def convert(self, annotation, value):
+        return self.read(annotation)[0].convert(value)
+
+    def rejects(self, annotation, value, *expected):
+        """Check the errors, given as (path, text in the message, kind)."""
+        with self.assertRaises(Invalid) as caught:
+            self.convert(annotation, value)
+        found = caught.exception.errors
+        self.assertEqual([(path, kind) for path, _, kind in found], [(path, kind) for path, _, kind in expected], found)
+        for (_, message, _), (_, text, _) in zip(found, expected):
+            self.assertIn(text, message)
+
+
+@unittest.skipIf(numpy is None, "numpy is not installed")
+class NumpyTest(Library):
+    def test_arrays_keep_the_meaning_of_their_numbers(self):
+        rows = [
+            (numpy.float32, [1, 2.5], [1, 2.5]),
+            (numpy.uint8, [[0, 255]], [[0, 255]]),
+            (numpy.int64, [], []),
+            (numpy.bool_, [True], [True]),
+            (numpy.complex64, [1.5], [1.5]),
+            (numpy.str_, ["a"], ["a"]),
+        ]
+        for dtype, sent, value in rows:
+            array = self.convert(NDArray[dtype], sent)
+            self.assertEqual((array.dtype.kind, array.tolist()), (numpy.dtype(dtype).kind, value))
+        for dtype, sent, text in [
+            (numpy.float32, ["1"], "not of <U1"),
+            (numpy.float32, [True], "not of bool"),
+            (numpy.int8, [1.5], "not of float64"),
+            (numpy.float64, [None, 1.0], "not of objects"),
+            (numpy.bool_, [1], "not of int64"),
+        ]:
+            self.rejects(NDArray[dtype], sent, ("", text, "type"))
+        self.rejects(NDArray[numpy.uint8], [1, -1], ("", "from 0 to 255, not -1", "value"))
+        self.rejects(NDArray[numpy.int8], [10**30], ("", "an array of int8", "type"))
+        self.rejects(NDArray[numpy.datetime64], ["x"], ("", "x", "value"))
+
+    def test_an_array_that_is_one_is_passed_as_it_is(self):
+        array = numpy.ones(3, "float32")
+        self.assertIs(self.convert(NDArray[numpy.float32], array), array)
+        self.assertIs(self.convert(numpy.ndarray, array), array)
+        self.assertEqual(self.convert(NDArray[numpy.float64], array).dtype, "float64")
+
+    def test_arrays_in_text_and_in_fields(self):
+        scope = {"np": numpy, "NDArray": NDArray, "Any": typing.Any}
+        for text in ("NDArray[np.int16]", "np.ndarray[Any, np.dtype[np.int16]]"):
+            self.assertEqual(self.read(text, scope)[0].schema["x-dtype"], "int16")
+
+        @dataclasses.dataclass
+        class Image:
+            pixels: NDArray[numpy.uint8]
+
+        self.assertEqual(self.convert(Image, {"pixels": [[1]]}).pixels.dtype, "uint8")
+        self.rejects(Image, {"pixels": [[256]]}, (".pixels", "not 256", "value"))
+
+    def test_arrays_of_any_numbers(self):
+        self.assertEqual(self.convert(NDArray[numpy.floating], [1.5]).tolist(), [1.5])
+        self.rejects(numpy.ndarray, [{}], ("", "not of objects", "type"))
+        self.rejects(numpy.ndarray, "ab", ("", "expected an array, not a str", "type"))
+
+    def test_scalars_are_results(self):
+        for scalar, kind in [(numpy.float32, "number"), (numpy.int8, "integer"), (numpy.bool_, "boolean")]:
+            found, problems, _ = self.read(scalar, result=True)
+            self.assertEqual((found.schema, problems), ({"type": kind}, []))
+
+
+@unittest.skipIf(pydantic is None, "pydantic is not installed")
+class PydanticTest(Library):
+    def setUp(self):
+        class Item(pydantic.BaseModel):
+            """One item."""
+
+            n: int
+            when: typing.Optional[datetime.datetime] = None
+
+        self.Item = Item
+
+    def test_models_are_definitions_also_inside_of_other_annotations(self):
+        Item = self.Item
+
+        @dataclasses.dataclass
+        class Order:
+            items: typing.List[Item]
+
+        found, problems, definitions = self.read(typing.Optional[Order])
+        self.assertEqual((list(definitions), problems), (["Order", "Item"], []))
+        self.assertEqual(definitions["Order"]["properties"]["items"]["items"], {"$ref": "#/components/schemas/Item"})
+        self.assertEqual(definitions["Item"]["description"], "One item.")
+        self.assertEqual(found.convert({"items": [{"n": 1}]}), Order([Item(n=1)]))
+        self.rejects(Order, {"items": [{"n": 1}, {"n": "x"}, {}]}, (".items[1].n", "valid integer", "type"), (".items[2].n", "missing", "missing"))
+
+    def test_root_models_unions_and_recursion(self):
+        class Numbers(pydantic.RootModel):
+            root: typing.List[int]
+
+        class Tree(pydantic.BaseModel):
+            value: int
+            children: "typing.List[Tree]" = []
+
+        Tree.model_rebuild(_types_namespace={"Tree": Tree, "typing": typing})
+        self.assertEqual(self.read(Numbers)[0].takes, {"array"})
+        self.assertEqual(self.convert(Numbers, [1]).root, [1])
+        found, _, definitions = self.read(Tree)
+        self.assertEqual((found.schema, list(definitions)), ({"$ref": "#/components/schemas/Tree"}, ["Tree"]))
+        self.rejects(Tree, {"value": 1, "children": [{"value": "x"}]}, (".children[0].value", "valid integer", "type"))
+
+    def test_metadata_and_unknown_keys(self):
+        Positive = typing.Annotated[int, pydantic.Field(gt=0)]
+        self.assertEqual(self.read(Positive)[0].schema, {"exclusiveMinimum": 0, "type": "integer"})
+        self.rejects(typing.Dict[str, Positive], {"a": 0}, (".a", "greater than 0", "value"))
+
+        class Closed(pydantic.BaseModel):
+            model_config = pydantic.ConfigDict(extra="forbid", strict=True)
+            day: datetime.date
+
+        self.assertEqual(self.convert(Closed, {"day": "2024-01-02"}).day, datetime.date(2024, 1, 2))
+        self.rejects(Closed, {"day": "2024-01-02", "x": 1}, (".x", "unknown", "unknown"))
+
+    def test_metadata_in_text_are_not_evaluated_and_warned_of(self):
+        scope = {"Annotated": typing.Annotated, "Field": pydantic.Field}
+        found, problems, _ = self.read("Annotated[int, Field(gt=0)]", scope)
+        self.assertEqual((found.schema, problems), ({"type": "integer"}, [("Annotated[...]", "metadata in text are not evaluated")]))
+
+    def test_an_exception_of_a_validator_is_an_error_of_the_argument(self):
+        class Odd(pydantic.BaseModel):
+            n: int
+
+            @pydantic.field_validator("n")
+            @classmethod
+            def check(cls, n):
+                raise (ValueError("no") if n else RuntimeError("a bug"))
+
+        self.rejects(Odd, {"n": 1}, (".n", "no", "value"))
+        self.rejects(Odd, {"n": 0}, ("", "RuntimeError: a bug", "value"))
+
+    def test_results_have_the_schema_of_what_is_sent(self):
+        class Area(pydantic.BaseModel):
+            side: int
+
+            @pydantic.computed_field
+            @property
+            def area(self) -> int:
+                return self.side**2
+
+        annotations = _describe.Annotations()
+        annotations.read(Area, {})
+        found, _ = annotations.read(Area, {}, result=True)
+        properties = [list(one["properties"]) for one in annotations.definitions.values()]
+        self.assertEqual(properties, [["side"], ["side", "area"]])
+        self.assertEqual(found.schema, {"$ref": "#/components/schemas/Area_2"})
+
+
+@unittest.skipIf(msgspec is None, "msgspec is not installed")
+class MsgspecTest(Library):
+    def test_structs(self):
+        Item = msgspec.defstruct("Item", [("data", bytes), ("table", typing.Dict[int, str], {})])
+        found, problems, definitions = self.read(typing.List[Item])
+        self.assertEqual((list(definitions), problems), (["Item"], []))
+        self.assertEqual(found.convert([{"data": "AAE="}])[0].data, b"\0\1")
+        # MessagePack has bytes and keys that are numbers.
+        self.assertEqual(found.convert([{"data": b"a", "table": {1: "a", "2": "b"}}])[0].table, {1: "a", 2: "b"})
+        self.rejects(
+            typing.List[Item],
+            [{"data": "AAE="}, {}, {"data": "AAE=", "table": {"x": "a"}}, {"data": 5}],
+            ("[1].data", "missing", "missing"),
+            ("[2].table", "key: expected `int`, got `str`", "type"),
+            ("[3].data", "expected `bytes`, got `int`", "type"),
+        )
+
+    def test_metadata(self):
+        Short = typing.Annotated[str, msgspec.Meta(max_length=2)]
+        self.assertEqual(self.read(Short)[0].schema, {"type": "string", "maxLength": 2})
+        self.rejects(Short, "abc", ("", "length <= 2", "value"))
+
+
+@unittest.skipIf(pandas is None, "pandas is not installed")
+class PandasTest(Library):
+    def test_frames_are_passed_as_they_are_and_cannot_be_sent(self):
+        found, problems, _ = self.read(pandas.DataFrame)
+        self.assertEqual((found.convert, found.schema, problems), (None, {"x-python-type": "pandas.DataFrame"}, [("pandas.DataFrame", "")]))
+        for kind, advice in [(pandas.DataFrame, 'return .to_dict("records")'), (pandas.Series, "return .to_list()")]:
+            self.assertEqual(self.read(kind, result=True)[1], [("pandas." + kind.__name__, advice)])
+        found, problems, _ = self.read(pandas.Timestamp, result=True)
+        self.assertEqual((found.schema, problems), ({"type": "string", "format": "date-time"}, []))
+
+
+if __name__ == "__main__":
+    unittest.main()
