@@ -285,7 +285,8 @@ mod tests {
         let (no, yes) = (Some(""), None::<&str>);
         #[rustfmt::skip]
         let rows: [(&str, [Option<&str>; 7]); 14] = [
-            // sends:            (), i64, Option<i64>, Input {x},                       Map,  Vec<i64>, (a, b)
+            // sends:            (), i64, Option<i64>, Input {x},                       Map,
+            // Vec<i64>, (a, b)
             ("()",              [yes, no, no,          no,                              no,     no,     no]),
             ("(x: float)",      [no, yes, Some(": Option<i64> does not fit float"), yes, Some(": Map does not fit float"), Some(": Vec<i64> does not fit float"), no]),
             ("(x)",             [no, yes, yes,         yes,                             yes,    yes,    no]),
