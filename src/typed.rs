@@ -120,11 +120,11 @@ impl Pool {
 /// # }
 /// ```
 ///
-/// One argument is sent as it is, several as an object with their names; without any, the call has
-/// no argument. The encoding
-/// is JSON, unless `as msgpack` or `as bytes` follows the result type; with `as bytes` there is one
-/// argument that converts into [`Bytes`](bytes::Bytes). `= "name"` gives the Python name of a
-/// function if it is not an identifier in Rust.
+/// One argument is sent as it is, and several as an object with their names. A call without
+/// arguments is [`Call::empty`](crate::Call::empty). The encoding is JSON, unless `as msgpack` or
+/// `as bytes` follows the result type; with `as bytes` there is one argument that converts into
+/// [`Bytes`](bytes::Bytes). `= "name"` gives the Python name of a function if it is not an
+/// identifier in Rust.
 ///
 /// # What is checked
 /// The compiler checks the arguments and the result:
@@ -138,22 +138,24 @@ impl Pool {
 ///
 /// [`Pool::start_typed`](crate::Pool::start_typed) and [`Pool::typed`](crate::Pool::typed) check
 /// the declarations against Python when a worker is ready. Each function must exist and accept the
-/// number of arguments. Several arguments must have the names of its parameters, and no required
-/// parameter may be missing. Types are compared where both sides declare one. Python declares it
-/// with annotations such as `int`, `list[str]` and `Optional[dict]`; annotations with other classes
-/// are not compared. In Rust it is the kind of value that serde reads the type from: an integer, a
-/// float, a string, a list, an object. Types that are only `Serialize` are not compared, nor are
-/// the items of lists and objects. A mismatch is a
+/// number of arguments. Several arguments must have the names of its parameters, and no parameter
+/// without a default may be missing: `fn f(a: i64, b: i64)` fits `def f(a, b=2)` and `def f(a, *,
+/// b=2)`. One argument must be a value of the first parameter, if the others have defaults, or a
+/// struct with the names of the parameters. A list that Python would spread over its parameters
+/// does not fit.
+///
+/// Types are compared where both sides declare one. Python declares it with annotations such as
+/// `int`, `list[str]`, `Optional[dict]`, or a class that the worker converts; other classes are not
+/// compared. In Rust it is the kind of value that serde reads the type from: an integer, a float, a
+/// string, a list, an object. Types that are only `Serialize` are not compared, nor are the items
+/// of lists and objects. In JSON, Python's `bytes` are a string in base64. A mismatch is a
 /// [`StartError::Signature`](crate::StartError::Signature) that names both sides:
 ///
 /// ```text
-/// predict: Rust sends (input: Input), Python takes (req: dict, scale: float)
+/// predict: Rust sends (input: Input), Python takes (req: dict, scale: float): `req` is missing
 /// ```
 ///
-/// A Python function with one required parameter takes one argument, and its other parameters keep
-/// their defaults ([`Binding`](crate::pool::Binding)). So neither `def f(a, b=2)` nor `def f(a, *,
-/// b=2)` can be declared as `fn f(a: i64, b: i64)`: remove the default, or pass one argument with
-/// both values. Calls of a function whose signature is unknown, such as some in C, are not checked.
+/// Calls of a function whose signature is unknown, such as some in C, are not checked.
 ///
 /// Workers that start later are checked too: a [`Pool::reload`](crate::Pool::reload) of code that
 /// does not fit fails with the same error, and the old workers keep serving.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use crate::client::{post, send, serve};
-use crate::support::{capped, pids, signal, start, worker};
+use crate::support::{capped, front_door, pids, python_with_libraries, scratch, signal, start, worker};
 
 #[actix_rt::test]
 async fn open_api_tells_of_signatures_and_type_hints() {
@@ -28,6 +28,31 @@ async fn open_api_tells_of_signatures_and_type_hints() {
     assert!(document["paths"]["/call/metadata"]["post"].get("requestBody").is_none());
     every_reference_leads_somewhere(&document, &document);
     served.stop().await;
+}
+
+/// The document, with functions of every kind of annotation, against the schema of OpenAPI 3.1.
+#[actix_rt::test]
+async fn open_api_is_valid_for_every_row_of_the_front_door() {
+    let served = serve(front_door::config(), |gateway| gateway.token("secret")).await;
+    let answer = served.get_with("/openapi.json", &[("Authorization", "Bearer secret")]).await;
+    let document = answer.json();
+    assert!(document["components"]["schemas"].as_object().is_some_and(|schemas| schemas.len() > 5));
+    every_reference_leads_somewhere(&document, &document);
+    served.stop().await;
+
+    let dir = scratch();
+    let path = dir.path().join("openapi.json");
+    std::fs::write(&path, &answer.body).expect("there is room");
+    let check = "import json, sys, openapi_spec_validator as v\n\
+        v.validate(json.load(open(sys.argv[1])), cls=v.OpenAPIV31SpecValidator)";
+    let python = std::process::Command::new(python_with_libraries()).args(["-c", check]).arg(&path).output();
+    let output = python.expect("there is an interpreter");
+    let error = String::from_utf8_lossy(&output.stderr);
+    if error.contains("ModuleNotFoundError") && std::env::var_os("CI").is_none() {
+        eprintln!("SKIPPED: openapi-spec-validator is not installed");
+        return;
+    }
+    assert!(output.status.success(), "{error}");
 }
 
 fn every_reference_leads_somewhere(document: &Value, part: &Value) {
