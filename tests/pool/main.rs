@@ -5,6 +5,7 @@ mod front_door;
 mod interrupts;
 mod lifecycle;
 mod outcomes;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod typed;

@@ -134,7 +134,7 @@ impl<B: Backend> Router<B> {
             left: entry.deadline.map(|deadline| deadline.saturating_duration_since(now)),
         });
         let sent = self.workers.iter().flat_map(|worker| worker.inflight.borrow().calls(now));
-        oldest(waiting.chain(sent).collect())
+        oldest(sent.chain(waiting).collect())
     }
 }
 

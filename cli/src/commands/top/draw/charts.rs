@@ -77,9 +77,10 @@ const FIGURES: [Figure; 3] = [
     },
 ];
 
-/// The time that calls waited for a worker in the last second.
+/// The median and the 99th percentile of the time that calls waited for a worker in the last
+/// second, as short as the narrowest chart needs.
 fn queue_wait(point: &Point) -> Option<String> {
-    Some(format!(" wait p50 {} p99 {} ", rough(point.wait_p50?), rough(point.wait_p99?)))
+    Some(format!(" wait {} p99 {} ", rough(point.wait_p50?), rough(point.wait_p99?)))
 }
 
 /// Draws three charts side by side.

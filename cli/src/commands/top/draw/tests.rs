@@ -126,7 +126,7 @@ fn large_terminal_shows_all_tables_and_the_keys_that_a_token_opens() {
             "pyproc 0.1.0",
         ],
     );
-    has(&picture, &["predict", "12,345", "520µs", "80.0ms", "wait p50 40µs p99 9ms"]);
+    has(&picture, &["predict", "12,345", "520µs", "80.0ms", "wait 40µs p99 9ms"]);
     has(&picture, &["predict        Refused                 2      3s no\\x1b[31m money"]);
     has(&picture, &["resize         invalid argument        1  1m 30s x: missing"]);
 }
