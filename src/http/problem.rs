@@ -51,7 +51,9 @@ impl Problem {
             CallError::Exception { type_name, message, traceback, info } => {
                 let mut exception = json!({"type": type_name, "message": message, "bases": info.bases});
                 if details {
-                    exception["args"] = json!(info.args);
+                    if let Some(args) = &info.args {
+                        exception["args"] = json!(args);
+                    }
                     exception["traceback"] = json!(traceback);
                 }
                 self.set("exception", exception);
