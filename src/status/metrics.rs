@@ -119,10 +119,11 @@ fn calls(status: &PoolStatus) -> Vec<Family<'_>> {
     ]
 }
 
-/// The durations of a function's calls, by outcome.
+/// The durations of a function's calls, by the outcomes that occurred.
 fn durations(row: &FunctionRow) -> impl Iterator<Item = (Labels<'_>, &Distribution)> {
     let errors = row.error_latencies.iter().map(|(kind, latencies)| (&**kind, latencies));
-    let outcomes = std::iter::once(("ok", &row.latencies)).chain(errors);
+    let returned = std::iter::once(("ok", &row.latencies)).filter(|(_, latencies)| latencies.count() > 0);
+    let outcomes = returned.chain(errors);
     outcomes.map(|(outcome, latencies)| (call_labels(&row.function, outcome), latencies))
 }
 
