@@ -51,6 +51,10 @@ flame TARGET FILTER="":
 heap:
     PYPROC_BENCH_HEAP=1 cargo bench --bench heap
 
+# Build the wheel of the command line into dist/, and try it where there is no Rust.
+wheel:
+    .ci/wheel
+
 # The guide and the reference pages as a book, in a browser; needs mdbook.
 book:
     mdbook serve --open
