@@ -16,8 +16,8 @@ use crate::failure::Failure;
 /// An argument that can be sent.
 #[derive(Debug)]
 pub(crate) enum Argument {
-    /// There is none: every parameter has its default.
-    Absent,
+    /// There is none: every parameter has its default. The codec is that of the result.
+    Absent(Codec),
     /// JSON as the user wrote it, so that no number loses a digit.
     Json(String),
     /// A value to send as MessagePack.
@@ -69,7 +69,8 @@ impl Argument {
 
     pub(crate) fn into_call(self, function: impl Into<Cow<'static, str>>) -> Result<Call, CallError> {
         match self {
-            Self::Absent => Ok(Call::empty(function)),
+            Self::Absent(Codec::Msgpack) => Ok(Call::empty_msgpack(function)),
+            Self::Absent(_) => Ok(Call::empty(function)),
             Self::Json(text) => Ok(Call::raw_json(function, text)),
             Self::Msgpack(value) => Call::msgpack(function, &value),
             Self::Bytes(bytes) => Ok(Call::bytes(function, bytes)),

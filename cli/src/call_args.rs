@@ -76,7 +76,7 @@ impl Target {
     /// [`Failure::Usage`] for text that is not JSON and for files that cannot be read.
     pub(crate) fn argument(&self, codec: Codec) -> Result<Argument, Failure> {
         match self.argument.as_slice() {
-            [] => Ok(Argument::Absent),
+            [] => Ok(Argument::Absent(codec)),
             [word] if !named::is_named(word) => Argument::json(word, codec),
             words => Argument::json_text(named::object(words)?, codec),
         }

@@ -72,10 +72,15 @@ pub(crate) fn config() -> PoolConfig {
     worker("front_door.py").python(python_with_libraries())
 }
 
+/// All rows.
+pub(crate) fn all_rows() -> Vec<Row> {
+    let rows = serde_json::from_str::<Vectors>(&read("tests/vectors/front_door.json"));
+    rows.expect("the vectors have this form").rows
+}
+
 /// The rows that the pool has functions for; in CI that is all of them.
 pub(crate) fn rows(pool: &Pool) -> Vec<Row> {
-    let rows = serde_json::from_str::<Vectors>(&read("tests/vectors/front_door.json"));
-    let mut rows = rows.expect("the vectors have this form").rows;
+    let mut rows = all_rows();
     let functions = pool.functions();
     let all = rows.len();
     rows.retain(|row| functions.iter().any(|function| function.name == row.id));

@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod console;
 mod debugger;
+mod front_door;
 mod gateway;
 mod harness;
 mod init;
