@@ -95,7 +95,8 @@ class _Conversion:
         if issubclass(kind, dict):
             return self.mapping
         if issubclass(kind, (list, tuple)):
-            return self.items if self.named_tuples and _fields(value) is not None else self.sequence
+            fields = _fields(value) if self.named_tuples else None
+            return self.sequence if fields is None else self.record(fields, by_position=True)
         if issubclass(kind, (set, frozenset)) or _is_a(kind, "collections", "deque"):
             return self.sequence
         special = self.special(kind)
@@ -118,7 +119,7 @@ class _Conversion:
     def special(self, kind):
         """Return the converter of an object of a class, or of a library, else None."""
         if hasattr(kind, "__dataclass_fields__"):
-            return self.fields
+            return self.record([field.name for field in sys.modules["dataclasses"].fields(kind)])
         if _is_a(kind, "pydantic", "BaseModel") or _is_a(kind, "pydantic.v1", "BaseModel"):
             return self.model
         if _is_a(kind, "msgspec", "Struct"):
@@ -144,29 +145,40 @@ class _Conversion:
         of = self.of
         return [of(item, (path, at), depth + 1) for at, item in enumerate(value)]
 
-    def items(self, value, path, depth):
-        of = self.of
-        return {name: of(item, (path, Field(name)), depth + 1) for name, item in zip(_fields(value), value)}
+    def record(self, names, by_position=False):
+        """Return the converter of a record with these fields, which are attributes or items."""
+        of, steps = self.of, [(name, Field(name)) for name in names]
 
-    def fields(self, value, path, depth):
-        of, converted = self.of, {}
-        for field in sys.modules["dataclasses"].fields(value):
-            converted[field.name] = of(getattr(value, field.name), (path, Field(field.name)), depth + 1)
-        return converted
+        def convert_record(value, path, depth):
+            converted = {}
+            for at, (name, step) in enumerate(steps):
+                item = value[at] if by_position else getattr(value, name)
+                converted[name] = item if type(item) in _PLAIN else of(item, (path, step), depth + 1)
+            return converted
+
+        return convert_record
 
     def model(self, value, path, _depth):
-        if hasattr(value, "model_dump"):
-            return value.model_dump(mode="json")
-        from ._codec import load_json
+        try:
+            if hasattr(value, "model_dump"):
+                return value.model_dump(mode="json")
+            from ._codec import load_json
 
-        # Version 1 of pydantic.
-        return load_json(value.json().encode())
+            # Version 1 of pydantic.
+            return load_json(value.json().encode())
+        except Exception as error:
+            raise _failed(path, value, "model_dump", error) from None
 
     def struct(self, value, path, depth):
         kept = () if self.is_json else _BYTES_TYPES
-        return sys.modules["msgspec"].to_builtins(
-            value, builtin_types=kept, str_keys=self.is_json, enc_hook=lambda inner: self.of(inner, path, depth + 1)
-        )
+        try:
+            return sys.modules["msgspec"].to_builtins(
+                value, builtin_types=kept, str_keys=self.is_json, enc_hook=lambda inner: self.of(inner, path, depth + 1)
+            )
+        except Unconvertible:
+            raise
+        except Exception as error:
+            raise _failed(path, value, "msgspec.to_builtins", error) from None
 
     def array(self, value, path, depth):
         numpy, kind = sys.modules["numpy"], value.dtype.kind
@@ -251,6 +263,11 @@ def advice(kind):
     if package == "polars":
         return {"DataFrame": "return .to_dicts() of it", "Series": "return .to_list() of it"}.get(kind.__name__, "")
     return "return .tolist() of it" if callable(getattr(kind, "tolist", None)) else ""
+
+
+def _failed(path, value, function, error):
+    why = "%s raised %s: %s" % (function, type(error).__name__, error)
+    return Unconvertible(path, "is of type " + name_of(type(value)), why)
 
 
 def _is_a(kind, module, name):

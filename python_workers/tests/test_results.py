@@ -295,8 +295,9 @@ class LibraryTypesTest(Results):
         inner = {"when": "2024-02-29T12:30:00", "price": "2", "inner": None, "extra": None}
         expected = {"when": "2024-02-29T12:30:00Z", "price": "1.50", "inner": inner, "extra": None}
         self.check([(model, expected), ({"list": [model]}, {"list": [expected]})])
-        message = self.refused([Model(when=NOON, price=1, extra=object())])
-        self.assertIn("Unable to serialize unknown type", message)
+        message = self.refused({"m": [Model(when=NOON, price=1, extra=object())]})
+        self.assertIn("result['m'][0] is of type ", message)
+        self.assertIn("model_dump raised PydanticSerializationError: Unable to serialize unknown type", message)
 
     @needs("msgspec")
     def test_msgspec(self):

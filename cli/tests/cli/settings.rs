@@ -85,7 +85,7 @@ fn variable_that_is_not_utf8_is_a_path_or_an_error() {
         let expected = json!({"value": "/opt/\u{fffd}", "source": format!("variable {name}")});
         assert_eq!(values[key], expected);
     }
-    let problem = "error: invalid configuration: read PYPROC_MAX_QUEUE: it is not UTF-8";
+    let problem = "error: invalid configuration: failed to read PYPROC_MAX_QUEUE: it is not UTF-8";
     with("PYPROC_MAX_QUEUE").exits(2).reports_once(&[problem]);
 }
 
