@@ -43,6 +43,11 @@ class Annotations:
         return self._types.read(annotation, scope, result), problems
 
     @property
+    def named_tuples(self):
+        """Whether one of them names a NamedTuple."""
+        return self._types is not None and self._types.named_tuples
+
+    @property
     def definitions(self):
         """The JSON Schemas of named classes."""
         return {} if self._types is None else self._types.definitions.schemas

@@ -71,6 +71,8 @@ class Types:
     def __init__(self):
         self.definitions = Definitions()
         self.problems = []
+        # Whether an annotation names a NamedTuple.
+        self.named_tuples = False
         self._result = False
         # The types of classes, and those of aliases, with whether they are being read now.
         self._records = {}
@@ -142,6 +144,7 @@ class Types:
         kind = _records.kind_of(named)
         if kind is None:
             return self._unknown(with_module(named), named)
+        self.named_tuples = self.named_tuples or kind == "namedtuple"
         return self._record(kind, named, arguments)
 
     def _type_variable(self, variable, scope, depth):

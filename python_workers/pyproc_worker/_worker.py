@@ -167,7 +167,7 @@ class Worker:
             self.loop = new_loop()
         for hook in _registry.SETUP:
             self._run_hook(hook)
-        if _has_named_tuples(tuple):
+        if annotations.named_tuples or _has_named_tuples(tuple):
             watch_named_tuples()
         return bound, {"functions": described, "definitions": annotations.definitions}
 

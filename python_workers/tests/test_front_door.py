@@ -17,6 +17,11 @@ INSTALLED = [row for row in ROWS if all(map(importlib.util.find_spec, row.get("n
 CODES = {_frames.INVALID_ARGUMENT: "invalid_argument", _frames.UNENCODABLE: "encode", _frames.RAISED: "exception"}
 
 
+def of_codec(name):
+    """The rows that are about a codec; a row that names none is about both."""
+    return [row for row in INSTALLED if name in row.get("codecs", (name,))]
+
+
 class FrontDoorTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -29,13 +34,13 @@ class FrontDoorTest(unittest.TestCase):
         cls.host.__exit__()
 
     def test_every_row_in_json(self):
-        for row in INSTALLED:
+        for row in of_codec("json"):
             with self.subTest(row["id"]):
                 self.check(row, self.call(row, _frames.CODEC_JSON, "argument"), json.loads)
 
     def test_every_row_in_msgpack(self):
         unpack = type(self).unpack
-        for row in INSTALLED:
+        for row in of_codec("msgpack"):
             with self.subTest(row["id"]):
                 which = "msgpack" if "msgpack" in row else "argument"
                 self.check(row, self.call(row, _frames.CODEC_MSGPACK, which), unpack)
@@ -45,7 +50,7 @@ class FrontDoorTest(unittest.TestCase):
         for row in ROWS:
             self.assertEqual(sum(key in row for key in ("result", "errors", "error")), 1, row["id"])
         tables = {row["table"] for row in ROWS}
-        self.assertLessEqual({"binding", "types"}, tables)
+        self.assertLessEqual({"binding", "types", "results"}, tables)
 
     def call(self, row, codec, which):
         if "bytes" in row:

@@ -213,6 +213,12 @@ class NamedTupleTest(Results):
             ("P = collections.namedtuple('P', 'a b')", "P(1, [P(2, 3)])", {"a": 1, "b": [{"a": 2, "b": 3}]}),
             ("class P(urllib.parse.ParseResult): pass", "P(*'abcdef')", dict(zip(urllib_fields(), "abcdef"))),
             ("", "urllib.parse.urlparse('a://b')", ["a", "b", "", "", "", ""]),
+            (
+                "from typing import Optional, List\n            @expose\n"
+                "            def g() -> 'Optional[List[urllib.parse.ParseResult]]': pass",
+                "urllib.parse.ParseResult(*'abcdef')",
+                dict(zip(urllib_fields(), "abcdef")),
+            ),
         ]:
             with self.subTest(returned), Host(script % (defined, returned)) as host:
                 self.assertEqual(host.call("f").value, expected)

@@ -48,6 +48,9 @@ async fn every_row_of_the_front_door_holds_over_http() {
     let served = serve(config(), |gateway| gateway).await;
     for row in rows(&served.pool) {
         for media in [JSON, MSGPACK] {
+            if !row.is_about(if media == JSON { "json" } else { "msgpack" }) {
+                continue;
+            }
             let (media, body) = request(&row, media);
             let path = format!("/call/{}", row.id);
             check(&row, &post(served.address, &path, &[("Content-Type", media)], &body).await);

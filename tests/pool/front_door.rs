@@ -35,7 +35,10 @@ fn check(row: &Row, outcome: Result<Reply, CallError>) {
 async fn every_row_of_the_front_door_holds_in_json_and_in_msgpack() {
     let pool = start(config()).await;
     for row in rows(&pool) {
-        for call in [json(&row), msgpack(&row)] {
+        for (name, call) in [("json", json(&row)), ("msgpack", msgpack(&row))] {
+            if !row.is_about(name) {
+                continue;
+            }
             let codec = call.codec();
             let outcome = capped(&row.id, pool.request(call)).await;
             if let Ok(reply) = &outcome {

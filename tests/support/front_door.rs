@@ -22,6 +22,9 @@ pub(crate) struct Row {
     msgpack: Option<Value>,
     #[serde(default, deserialize_with = "decoded")]
     pub(crate) bytes: Option<Vec<u8>>,
+    /// The codecs that the row is about, if not both.
+    #[serde(default)]
+    codecs: Option<Vec<String>>,
     #[serde(flatten)]
     pub(crate) outcome: Outcome,
 }
@@ -89,13 +92,18 @@ pub(crate) fn rows(pool: &Pool) -> Vec<Row> {
         assert!(std::env::var_os("CI").is_none(), "{message}");
         eprintln!("SKIPPED: {message}");
     }
-    for table in ["binding", "types"] {
+    for table in ["binding", "types", "results"] {
         assert!(rows.iter().any(|row| row.table == table), "there are rows of the table of {table}");
     }
     rows
 }
 
 impl Row {
+    /// Whether the row is about a codec: `json` or `msgpack`.
+    pub(crate) fn is_about(&self, codec: &str) -> bool {
+        self.codecs.as_ref().is_none_or(|codecs| codecs.iter().any(|name| name == codec))
+    }
+
     /// What MessagePack sends.
     pub(crate) fn msgpack(&self) -> Option<&Value> {
         self.msgpack.as_ref().or(self.argument.as_ref())
