@@ -53,11 +53,16 @@ function argumentNodes(operation, order) {
   const { schema, byName, others, bytes, required } = argumentOf(operation);
   if (!operation.requestBody) return [element("p", { class: "soft" }, "None")];
   const nodes = [];
-  if (byName) nodes.push(properties(byName, order));
-  if (others.length) {
-    const text = element("p", { class: "type" }, ...type({ anyOf: others }));
-    if (byName) text.prepend(element("span", { class: "soft" }, "or "));
-    nodes.push(text);
+  const names = Object.keys(byName?.properties ?? {});
+  const alone = others.length ? element("p", { class: "type" }, ...type({ anyOf: others })) : null;
+  if (alone && names.length === 1) {
+    // The one parameter as it is is the plain way.
+    alone.append(element("span", { class: "soft" }, ` or an object with the name ${names[0]}`));
+    nodes.push(alone);
+  } else {
+    if (byName) nodes.push(properties(byName, order));
+    if (byName) alone?.prepend(element("span", { class: "soft" }, "or "));
+    if (alone) nodes.push(alone);
   }
   const whole = byName ? null : follow(schema, state.schemas);
   if (whole?.properties) nodes.push(properties(whole));
@@ -81,6 +86,7 @@ function form(path, operation) {
   const label = required ? "Argument, as JSON" : "Argument, as JSON; empty for none";
   const text = element("textarea", { spellcheck: "false", autocomplete: "off" });
   if (schema !== undefined) text.value = JSON.stringify(example(byName ?? schema, state.schemas), null, 2);
+  text.rows = Math.min(24, text.value.split("\n").length + 1);
   const file = element("input", { type: "file" });
   const timeout = element("input", { type: "number", min: "1", placeholder: "default" });
   const send = element("button", { type: "submit", class: "main" }, "Call");
