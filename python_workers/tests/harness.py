@@ -68,6 +68,11 @@ def restore_codecs(test):
     test.addCleanup(setattr, _codec, "_watched", _codec._watched)
 
 
+def repository(path):
+    """Return the path of a file of the repository; the source distribution has a copy of it."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "repository", path)
+
+
 class Answer:
     """A Reply or an Error that the worker sent."""
 

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 import sys
 import types
@@ -13,9 +12,9 @@ from pyproc_worker import _describe, _registry, expose
 from pyproc_worker._bind import bind
 from pyproc_worker._checked import Invalid
 
-from .harness import ROOT
+from .harness import repository
 
-with open(os.path.join(os.path.dirname(ROOT), "tests", "vectors", "functions.json"), encoding="utf-8") as _file:
+with open(repository("tests/vectors/functions.json"), encoding="utf-8") as _file:
     VECTORS = json.load(_file)
 
 

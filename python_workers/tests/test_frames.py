@@ -7,9 +7,9 @@ import unittest
 
 from pyproc_worker import _frames
 
-from .harness import ROOT
+from .harness import repository
 
-with open(os.path.join(os.path.dirname(ROOT), "tests", "vectors", "frames.json")) as _file:
+with open(repository("tests/vectors/frames.json")) as _file:
     VECTORS = json.load(_file)
 
 _NAMES = ("hello", "welcome", "ready", "failed", "call", "drain", "ping", "fault", "reply", "error", "pong")

@@ -3,15 +3,13 @@
 import base64
 import importlib.util
 import json
-import os
 import unittest
 
 from pyproc_worker import _frames, _msgpack
 
-from .harness import ROOT, Host
+from .harness import Host, repository
 
-REPOSITORY = os.path.dirname(ROOT)
-with open(os.path.join(REPOSITORY, "tests", "vectors", "front_door.json"), encoding="utf-8") as _file:
+with open(repository("tests/vectors/front_door.json"), encoding="utf-8") as _file:
     ROWS = json.load(_file)["rows"]
 INSTALLED = [row for row in ROWS if all(map(importlib.util.find_spec, row.get("needs", ())))]
 CODES = {_frames.INVALID_ARGUMENT: "invalid_argument", _frames.UNENCODABLE: "encode", _frames.RAISED: "exception"}
@@ -25,7 +23,7 @@ def of_codec(name):
 class FrontDoorTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.host = Host(os.path.join(REPOSITORY, "tests", "workers", "front_door.py"))
+        cls.host = Host(repository("tests/workers/front_door.py"))
         cls.ready = cls.host.ready()
         cls.pack, cls.unpack = _msgpack.choose()
 

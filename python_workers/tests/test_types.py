@@ -5,7 +5,6 @@ import dataclasses
 import datetime
 import enum
 import json
-import os
 import random
 import sys
 import types
@@ -17,9 +16,9 @@ from pyproc_worker import _describe
 from pyproc_worker._checked import Invalid
 from pyproc_worker._default import NO_DEFAULT, json_default
 
-from .harness import ROOT
+from .harness import repository
 
-with open(os.path.join(os.path.dirname(ROOT), "tests", "vectors", "functions.json"), encoding="utf-8") as _file:
+with open(repository("tests/vectors/functions.json"), encoding="utf-8") as _file:
     SCHEMAS = json.load(_file)["schemas"]
 
 

@@ -1,0 +1,1 @@
+../../../../../tests/workers/front_door.py
