@@ -71,6 +71,23 @@ def _is_child(frame):
     return process is not None and process.parent_process() is not None
 
 
+def bind_all(functions, arguments):
+    """Return how each function is called, the payload of Ready, and the annotations that were read."""
+    bound, described = [], []
+    annotations = Annotations()
+    for name, function in functions.items():
+        signature = read_signature(function, annotations)
+        bound.append(bind(function, signature, arguments.get(name)))
+        described.append(describe(name, function, signature, bound[-1]))
+    return bound, {"functions": described, "definitions": annotations.definitions}, annotations
+
+
+def watch_user_named_tuples(annotations):
+    """Encode NamedTuples as objects from now on if code of the user defines or names some."""
+    if annotations.named_tuples or _has_named_tuples(tuple):
+        watch_named_tuples()
+
+
 class Worker:
     """A worker process, from the loaded script to its end. It serves once."""
 
@@ -150,26 +167,20 @@ class Worker:
                 "%s exposes no function: put @expose from pyproc_worker before the functions that the host may call"
                 % (sys.argv[0] or "the worker")
             )
-        bound, described = [], []
-        annotations = Annotations()
-        for name, function in _registry.FUNCTIONS.items():
-            signature = read_signature(function, annotations)
-            bound.append(bind(function, signature, _registry.ARGUMENTS.get(name)))
-            described.append(describe(name, function, signature, bound[-1]))
+        bound, ready, annotations = bind_all(_registry.FUNCTIONS, _registry.ARGUMENTS)
         if self.watched is not None:
-            for one, entry in zip(bound, described):
+            for one, entry in zip(bound, ready["functions"]):
                 one.call = self.watched(one.call, entry["kind"] == "async")
                 one.absent = self.watched(one.absent, entry["kind"] == "async")
         hooks = _registry.SETUP + _registry.TEARDOWN
-        if any(map(is_async, hooks)) or any(entry["kind"] == "async" for entry in described):
+        if any(map(is_async, hooks)) or any(entry["kind"] == "async" for entry in ready["functions"]):
             from ._async_loop import new_loop
 
             self.loop = new_loop()
         for hook in _registry.SETUP:
             self._run_hook(hook)
-        if annotations.named_tuples or _has_named_tuples(tuple):
-            watch_named_tuples()
-        return bound, {"functions": described, "definitions": annotations.definitions}
+        watch_user_named_tuples(annotations)
+        return bound, ready
 
     def _run_hook(self, hook):
         if is_async(hook):

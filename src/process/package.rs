@@ -26,6 +26,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_faults.py",
     "pyproc_worker/_frames.py",
     "pyproc_worker/_greenlets.py",
+    "pyproc_worker/_in_process.py",
     "pyproc_worker/_interrupt.py",
     "pyproc_worker/_json_libraries.py",
     "pyproc_worker/_libraries.py",
@@ -45,6 +46,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_trace.py",
     "pyproc_worker/_types.py",
     "pyproc_worker/_worker.py",
+    "pyproc_worker/testing.py",
 ];
 
 /// The files as a JSON object, the input of the probe.
