@@ -19,7 +19,7 @@ import uuid
 
 from pyproc_worker import _codec, _frames
 
-from .harness import Host, repository, restore_codecs
+from .harness import ROOT, Host, restore_codecs
 
 LIBRARIES = ("stdlib", "orjson", "msgspec")
 REFUSED = object()
@@ -225,7 +225,10 @@ class MsgspecTest(Differences, unittest.TestCase):
 
 class PageTest(unittest.TestCase):
     def test_each_row_of_the_page_is_a_row_here(self):
-        with open(repository("docs/json.md"), encoding="utf-8") as file:
+        page = os.path.join(os.path.dirname(ROOT), "docs", "json.md")
+        if not os.path.exists(page):
+            self.skipTest("the source distribution has no pages")
+        with open(page, encoding="utf-8") as file:
             tables = re.split(r"^\| (argument|result) \|.*\n", file.read(), flags=re.MULTILINE)[1:]
         for name, text, rows in zip(tables[::2], tables[1::2], (ARGUMENTS, RESULTS)):
             titles = re.findall(r"^\| ([^|]+) \|(?! ---)", text, re.MULTILINE)
