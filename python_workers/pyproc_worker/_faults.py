@@ -56,7 +56,7 @@ def inject(payload, send, channel, calls, kinds):
             "old_reply": _old_reply,
             "duplicate_reply": _duplicate_reply,
         }[name](send, calls, kinds)
-        _with_next_call(calls.functions, kinds, before, after)
+        _with_next_call(calls, kinds, before, after)
 
 
 def _close(channel):
@@ -66,14 +66,15 @@ def _close(channel):
         time.sleep(60)
 
 
-def _with_next_call(functions, kinds, before, after):
+def _with_next_call(calls, kinds, before, after):
     """Pass the next call, whatever its function, through `before(id)` and `after(id, result)`."""
-    originals = list(functions)
+    functions, absent = calls.functions, calls.absent
+    originals = list(functions), list(absent)
 
     def begin():
         if functions:
             # A worker that must stop has emptied the list.
-            functions[:] = originals
+            functions[:], absent[:] = originals
         call = current_call().call_id
         before(call)
         return call
@@ -92,7 +93,8 @@ def _with_next_call(functions, kinds, before, after):
 
         return called
 
-    functions[:] = [(of_async_def if kind else of_def)(original) for kind, original in zip(kinds, originals)]
+    for wrapped, plain in zip((functions, absent), originals):
+        wrapped[:] = [(of_async_def if kind else of_def)(original) for kind, original in zip(kinds, plain)]
 
 
 def _unchanged(call, result):
@@ -124,7 +126,7 @@ def _duplicate_reply(send, calls, kinds):
     def after(call, result):
         # The first reply must be sent before the second, so the second goes with the next call.
         second = _reply(calls, call, result)
-        _with_next_call(calls.functions, kinds, lambda _: send(second), _unchanged)
+        _with_next_call(calls, kinds, lambda _: send(second), _unchanged)
         return result
 
     return _nothing, after

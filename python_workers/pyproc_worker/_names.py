@@ -38,11 +38,12 @@ def name_of(named):
 
 
 def class_name(argument):
+    """Return the name of an argument of a generic class, for the name of its definition."""
     return getattr(argument, "__name__", None) or type(argument).__name__
 
 
 def wrapper(annotation):
-    # The name of the outermost `Required` or `NotRequired`, also of one in text.
+    """Return the name of the outermost `Required` or `NotRequired`, also of one in text."""
     annotation = getattr(annotation, "__forward_arg__", annotation)
     if isinstance(annotation, str):
         return annotation.partition("[")[0].rpartition(".")[2].strip()
@@ -50,11 +51,12 @@ def wrapper(annotation):
 
 
 def is_alternative(node):
+    """Return whether a node is `A | B`."""
     return type(node).__name__ == "BinOp" and type(node.op).__name__ == "BitOr"
 
 
 def constant(node, scope):
-    # The value of an argument of `Literal`; an ellipsis if it is not a constant.
+    """Return the value of an argument of `Literal`, or an ellipsis if it is not a constant."""
     if type(node).__name__ == "UnaryOp" and type(node.op).__name__ == "USub":
         return -node.operand.value
     if type(node).__name__ == "Constant":
@@ -65,7 +67,7 @@ def constant(node, scope):
 
 
 def is_of_library(node, scope):
-    # Whether metadata in text are a call of a library that would check something.
+    """Return whether metadata in text call a library that would check something."""
     called = look_up(node.func, scope) if type(node).__name__ == "Call" else look_up(node, scope)
     return _libraries.is_metadata(called)
 
@@ -85,4 +87,5 @@ def look_up(node, scope):
 
 
 def last_name(node):
+    """Return the last part of a dotted name."""
     return node.attr if type(node).__name__ == "Attribute" else node.id

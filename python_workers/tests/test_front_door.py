@@ -43,6 +43,11 @@ class FrontDoorTest(unittest.TestCase):
                 which = "msgpack" if "msgpack" in row else "argument"
                 self.check(row, self.call(row, _frames.CODEC_MSGPACK, which), unpack)
 
+    def test_messagepack_has_bytes(self):
+        for payload in (b"\xc4\x03\x00\x01\x02", b"\x81\xa4data\xc4\x03\x00\x01\x02", b"\xa4AAEC"):
+            answer = self.host.call("bytes_base64", payload, codec=_frames.CODEC_MSGPACK)
+            self.assertEqual(type(self).unpack(answer.payload), ["bytes", 3])
+
     def test_every_row_has_one_outcome_and_a_name_of_its_own(self):
         self.assertEqual(len({row["id"] for row in ROWS}), len(ROWS))
         for row in ROWS:
