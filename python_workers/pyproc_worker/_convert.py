@@ -326,6 +326,15 @@ def union(alternatives):
     return Type(expected, takes, schema, convert, exact)
 
 
+def or_default(one, default):
+    """Return a type that also takes None if that is the default, as in `x: int = None`."""
+    if default is not None or one.convert is None or "null" in one.takes:
+        return one
+    found = union([one, NULL])
+    found.bare = one.bare
+    return found
+
+
 def _alternatives(expected, alternatives, errors, value):
     # If only one alternative takes values of this kind, its errors say more than the list does.
     kind = _KIND_OF.get(type(value))

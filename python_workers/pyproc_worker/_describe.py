@@ -16,6 +16,8 @@ KEYWORD_ONLY = "keyword_only"
 VAR_KEYWORD = "var_keyword"
 
 _COROUTINE = 0x80 | 0x100
+# Also asynchronous ones.
+_GENERATOR = 0x20 | 0x200
 _VARARGS = 0x04
 _VARKEYWORDS = 0x08
 _FUNCTION_TYPE = type(lambda: None)
@@ -83,7 +85,11 @@ class Parameter:
         self.required = default is NO_DEFAULT and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
         self.default = default
         self.annotation = annotation
-        self.type = ANY if annotation is None else annotation.type
+        self.type = ANY
+        if annotation is not None:
+            from ._convert import or_default
+
+            self.type = or_default(annotation.type, default)
 
     @property
     def named(self):
@@ -155,7 +161,7 @@ def describe(name, function, signature, bound):
         "argument": bound.argument,
         "returns": None if returns is None else returns.text,
         "returns_schema": {} if returns is None else returns.type.schema,
-        "warnings": _warnings(signature),
+        "warnings": _warnings(function, signature, bound.binding),
     }
 
 
@@ -167,8 +173,10 @@ def clean_doc(doc):
     return "\n".join(lines[:1] + [line[common:].rstrip() for line in lines[1:]])
 
 
-def _warnings(signature):
+def _warnings(function, signature, binding):
     warnings = []
+    if binding == "nothing" and signature.parameters:
+        warnings.append('no argument reaches *args; @expose(args="whole") passes one')
     for p in signature.parameters or ():
         for name, advice in dict.fromkeys(p.annotation.problems if p.annotation is not None else ()):
             if advice:
@@ -177,20 +185,30 @@ def _warnings(signature):
                 warnings.append("the parameter `%s` (%s) is passed as it is: it is not checked" % (p.name, name))
     for name, advice in dict.fromkeys(signature.returns.problems if signature.returns is not None else ()):
         warnings.append("the result (%s) cannot be sent%s" % (name, "; " + advice if advice else ""))
+    if signature.returns is None and getattr(_code_of(function), "co_flags", 0) & _GENERATOR:
+        warnings.append("the result (a generator) cannot be sent; return a list")
     return warnings
 
 
 def is_async(function):
     """Return whether calling `function` returns a coroutine."""
-    while hasattr(function, "func") and hasattr(function, "keywords"):
-        function = function.func
-    function = getattr(function, "__func__", function)
+    function = _unwrapped(function)
     if getattr(function, "_is_coroutine_mark", None) is not None:
         return True
-    code = getattr(function, "__code__", None)
-    if code is None:
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
+    code = _code_of(function)
     return code is not None and bool(code.co_flags & _COROUTINE)
+
+
+def _unwrapped(function):
+    while hasattr(function, "func") and hasattr(function, "keywords"):
+        function = function.func
+    return getattr(function, "__func__", function)
+
+
+def _code_of(function):
+    function = _unwrapped(function)
+    code = getattr(function, "__code__", None)
+    return getattr(getattr(type(function), "__call__", None), "__code__", None) if code is None else code
 
 
 def read_signature(function, annotations=None):

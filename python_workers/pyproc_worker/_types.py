@@ -187,7 +187,8 @@ class Types:
         types, defaults, wrappers = {}, {}, {}
         for name, (annotation, default) in _records.fields_of(kind, cls).items():
             scope = ClassScope(cls, name)
-            types[name] = ANY if annotation is None else self._object(annotation, scope, 1)
+            one = ANY if annotation is None else self._object(annotation, scope, 1)
+            types[name] = _convert.or_default(one, default)
             wrappers[name] = wrapper(annotation)
             defaults[name] = default
         if kind == "typeddict":

@@ -106,6 +106,14 @@ class BindTest(unittest.TestCase):
 
         self.check(whole, ({"c": 3}, (1, 2, 3)), ({"c": 3, "b": 5}, (1, 5, 3)))
 
+    def test_a_default_of_none_takes_none(self):
+        def function(a: int = None, b: typing.List[int] = None, c: dict = None):
+            return a, b, c
+
+        self.check(function, ({"a": None, "b": None, "c": None}, (None,) * 3), ({"a": 1}, (1, None, None)), (None, (None,) * 3))
+        self.check(function, ({"c": 5}, (None, None, 5)))
+        self.rejects(function, {"a": "x", "b": 5}, "a", "b")
+
     def test_every_error_of_an_argument_is_listed_up_to_a_limit(self):
         def many(a: typing.List[int], b: int):
             return 0

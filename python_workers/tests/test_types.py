@@ -13,6 +13,7 @@ import unittest
 import warnings
 
 from pyproc_worker import _describe
+from pyproc_worker._bind import bind
 from pyproc_worker._checked import Invalid
 from pyproc_worker._default import NO_DEFAULT, json_default
 
@@ -372,7 +373,7 @@ class ValuesTest(Reading):
 class WarningsTest(unittest.TestCase):
     def warnings(self, function):
         signature = _describe.read_signature(function)
-        return _describe._warnings(signature)
+        return _describe.describe("f", function, signature, bind(function, signature))["warnings"]
 
     def test_what_does_not_work_as_its_annotation_suggests(self):
         class Model:
@@ -387,6 +388,14 @@ class WarningsTest(unittest.TestCase):
         def model(a: Model, b: typing.Optional[Model] = None) -> typing.List[Model]: ...
         def good(a: typing.List[int], b: "dict[str, int] | None") -> Table: ...
         def broken(a: "list["): ...  # noqa: F722
+        def rest(*args): ...
+
+        def yields(a):
+            yield a
+
+        async def yields_later(a):
+            yield a
+
 
         name = __name__ + "." + Model.__qualname__
         for function, expected in [
@@ -402,6 +411,9 @@ class WarningsTest(unittest.TestCase):
                 ],
             ),
             (good, []),
+            (rest, ['no argument reaches *args; @expose(args="whole") passes one']),
+            (yields, ["the result (a generator) cannot be sent; return a list"]),
+            (yields_later, ["the result (a generator) cannot be sent; return a list"]),
         ]:
             self.assertEqual(self.warnings(function), expected)
         self.assertRegex(self.warnings(broken)[0], r"^the annotation of `a` \(list\[\) is not fully checked: SyntaxError")
