@@ -17,7 +17,7 @@ use clap::{CommandFactory as _, Parser};
 use crate::console::Overflow;
 use crate::failure::Failure;
 use crate::options::PoolOptions;
-use crate::verbosity::Verbosity;
+use crate::verbosity::{LogFormat, Verbosity};
 
 /// Run, call, serve and test Python workers
 #[derive(Parser)]
@@ -72,6 +72,10 @@ impl Command {
             Self::Chaos(_) => given.or(Some(Verbosity::Error)),
             _ => given,
         }
+    }
+
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.pool().map_or(LogFormat::Text, |pool| pool.log_format)
     }
 
     /// Whether each line of a worker starts with the number of its slot.

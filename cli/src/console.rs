@@ -4,6 +4,7 @@
 //! Everything goes through a queue, because a write to a standard error that nobody reads blocks
 //! forever.
 
+mod json;
 mod queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -16,15 +17,20 @@ use std::time::Duration;
 use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 
 use self::queue::Queue;
 use crate::escape::{self, Breaks, Escape};
-use crate::verbosity::Verbosity;
+use crate::verbosity::{LogFormat, Verbosity};
 
 /// The queue in front of standard error.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// How everything on standard error is written; text until it is set.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// How long a line may wait for room when no output should be lost.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -61,7 +67,13 @@ struct Shared {
 
 impl Console {
     /// Sends all events of the process to the console.
-    pub(crate) fn install(verbosity: Option<Verbosity>, shows_slots: bool, overflow: Overflow) -> Self {
+    pub(crate) fn install(
+        verbosity: Option<Verbosity>,
+        format: LogFormat,
+        shows_slots: bool,
+        overflow: Overflow,
+    ) -> Self {
+        FORMAT.get_or_init(|| format);
         let patience = match overflow {
             Overflow::Wait => PATIENCE,
             Overflow::Drop => Duration::ZERO,
@@ -85,7 +97,7 @@ impl Console {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Console {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Console {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         *metadata.level()
             <= match Source::of(metadata.target()) {
@@ -98,9 +110,34 @@ impl<S: Subscriber> Layer<S> for Console {
         Some(self.0.pool.max(self.0.workers))
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if is_json()
+            && let Some(span) = context.span(id)
+        {
+            let mut fields = json::Fields::default();
+            fields.0.insert("name".to_owned(), span.name().into());
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if is_json()
+            && let Some(span) = context.span(id)
+        {
+            if let Some(fields) = span.extensions_mut().get_mut::<json::Fields>() {
+                values.record(fields);
+            }
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let queue = queue();
         if queue.refuses_line() {
+            return;
+        }
+        if is_json() {
+            queue.push(&json_line(event, &context));
             return;
         }
         let mut line = self.0.line.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,6 +159,19 @@ impl<S: Subscriber> Layer<S> for Console {
         line.push('\n');
         queue.push(&line);
     }
+}
+
+fn json_line<S: Subscriber + for<'a> LookupSpan<'a>>(event: &Event<'_>, context: &Context<'_, S>) -> String {
+    let mut fields = json::Fields::default();
+    event.record(&mut fields);
+    let scope = context.event_scope(event).into_iter().flat_map(|scope| scope.from_root());
+    let spans = scope.filter_map(|span| span.extensions().get::<json::Fields>().cloned());
+    let metadata = event.metadata();
+    json::Entry::new(metadata.level(), metadata.target(), fields, spans.collect()).line()
+}
+
+fn is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
 }
 
 /// Where an event comes from.
@@ -193,15 +243,28 @@ impl Visit for Fields<'_> {
 
 /// Prints a message to standard error, whatever `--log` is.
 pub(crate) fn note(message: impl fmt::Display) {
-    let mut text = escape::block(message);
-    text.push('\n');
+    let text = match is_json() {
+        true => json::Entry::message(&message.to_string()).line(),
+        false => escape::block(message) + "\n",
+    };
     queue().push_message(&text);
 }
 
 /// Prints text as it is, with control sequences and without a line break; it is dropped if there is
-/// no room.
+/// no room, or if each line must be JSON.
 pub(crate) fn draw(text: &str) {
-    queue().push(text);
+    if !is_json() {
+        queue().push(text);
+    }
+}
+
+/// The line that counts dropped lines.
+fn dropped(count: u64) -> String {
+    let text = match count {
+        1 => "warning: 1 line of output was dropped: standard error is too slow\n".to_owned(),
+        _ => format!("warning: {count} lines of output were dropped: standard error is too slow\n"),
+    };
+    if is_json() { json::Entry::message(&text).line() } else { text }
 }
 
 /// Standard output. Earlier messages are flushed to standard error first, so that the order is
@@ -229,7 +292,9 @@ fn queue() -> &'static Queue {
 }
 
 fn start_queue(patience: Duration) -> &'static Queue {
-    QUEUE.get_or_init(|| Queue::start(io::stderr(), patience).expect("the process can start a thread"))
+    QUEUE.get_or_init(|| {
+        Queue::start(io::stderr(), patience, dropped).expect("the process can start a thread")
+    })
 }
 
 /// Replaces the standard hook, which would block on standard error.

@@ -29,7 +29,12 @@ use crate::report::report;
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let console = Console::install(command.verbosity(), command.shows_slots(), command.overflow());
+    let console = Console::install(
+        command.verbosity(),
+        command.log_format(),
+        command.shows_slots(),
+        command.overflow(),
+    );
     // Dropping the system kills the workers that are still running.
     let result = actix_rt::System::new().block_on(command.run());
     let code = match result {

@@ -11,7 +11,7 @@ use clap::builder::TypedValueParser as _;
 
 use crate::duration::{self, TimeLimit};
 use crate::failure::Failure;
-use crate::verbosity::Verbosity;
+use crate::verbosity::{LogFormat, Verbosity};
 
 /// The options that configure a pool. Flags override `PYPROC_` variables, which override the file.
 #[derive(Args)]
@@ -56,6 +56,10 @@ pub(crate) struct PoolOptions {
     /// logging has its own levels [default: what workers print, and the pool's warnings]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<Verbosity>,
+    /// How standard error is written; `json` is one object per line: timestamp (RFC 3339), level,
+    /// target, fields and spans
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
 }
 
 impl PoolOptions {

@@ -1,4 +1,5 @@
-//! How much goes to standard error. The main item is [`Verbosity`].
+//! How much goes to standard error, and in which form. The main items are [`Verbosity`] and
+//! [`LogFormat`].
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
@@ -13,6 +14,16 @@ pub(crate) enum Verbosity {
     Info,
     Debug,
     Trace,
+}
+
+/// The forms of `--log-format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line, with its time.
+    Json,
 }
 
 impl Verbosity {

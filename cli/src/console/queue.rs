@@ -33,6 +33,8 @@ struct Shared {
     moved: Condvar,
     /// How long a line waits for room.
     patience: Duration,
+    /// The line that counts dropped lines.
+    notice: fn(u64) -> String,
 }
 
 #[derive(Default)]
@@ -54,13 +56,18 @@ struct State {
 impl Queue {
     /// Starts the writing thread. A line that finds no room waits up to `patience` for the writer
     /// to make progress; then it is dropped, and so are all later lines until the writer makes
-    /// progress.
-    pub(super) fn start(writer: impl Write + Send + 'static, patience: Duration) -> io::Result<Self> {
+    /// progress. `notice` is the line that counts them.
+    pub(super) fn start(
+        writer: impl Write + Send + 'static,
+        patience: Duration,
+        notice: fn(u64) -> String,
+    ) -> io::Result<Self> {
         let queue = Self(Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
             moved: Condvar::new(),
             patience,
+            notice,
         }));
         let shared = Arc::clone(&queue.0);
         // Nobody joins the thread: its writer may block until the process exits.
@@ -171,14 +178,8 @@ impl Shared {
         let (end, dropped) = (state.queued, std::mem::take(&mut state.dropped));
         drop(state);
         self.moved(|_| {});
-        match dropped {
-            0 => {}
-            1 => batch
-                .extend_from_slice(b"warning: 1 line of output was dropped: standard error is too slow\n"),
-            _ => batch.extend_from_slice(
-                format!("warning: {dropped} lines of output were dropped: standard error is too slow\n")
-                    .as_bytes(),
-            ),
+        if dropped > 0 {
+            batch.extend_from_slice((self.notice)(dropped).as_bytes());
         }
         end
     }
@@ -248,7 +249,11 @@ mod tests {
 
     fn queue(patience: Duration) -> (Queue, mpsc::Receiver<Vec<u8>>) {
         let (writer, reader) = mpsc::sync_channel(0);
-        (Queue::start(Pipe(writer), patience).expect("the process can start a thread"), reader)
+        (
+            Queue::start(Pipe(writer), patience, crate::console::dropped)
+                .expect("the process can start a thread"),
+            reader,
+        )
     }
 
     /// A queue whose thread already waits for the reader, so that later text stays in the queue.

@@ -1,5 +1,7 @@
 //! Worker output on the terminal: it cannot control the terminal or pass for a message of `pyproc`.
 
+use serde_json::Value;
+
 use crate::harness::{Ended, pyproc};
 
 /// Worker output that a terminal would interpret.
@@ -50,4 +52,26 @@ fn line_break_in_the_text_of_a_worker_begins_no_line_of_the_log() {
     assert_eq!(forged, 0, "{}", ended.stderr);
     assert!(ended.stderr.contains(r"] warning: db\nerror: forged: logged "), "{}", ended.stderr);
     assert!(ended.stderr.contains("\n  error: forged\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn json_log_has_one_object_a_line_with_time_level_target_and_fields() {
+    let args = ["speak", "--log", "debug", "--log-format", "json"];
+    let ended = pyproc("call", "speaks_in_tongues.py", &args).run().exits(1);
+    let entries: Vec<Value> = (ended.stderr.lines())
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+        .collect();
+    is_plain(&ended);
+    for entry in &entries {
+        let time = entry["timestamp"].as_str().unwrap_or_default();
+        assert!(time.len() == "2026-01-01T00:00:00.000000Z".len() && time.ends_with('Z'), "{entry}");
+        assert!(entry["level"].is_string() && entry["fields"]["message"].is_string(), "{entry}");
+    }
+    let of = |target: &str| entries.iter().find(|entry| entry["target"] == target).expect(target);
+    assert_eq!(of("pyproc::stdout")["fields"]["slot"], 0);
+    assert!(of("pyproc::log")["fields"]["logger"].is_string());
+    let last = entries.last().expect("there are lines");
+    assert_eq!((&last["level"], &last["target"]), (&"ERROR".into(), &"pyproc".into()));
+    let message = last["fields"]["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("the function raised __main__.Odd"), "{message}");
 }
