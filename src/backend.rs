@@ -18,10 +18,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::SystemTime;
 
 use actix_pyproc_actors::backend::{Backend, Outcome, Panic};
 use actix_pyproc_actors::call::Function;
-use actix_pyproc_actors::id::{CallId, Generation, SlotId};
+use actix_pyproc_actors::id::{CallId, FunctionId, Generation, SlotId};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 #[cfg(feature = "testing")]
 use std::future::ready;
@@ -352,6 +353,10 @@ impl Backend for PythonBackend {
             Ok(link)
         }
         .boxed_local()
+    }
+
+    fn failed(&self, function: Option<FunctionId>, error: &CallError) {
+        self.failures.borrow_mut().record(function, error, SystemTime::now());
     }
 
     fn kind(error: &CallError) -> &'static str {

@@ -52,6 +52,12 @@ pub trait Backend: Sized + Unpin + 'static {
         generation: Generation,
     ) -> LocalBoxFuture<'static, Result<Self::Link, Self::StartError>>;
 
+    /// A call ends with this error, and no process has it. `function` is `None` if there is no such
+    /// function. A backend may keep it, as [`Link::failed`] may.
+    fn failed(&self, function: Option<FunctionId>, error: &Self::Error) {
+        let _ = (function, error);
+    }
+
     /// The name of the kind of an error, for counters.
     fn kind(error: &Self::Error) -> &'static str;
 

@@ -25,7 +25,7 @@ const TRACEBACK: usize = 4000;
 #[serde(default)]
 #[non_exhaustive]
 pub struct FailureRow {
-    /// The function.
+    /// The function; empty for calls of functions that do not exist.
     pub function: String,
     /// The kind, as [`CallError::kind`] returns it.
     pub kind: String,
@@ -42,10 +42,14 @@ pub struct FailureRow {
     pub traceback: Option<String>,
 }
 
-/// The errors of the calls that workers had, by the number of the function. Its size is bounded by
-/// the number of functions.
+/// The errors of calls. Its size is bounded by the number of functions.
 #[derive(Debug, Default)]
-pub(super) struct Failures(Vec<Vec<Failure>>);
+pub(super) struct Failures {
+    /// By the number of the function.
+    functions: Vec<Vec<Failure>>,
+    /// Of functions that do not exist.
+    unknown: Vec<Failure>,
+}
 
 #[derive(Debug)]
 struct Failure {
@@ -58,12 +62,8 @@ struct Failure {
 }
 
 impl Failures {
-    pub(super) fn record(&mut self, function: FunctionId, error: &CallError, at: SystemTime) {
-        let index = function.0 as usize;
-        if index >= self.0.len() {
-            self.0.resize_with(index + 1, Vec::new);
-        }
-        let (kind, rows) = (error.kind(), &mut self.0[index]);
+    pub(super) fn record(&mut self, function: Option<FunctionId>, error: &CallError, at: SystemTime) {
+        let (kind, rows) = (error.kind(), self.rows_of(function));
         match error {
             CallError::Exception { type_name, message, traceback, .. } => {
                 let name = prefix(type_name, TYPE_NAME);
@@ -88,14 +88,27 @@ impl Failures {
             CallError::DeadlineExceeded { started } => {
                 find(rows, kind, None).count(at, if *started { "while it ran" } else { "before it started" });
             }
+            CallError::UnknownFunction { function, .. } => find(rows, kind, None).count(at, function),
+            CallError::Overloaded { .. } => find(rows, kind, None).count(at, "the queue was full"),
+            // The cause can have the text of an exception, which not everybody may see.
+            CallError::Unavailable { .. } => find(rows, kind, None).count(at, "no worker served"),
             error => find(rows, kind, None).count(at, error),
         }
     }
 
+    fn rows_of(&mut self, function: Option<FunctionId>) -> &mut Vec<Failure> {
+        let Some(function) = function else { return &mut self.unknown };
+        let index = function.0 as usize;
+        if index >= self.functions.len() {
+            self.functions.resize_with(index + 1, Vec::new);
+        }
+        &mut self.functions[index]
+    }
+
     /// The rows, the latest first.
     fn rows(&self, names: &[String]) -> Vec<FailureRow> {
-        let row = |name: &String, failure: &Failure| FailureRow {
-            function: name.clone(),
+        let row = |name: &str, failure: &Failure| FailureRow {
+            function: name.to_owned(),
             kind: failure.kind.to_owned(),
             type_name: failure.type_name.clone(),
             count: failure.count,
@@ -103,9 +116,10 @@ impl Failures {
             message: failure.message.clone(),
             traceback: Some(failure.traceback.clone()).filter(|traceback| !traceback.is_empty()),
         };
-        let functions = names.iter().zip(&self.0);
+        let functions = names.iter().map(String::as_str).zip(&self.functions);
+        let all = functions.chain([("", &self.unknown)]);
         let mut rows: Vec<_> =
-            functions.flat_map(|(name, rows)| rows.iter().map(|failure| row(name, failure))).collect();
+            all.flat_map(|(name, rows)| rows.iter().map(move |failure| row(name, failure))).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.at_unix_ms));
         rows
     }
@@ -208,7 +222,8 @@ mod tests {
     fn each_type_and_kind_is_counted_with_its_last_text_and_time() {
         let mut failures = Failures::default();
         let mut record = |function, second, error: &CallError| {
-            failures.record(FunctionId(function), error, UNIX_EPOCH + Duration::from_secs(second));
+            let at = UNIX_EPOCH + Duration::from_secs(second);
+            failures.record(Some(FunctionId(function)), error, at);
         };
         record(1, 1, &exception("ValueError", "first", "one"));
         record(0, 2, &exception("ValueError", "other function", ""));
@@ -241,12 +256,37 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_calls_that_no_worker_had_are_counted_without_foreign_text() {
+        let mut failures = Failures::default();
+        let cause = Some(std::sync::Arc::new(crate::error::StartError::Stopped));
+        let retry_after = Duration::from_secs(1);
+        let known = std::sync::Arc::new([]);
+        for (function, error) in [
+            (None, CallError::UnknownFunction { function: "predct".into(), known }),
+            (Some(FunctionId(0)), CallError::Overloaded { retry_after }),
+            (Some(FunctionId(0)), CallError::Unavailable { cause, retry_after }),
+        ] {
+            failures.record(function, &error, UNIX_EPOCH);
+        }
+        let seen: Vec<_> =
+            rows(&failures).into_iter().map(|row| (row.function, row.kind, row.message)).collect();
+        let expected = [
+            ("f", "overloaded", "the queue was full"),
+            ("f", "unavailable", "no worker served"),
+            ("", "unknown_function", "predct"),
+        ];
+        let expected = expected
+            .map(|(function, kind, message)| (function.to_owned(), kind.to_owned(), message.to_owned()));
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
     fn types_and_texts_are_bounded_whatever_workers_send() {
         let mut failures = Failures::default();
         for n in 0..1000 {
             let name = format!("{n}{}", "é".repeat(10_000));
             let error = exception(&name, &"ü".repeat(10_000), &"ß".repeat(100_000));
-            failures.record(FunctionId(0), &error, UNIX_EPOCH);
+            failures.record(Some(FunctionId(0)), &error, UNIX_EPOCH);
         }
         let rows = rows(&failures);
         assert_eq!(rows.len(), TYPES + 1);
@@ -260,7 +300,7 @@ mod tests {
         }
         // A type that has its row keeps it.
         let known = format!("3{}", "é".repeat(10_000));
-        failures.record(FunctionId(0), &exception(&known, "again", ""), UNIX_EPOCH);
+        failures.record(Some(FunctionId(0)), &exception(&known, "again", ""), UNIX_EPOCH);
         let again = super::tests::rows(&failures).into_iter().find(|row| row.message == "again");
         assert_eq!(again.map(|row| (row.count, row.type_name.is_some())), Some((2, true)));
     }

@@ -309,7 +309,7 @@ impl Link<PythonBackend> for PythonLink {
     }
 
     fn failed(&mut self, function: FunctionId, error: &CallError) {
-        self.failures.borrow_mut().record(function, error, SystemTime::now());
+        self.failures.borrow_mut().record(Some(function), error, SystemTime::now());
     }
 
     fn drain(&mut self) {

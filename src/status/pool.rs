@@ -58,8 +58,7 @@ pub struct PoolStatus {
     /// The same and earlier ones, with equal ones grouped: the last 20 different ones, the latest
     /// first.
     pub crashes: Vec<Crash>,
-    /// Why the calls that workers had failed: by function, kind and type of exception; the latest
-    /// first.
+    /// Why calls failed: by function, kind and type of exception; the latest first.
     pub failures: Vec<FailureRow>,
     /// The calls that wait for a worker or occupy one: the oldest 20, the oldest first.
     pub oldest_calls: Vec<CallRow>,

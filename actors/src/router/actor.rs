@@ -118,6 +118,7 @@ impl<B: Backend> Router<B> {
             Ok(function) => function,
             Err(error) => {
                 self.stats.rejected(B::kind(&error));
+                self.backend.failed(None, &error);
                 if let Some(reply) = reply {
                     // The caller may have dropped the future.
                     let _ = reply.send(Err(error));
@@ -257,6 +258,7 @@ impl<B: Backend> Router<B> {
 
     fn answer(&mut self, job: Job<B>, error: B::Error) {
         let (kind, function) = (B::kind(&error), job.function.id);
+        self.backend.failed(Some(function), &error);
         let latency = now().saturating_duration_since(job.admitted);
         if job.settle(Err(error)) {
             self.stats.answered(function, Some(kind), latency);

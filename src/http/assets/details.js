@@ -42,6 +42,7 @@ export function showFailures(failures, tracebacks) {
       const other = failure.kind === "exception" ? "other exceptions" : words(failure.kind);
       set(find(item, "pill"), clean(failure.type_name ?? other).replace(/^__main__\./, ""));
       set(find(item, "function"), clean(failure.function));
+      find(item, "function").hidden = failure.function === "";
       set(find(item, "count"), times(failure.count));
       set(find(item, "message"), clean(failure.message).replaceAll("\n", " "));
       setTime(item.querySelector("time"), failure.at_unix_ms);

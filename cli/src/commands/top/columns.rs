@@ -169,7 +169,7 @@ pub(super) const fn empty(pane: Pane, tracebacks: bool) -> &'static str {
     match pane {
         Pane::Workers => "There are no workers.",
         Pane::Functions => "No function was called yet.",
-        Pane::Errors => "No call has failed in a worker.",
+        Pane::Errors => "No call has failed.",
         Pane::Calls => "No call waits or runs.",
         Pane::Crashes => "No worker has crashed, been killed or failed to start.",
         Pane::Log if tracebacks => "No worker has written anything.",
