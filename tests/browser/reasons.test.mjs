@@ -23,8 +23,8 @@ def hostile(value):
     raise type("<script>alert(1)</script>" + "x" * 500, (Exception,), {})("\\x07" + "y" * 2000)
 
 @expose
-def a_set(value):
-    return {1}
+def unsendable(value):
+    return object()
 
 @expose
 def wait(seconds):
@@ -90,7 +90,7 @@ const item = (page, list, text) => page.locator(`#${list} > li`, { hasText: text
 test("failures are counted by function and type, with the last message and traceback", { skip: missing }, async () => {
   const page = await show(open);
   for (let n = 1; n <= 3; n += 1) assert.equal((await call(open, "refuse", n)).status, 500);
-  await call(open, "a_set", 1);
+  await call(open, "unsendable", 1);
   const refused = item(page, "failures", "Refused");
   await refused.locator(".count", { hasText: "3 times" }).waitFor();
   assert.equal(await refused.locator(".function").textContent(), "refuse");
