@@ -15,8 +15,18 @@ pub mod start_here {}
 
 #[doc = include_str!("guide/links.md")]
 #[doc = ""]
+#[doc = include_str!("../docs/guide/tutorial.md")]
+pub mod tutorial {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
 #[doc = include_str!("../docs/guide/embed.md")]
 pub mod embed {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/arguments.md")]
+pub mod arguments {}
 
 #[doc = include_str!("guide/links.md")]
 #[doc = ""]
@@ -27,6 +37,16 @@ pub mod verbs {}
 #[doc = ""]
 #[doc = include_str!("../docs/guide/outcomes.md")]
 pub mod outcomes {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/debug.md")]
+pub mod debug {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/guide/test.md")]
+pub mod test {}
 
 #[doc = include_str!("guide/links.md")]
 #[doc = ""]

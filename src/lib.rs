@@ -39,7 +39,7 @@ pub mod config;
 pub mod error;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
-#[cfg(all(any(doc, doctest), feature = "http", feature = "fault-injection"))]
+#[cfg(all(any(doc, doctest), feature = "http", feature = "fault-injection", feature = "testing"))]
 pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;

@@ -17,7 +17,7 @@ use crate::config::PoolConfig;
 use crate::error::StartError;
 use crate::status::journal::Journal;
 
-/// The address of a pool: the actor that accepts [`Call`] messages.
+/// The address of a pool: the actor that accepts [`Call`](crate::Call) messages.
 pub type PoolAddr = Addr<Router<PythonBackend>>;
 
 /// A call that runs longer than this many pipeline budgets stalls its worker: the calls that wait

@@ -31,9 +31,13 @@ macro_rules! walks {
 walks! {
     the_index_is_true: "docs/guide/README.md";
     start_here_is_true: "docs/guide/start-here.md";
+    tutorial_is_true: "docs/guide/tutorial.md";
     embed_is_true: "docs/guide/embed.md";
+    arguments_is_true: "docs/guide/arguments.md";
     verbs_is_true: "docs/guide/verbs.md";
     outcomes_is_true: "docs/guide/outcomes.md";
+    test_is_true: "docs/guide/test.md";
+    debug_is_true: "docs/guide/debug.md";
     deploy_is_true: "docs/guide/deploy.md";
     tune_is_true: "docs/guide/tune.md";
     fault_inject_is_true: "docs/guide/fault-inject.md";
