@@ -122,12 +122,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Console {
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if is_json()
-            && let Some(span) = context.span(id)
+        // In text mode, no span has fields.
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<json::Fields>()
         {
-            if let Some(fields) = span.extensions_mut().get_mut::<json::Fields>() {
-                values.record(fields);
-            }
+            values.record(fields);
         }
     }
 

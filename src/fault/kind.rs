@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use actix_pyproc_actors::duration;
+
 use crate::backend::fault_port::Injection;
 use crate::wire::message::FaultOrder;
 
@@ -174,11 +176,17 @@ impl FromStr for FaultKind {
     fn from_str(text: &str) -> Result<Self, UnknownFault> {
         let unknown = || UnknownFault { text: text.into() };
         let (name, amount) = match text.split_once(':') {
-            Some((name, amount)) => (name, Some(amount.parse().map_err(|_| unknown())?)),
+            Some((name, amount)) => (name, Some(amount)),
             None => (text, None),
         };
         let kind = Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)?;
-        amount.map_or(Some(kind), |amount| kind.with_amount(amount)).ok_or_else(unknown)
+        let Some(amount) = amount else { return Ok(kind) };
+        let millis = || Some(duration::parse(amount)?.as_millis().try_into().ok()?);
+        let amount = match kind {
+            Self::Memory(_) => amount.parse().ok(),
+            _ => amount.parse().ok().or_else(millis),
+        };
+        amount.and_then(|amount| kind.with_amount(amount)).ok_or_else(unknown)
     }
 }
 
@@ -197,11 +205,12 @@ mod tests {
         }
         assert_eq!("memory:3".parse(), Ok(FaultKind::Memory(3 << 20)));
         assert_eq!("slow_start:7".parse(), Ok(FaultKind::SlowStart(Duration::from_millis(7))));
+        assert_eq!("pause:2s".parse(), Ok(FaultKind::Pause(Duration::from_secs(2))));
     }
 
     #[test]
     fn what_is_no_fault_is_refused_with_the_names_that_are() {
-        for text in ["", "kil", "kill:1", "pause:", "pause:x", "memory:18446744073709551615"] {
+        for text in ["", "kil", "kill:1", "pause:", "pause:x", "memory:1s", "memory:18446744073709551615"] {
             let error = text.parse::<FaultKind>().expect_err(text).to_string();
             assert!(error.contains("kill, stop, pause") && error.ends_with("start_failure"), "{error}");
         }

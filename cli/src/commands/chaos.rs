@@ -50,8 +50,8 @@ pub(crate) struct Args {
     /// How long to call: 10s, 500ms; a bare number is seconds
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::seconds)]
     seconds: Duration,
-    /// Which faults to inject, each equally often; a time or a size comes after a colon: pause:200,
-    /// memory:64
+    /// Which faults to inject, each equally often; a time or a size comes after a colon:
+    /// pause:200ms, memory:64
     #[arg(
         long,
         value_name = "FAULT,...",

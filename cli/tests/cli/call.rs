@@ -127,3 +127,14 @@ fn lists_of_processes_show_the_script_and_the_slot_of_a_worker() {
     let expected = r#"["functions.py:0",["-X","pyproc: functions.py slot 0"],true]"#;
     pyproc("call", "functions.py", &["titles"]).run().exits(0).prints(&format!("{expected}\n"));
 }
+
+#[test]
+fn argument_that_does_not_fit_is_exit_code_6_with_a_line_for_each_place() {
+    let ended = pyproc("call", "warned.py", &["fine", "x=ada", "y=1"]).run().exits(6).prints("");
+    let expected = "error: the argument does not fit the function, which did not run:\n  \
+        x: expected an int, not a str\n  \
+        y: expected a str, not an int\n";
+    assert_eq!(ended.stderr, expected);
+    let ended = pyproc("call", "warned.py", &["fine"]).run().exits(6);
+    ended.reports_once(&["\n  x: missing"]);
+}

@@ -27,6 +27,18 @@ fn json_is_one_object_on_one_line() {
 }
 
 #[test]
+fn what_the_worker_warns_of_goes_to_standard_error_and_to_json() {
+    let ended = pyproc("check", "warned.py", &[]).run().exits(0);
+    let warnings: Vec<&str> =
+        ended.stderr.lines().filter_map(|line| line.strip_prefix("warning: ")).collect();
+    assert_eq!(warnings, ["made: the result (Thing) cannot be sent"]);
+    let ended = pyproc("check", "warned.py", &["--json"]).run().exits(0);
+    let report: Value = serde_json::from_slice(&ended.stdout).expect("the output is JSON");
+    assert_eq!(report["functions"][0]["warnings"], json!(["the result (Thing) cannot be sent"]));
+    assert_eq!(report["functions"][1]["warnings"], json!([]));
+}
+
+#[test]
 fn module_is_checked_in_place_of_a_file() {
     let ended = Pyproc::new().args(&["check", "-m", "package.module"]).cwd(worker("")).run();
     ended.exits(0).prints("name()\n");
