@@ -181,7 +181,7 @@ impl FromStr for FaultKind {
         };
         let kind = Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(unknown)?;
         let Some(amount) = amount else { return Ok(kind) };
-        let millis = || Some(duration::parse(amount)?.as_millis().try_into().ok()?);
+        let millis = || duration::parse(amount)?.as_millis().try_into().ok();
         let amount = match kind {
             Self::Memory(_) => amount.parse().ok(),
             _ => amount.parse().ok().or_else(millis),
