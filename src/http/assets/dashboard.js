@@ -74,7 +74,7 @@ function load(slot, at) {
   return state.cpu.get(slot.slot).text;
 }
 
-const FUNCTION_COLUMNS = [["Function"], ["Returned", "n"], ["Failed", "n"], ["Abandoned", "n"], ["Median", "n"], ["95 %", "n"], ["99 %", "n"], ["Longest", "n"], ["Wait", "n"], ["Wait 99 %", "n"]];
+const FUNCTION_COLUMNS = [["Function"], ["Returned", "n"], ["Failed", "n"], ["Abandoned", "n"], ["Median", "n"], ["95 %", "n"], ["99 %", "n"], ["Longest", "n"], ["Wait 50 %", "n"], ["Wait 99 %", "n"]];
 
 function showFunctions(functions) {
   $("functions").hidden = functions.length === 0;
