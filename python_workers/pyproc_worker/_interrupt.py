@@ -19,7 +19,7 @@ GRACE_NS = 100_000_000
 CALL_SITES = set()
 # Modules of ours whose frames are part of the call: the closures around it, the conversion of its
 # argument, which can take long, and the log handler. They leave nothing half done.
-_TRANSPARENT = frozenset(
+TRANSPARENT = frozenset(
     "pyproc_worker." + name
     for name in ("_bind", "_spread", "_checked", "_convert", "_records", "_libraries", "_types", "_logging")
 )
@@ -73,7 +73,7 @@ def _has_entered(frame):
 
 def transparent(frame):
     """Return whether a frame is user code, or code of ours that is part of the call."""
-    return not is_own(frame) or frame.f_globals["__name__"] in _TRANSPARENT
+    return not is_own(frame) or frame.f_globals["__name__"] in TRANSPARENT
 
 
 def interruptible(frame):

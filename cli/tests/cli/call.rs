@@ -51,8 +51,8 @@ fn worker_that_dies_in_a_call_is_exit_code_3_with_its_last_words() {
 
 #[test]
 fn deadline_is_exit_code_4_whether_the_function_can_be_interrupted_or_not() {
-    for (fixture, function) in [("functions.py", "rest"), ("never_ends.py", "stuck")] {
-        let ended = pyproc("call", fixture, &[function, "3600", "--timeout", "300"]).run().exits(4);
+    for (fixture, call) in [("functions.py", &["rest", "3600"][..]), ("never_ends.py", &["stuck"])] {
+        let ended = pyproc("call", fixture, &[call, &["--timeout", "300"]].concat()).run().exits(4);
         ended.reports_once(&["error: failed to finish the call: the deadline passed while it ran"]);
     }
 }
