@@ -33,7 +33,8 @@ async fn worker_that_is_ready_tells_its_functions() {
     let driver = Driver::basic().await;
     let catalog = driver.backend.handle().catalog();
     let add = catalog.iter().find(|function| function.name == "add").expect("it is exposed");
-    assert_eq!((add.signature.as_str(), add.doc.as_deref()), ("(a, b=1)", Some("Adds two numbers.")));
+    let doc = "Adds two numbers.\n\nNot the first line.";
+    assert_eq!((add.signature.as_str(), add.doc.as_deref()), ("(a, b=1)", Some(doc)));
     assert_eq!((add.kind, add.parameters.len(), add.parameters[1].required), (FunctionKind::Sync, 2, false));
     let wait = catalog.iter().find(|function| function.name == "wait").expect("it is exposed");
     assert_eq!(wait.kind, FunctionKind::Async);
