@@ -29,6 +29,13 @@ class Definitions:
         """Set the schema of a reserved name."""
         self.schemas[name] = schema
 
+    def merge(self, reference, other):
+        """Make a reference the same as another if both definitions say the same."""
+        name, kept = (one["$ref"][len(PREFIX) :] for one in (reference, other))
+        if _renamed(self.schemas[name], {name: kept}) == self.schemas[kept]:
+            reference.update(other)
+            del self.schemas[name]
+
     def adopt(self, schemas, schema):
         """Take the definitions of a library; return `schema` with their names here."""
         names = {}

@@ -181,6 +181,9 @@ class Types:
             outer[0].extend(self.problems)
             self.problems, self._parameters = outer
         self.definitions.define(name, {"title": cls.__name__, **_documentation(cls), **schema})
+        twin = self._records.get((cls, arguments, not self._result))
+        if twin is not None:
+            self.definitions.merge(made.schema, twin[0].schema)
         return made
 
     def _fields(self, kind, cls, expected):
