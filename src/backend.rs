@@ -349,7 +349,7 @@ impl Backend for PythonBackend {
                 fault_port,
             );
             #[cfg(feature = "testing")]
-            let link = WorkerLink::Process(link);
+            let link = WorkerLink::Process(Box::new(link));
             Ok(link)
         }
         .boxed_local()

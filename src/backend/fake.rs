@@ -36,10 +36,9 @@ type Event = LinkEvent<PythonBackend>;
 /// The link to a worker that is a process, or a closure. It must pass on every method of [`Link`],
 /// also those that have a default.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a pool has few links, and none of them moves about")]
 pub enum WorkerLink {
     /// A process.
-    Process(PythonLink),
+    Process(Box<PythonLink>),
     /// A closure.
     Fake(FakeLink),
 }
