@@ -20,22 +20,22 @@ test:
 
 # All benchmarks, those of one target, or a part of these: `just bench pool_call '1 KiB'`.
 bench TARGET="*" FILTER="":
-    cargo bench --bench '{{TARGET}}' -- {{ if FILTER == "" { "" } else { quote(FILTER) } }}
+    cargo bench --package actix-pyproc-benches --bench '{{TARGET}}' -- {{ if FILTER == "" { "" } else { quote(FILTER) } }}
 
 # All benchmarks, roughly, in less than three minutes.
 bench-quick:
-    PYPROC_BENCH_QUICK=1 cargo bench
+    PYPROC_BENCH_QUICK=1 cargo bench --package actix-pyproc-benches
 
 # Check the allocations of a call against benches/budget.toml.
 bench-budget:
-    cargo bench --bench budget
+    cargo bench --package actix-pyproc-benches --bench budget
 
 # Run all benchmarks, then write docs/benchmarks.md and its plots.
 bench-report:
-    cargo bench
+    cargo bench --package actix-pyproc-benches
     cargo run --release --quiet --package pyproc-cli -- bench benches/workers/bench.py predict '{"value": 42}' --workers 2 \
         --concurrency 256 --seconds 5 --json > "${CARGO_TARGET_DIR:-target}/bench-report/cli.json"
-    cargo bench --bench report -- --write
+    cargo bench --package actix-pyproc-benches --bench report -- --write
 
 # Compare `pyproc serve` with mosec under wrk; needs wrk.
 bench-gateway:
@@ -44,12 +44,12 @@ bench-gateway:
 
 # Write flame graphs of a part of the benchmarks: `just flame pool_concurrent 'least-loaded/1 workers/16 B/256'`.
 flame TARGET FILTER="":
-    cargo bench --bench '{{TARGET}}' -- --profile-time 10 {{ if FILTER == "" { "" } else { quote(FILTER) } }}
+    cargo bench --package actix-pyproc-benches --bench '{{TARGET}}' -- --profile-time 10 {{ if FILTER == "" { "" } else { quote(FILTER) } }}
 
 # To view the file: https://nnethercote.github.io/dh_view/dh_view.html.
 # Write every allocation of 50,000 calls to benches/dhat-heap.json.
 heap:
-    PYPROC_BENCH_HEAP=1 cargo bench --bench heap
+    PYPROC_BENCH_HEAP=1 cargo bench --package actix-pyproc-benches --bench heap
 
 # Build the wheel of the command line into dist/, and try it where there is no Rust.
 wheel:

@@ -1,4 +1,4 @@
-"""Finds what the names in annotations refer to; no code of the script runs for it."""
+"""Finds what the names in annotations refer to. Only `evaluate` runs code of the script for it."""
 
 import sys
 
@@ -48,6 +48,26 @@ def wrapper(annotation):
     if isinstance(annotation, str):
         return annotation.partition("[")[0].rpartition(".")[2].strip()
     return name_of(getattr(annotation, "__origin__", None))[0]
+
+
+class _Names:
+    # The names of a scope, as `eval` looks them up.
+
+    def __init__(self, scope):
+        self._scope = scope
+
+    def __getitem__(self, name):
+        found = self._scope.get(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+
+def evaluate(node, scope):
+    """Return the value of an annotation in text; raises what its evaluation raises."""
+    from _ast import Expression
+
+    return eval(compile(Expression(body=node), "<annotation>", "eval", dont_inherit=True), {}, _Names(scope))
 
 
 def is_alternative(node):

@@ -1,8 +1,9 @@
 """Reads annotations; the main structure is `Types`.
 
 A type must not exclude a value that the function takes, so an annotation that is not understood is
-"any". Annotations that are text are parsed and never evaluated. Neither `typing` nor `ast` is
-imported, because a worker that does not need them starts sooner without.
+"any". Annotations that are text are parsed and not evaluated, except for `Annotated` with metadata
+of a library. Neither `typing` nor `ast` is imported, because a worker that does not need them
+starts sooner without.
 """
 
 import sys
@@ -16,6 +17,7 @@ from ._names import (
     ClassScope,
     class_name,
     constant,
+    evaluate,
     is_alternative,
     is_of_library,
     last_name,
@@ -331,7 +333,11 @@ class Types:
             values = [constant(argument, scope) for argument in arguments]
             return ANY if ... in values else self._literal(values)
         if name == "Annotated" and not self._result and any(is_of_library(argument, scope) for argument in arguments[1:]):
-            self.problems.append(("Annotated[...]", "metadata in text are not evaluated"))
+            # What the library checks is in the metadata, so these texts are evaluated.
+            try:
+                return self._object(evaluate(node, scope), scope, 1)
+            except Exception as error:
+                self.problems.append(("Annotated[...]", "%s: %s" % (type(error).__name__, error)))
         return self._build(
             name, arguments, inner, lambda a: type(a).__name__ == "Constant" and a.value is ..., found
         )

@@ -154,10 +154,12 @@ class PydanticTest(Library):
         self.assertEqual(self.convert(Closed, {"day": "2024-01-02"}).day, datetime.date(2024, 1, 2))
         self.rejects(Closed, {"day": "2024-01-02", "x": 1}, (".x", "unknown", "unknown"))
 
-    def test_metadata_in_text_are_not_evaluated_and_warned_of(self):
+    def test_metadata_in_text_count_and_those_that_fail_are_warned_of(self):
         scope = {"Annotated": typing.Annotated, "Field": pydantic.Field}
-        found, problems, _ = self.read("Annotated[int, Field(gt=0)]", scope)
-        self.assertEqual((found.schema, problems), ({"type": "integer"}, [("Annotated[...]", "metadata in text are not evaluated")]))
+        found, problems, _ = self.read("list[Annotated[int, Field(gt=0)]]", scope)
+        self.assertEqual((found.schema["items"], problems), ({"type": "integer", "exclusiveMinimum": 0}, []))
+        found, problems, _ = self.read("Annotated[int, Field(gt=missing)]", scope)
+        self.assertEqual((found.schema, problems), ({"type": "integer"}, [("Annotated[...]", "NameError: name 'missing' is not defined")]))
 
     def test_an_exception_of_a_validator_is_an_error_of_the_argument(self):
         class Odd(pydantic.BaseModel):
