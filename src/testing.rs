@@ -38,32 +38,10 @@
 //! actix-pyproc = { version = "0.1", features = ["testing"] }
 //! ```
 //!
-//! # Handlers of actix-web
+//! A handler that takes `web::Data<Pool>` takes a fake pool too; [the guide][guide] has a test of
+//! one.
 //!
-//! A handler that takes `web::Data<Pool>` takes a fake pool too:
-//!
-#![cfg_attr(feature = "http", doc = "```")]
-#![cfg_attr(not(feature = "http"), doc = "```ignore")]
-//! use actix_pyproc::{Pool, Reply};
-//! use actix_web::{App, HttpResponse, test, web};
-//! use serde_json::{Value, json};
-//!
-//! async fn predict(pool: web::Data<Pool>, body: web::Json<Value>) -> HttpResponse {
-//!     match pool.call::<Value>("predict", &body).await {
-//!         Ok(result) => HttpResponse::Ok().json(result),
-//!         Err(_) => HttpResponse::BadGateway().finish(),
-//!     }
-//! }
-//!
-//! #[actix::test]
-//! async fn predict_returns_what_the_model_returns() { let pool = Pool::fake(|_| async {
-//! Reply::from_json(&json!({"label": "cat"})) }); let app =
-//! App::new().app_data(web::Data::new(pool)).route("/predict", web::post().to(predict)); let app =
-//! test::init_service(app).await; let request =
-//! test::TestRequest::post().uri("/predict").set_json(json!([1, 2])).to_request(); let answer:
-//! Value = test::call_and_read_body_json(&app, request).await; assert_eq!(answer, json!({"label":
-//! "cat"})); }
-//! ```
+//! [guide]: https://docs.rs/actix-pyproc/latest/actix_pyproc/guide/test/index.html
 //!
 //! # Typed calls
 //!
