@@ -8,11 +8,10 @@ loop and user code.
 
 from _operator import itemgetter
 
-from ._checked import Invalid, type_of
+from ._checked import Invalid, checked, converter, name_text, null_is_absent, type_of
 from ._context import cancel_event
 from ._default import NO_DEFAULT, json_default
 from ._describe import KEYWORD_ONLY, VAR_POSITIONAL, Unread, read_signature
-from ._spread import Parameters, checked, converter, name_text, null_is_absent, takes_arrays
 
 # The values of `binding` in Ready.
 UNKNOWN, NOTHING, WHOLE, SINGLE, NAMED, KEYWORDS = "unknown", "nothing", "whole", "single", "named", "keywords"
@@ -79,6 +78,9 @@ def bind(function, signature, args=None):
         return Bound(binding, _nothing(called, bool(signature.parameters)), _without(called), None)
     if binding in (WHOLE, SINGLE):
         return _bind_one(called, binding, _first(signature.parameters))
+    # Most functions take one value.
+    from ._spread import Parameters
+
     parameters = Parameters(signature)
     if binding == KEYWORDS:
         call = _keywords(called, parameters)
@@ -149,7 +151,7 @@ def _nothing(function, has_rest):
         if argument is None or argument == {}:
             return function()
         if type(argument) is dict:
-            raise Invalid([(name_text(name), "unknown; expected no names" + hint, "unknown") for name in argument])
+            raise Invalid((name_text(name), "unknown; expected no names" + hint, "unknown") for name in argument)
         raise Invalid([("", "expected no argument, not %s%s" % (type_of(argument), hint), "type")])
 
     return call
@@ -180,15 +182,12 @@ def _single(function, first, convert, default):
     hint = " (or an object with the name %s)" % name
 
     def call(argument):
-        if type(argument) is dict and len(argument) == 1 and name in argument:
+        if type(argument) is dict:
+            if len(argument) != 1 or name not in argument:
+                return function(_converted(convert, name, argument, hint))
             argument = argument[name]
         elif argument is None and default:
             return function()
-        elif type(argument) is dict:
-            try:
-                convert(argument)
-            except Invalid as error:
-                raise Invalid([(name + at, text + hint, kind) for at, text, kind in error.errors]) from None
         if type(argument) in exact:
             return function(argument)
         return function(_converted(convert, name, argument))
@@ -196,15 +195,20 @@ def _single(function, first, convert, default):
     return call
 
 
-def _converted(convert, name, argument):
+def _converted(convert, name, argument, hint=""):
     errors = []
-    value = checked(convert, name, argument, errors)
+    try:
+        value = checked(convert, name, argument, errors)
+    except Invalid as full:
+        errors = full.errors
     if errors:
-        raise Invalid(errors)
+        raise Invalid([(path, message + hint, kind) for path, message, kind in errors]) from None
     return value
 
 
 def _named(function, parameters):
+    from ._spread import takes_arrays
+
     bind_argument = parameters.bind
     fast = parameters.rest is None and parameters.extra is None and len(parameters.positional) > 1
     if not fast or len(parameters.positional) < len(parameters.all):
@@ -288,6 +292,8 @@ def _by_name_schema(parameters):
 
 def _several(parameters):
     # The argument as each of the rules takes it.
+    from ._spread import takes_arrays
+
     schemas = [_by_name_schema(parameters)]
     required, positional = parameters.required, parameters.positional
     first = next(iter(parameters.all.values()), None)

@@ -32,7 +32,7 @@ SENT, RUNNING, FINISHED = 0, 1, 2
 class Calls:
     """Runs calls and updates the slot table. Answers are (kind, codec byte, payload)."""
 
-    def __init__(self, functions, names, table, max_frame, absent=None):
+    def __init__(self, functions, names, table, max_frame, absent):
         # Emptied when the worker must stop: calls that have not started are then skipped.
         self.functions = functions
         # What is called instead if a call has no argument.

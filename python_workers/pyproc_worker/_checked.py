@@ -3,11 +3,17 @@
 The main structures are `Type` and `Invalid`.
 """
 
+from ._context import CallCancelled
+from ._default import NO_DEFAULT
+
 # The kinds of values that JSON and MessagePack have.
 KINDS = frozenset(("null", "boolean", "number", "string", "bytes", "array", "object"))
 # An argument is reported with at most this many errors.
 MOST_ERRORS = 20
 _LONGEST_VALUE = 40
+# What ends a call and not only its conversion. Those of libraries are recognized by their names.
+_CONTROL = (CallCancelled, KeyboardInterrupt, GeneratorExit)
+_CONTROL_NAMES = frozenset(("CancelledError", "GreenletExit"))
 
 
 class Type:
@@ -34,14 +40,19 @@ ANY = Type("any value", KINDS, {})
 
 
 class Invalid(Exception):
-    """An argument does not fit: `errors` is a list of (path, message, kind).
+    """An argument does not fit: `errors` is a list of (path, message, kind), of limited length.
 
     A path is relative to the value that was converted: `[3].x`, or empty for the value itself.
     """
 
     def __init__(self, errors):
-        super().__init__(errors)
-        self.errors = errors
+        # They can be generated: the value may have a million wrong names.
+        self.errors = []
+        for error in errors:
+            self.errors.append(error)
+            if len(self.errors) >= MOST_ERRORS:
+                break
+        super().__init__(self.errors)
 
 
 def invalid(message, kind="value"):
@@ -60,7 +71,12 @@ def wrong(expected, value):
 
 
 def raised(error):
-    """Return an Invalid for an exception of user code that a conversion has called."""
+    """Return an Invalid for an exception of user code that a conversion has called.
+
+    Raises the exception itself if it ends the call, as CallCancelled does.
+    """
+    if isinstance(error, _CONTROL) or not _CONTROL_NAMES.isdisjoint(one.__name__ for one in type(error).__mro__):
+        raise error
     from ._errors import message_of, type_name
 
     message = message_of(error)
@@ -78,8 +94,33 @@ def add(errors, part, error):
         errors = []
     errors += [(part + path, message, kind) for path, message, kind in error.errors]
     if len(errors) >= MOST_ERRORS:
-        raise Invalid(errors[:MOST_ERRORS])
+        raise Invalid(errors)
     return errors
+
+
+def converter(parameter):
+    """Return the converter of a parameter, or None if every value fits."""
+    return None if parameter.type.bare else parameter.type.convert
+
+
+def checked(convert, path, value, errors):
+    """Return a converted value; if it does not fit, add to the errors instead."""
+    if convert is None:
+        return value
+    try:
+        return convert(value)
+    except Invalid as error:
+        add(errors, path, error)
+    except RecursionError:
+        add(errors, path, invalid("nested too deeply"))
+    return None
+
+
+def null_is_absent(parameter):
+    """Return whether null stands for the default of a parameter."""
+    if parameter.default is NO_DEFAULT:
+        return False
+    return parameter.annotation is None or "null" not in parameter.type.takes
 
 
 def fits(types, required):
@@ -110,7 +151,13 @@ def fits(types, required):
 
 def part_of(name):
     """Return the part of a path that stands for the item with this key or name."""
-    return "." + name if type(name) is str and name.isidentifier() else "[%s]" % short(name)
+    is_short = type(name) is str and len(name) <= _LONGEST_VALUE
+    return "." + name if is_short and name.isidentifier() else "[%s]" % short(name)
+
+
+def name_text(name):
+    """Return a key as the first part of a path."""
+    return name if type(name) is str and len(name) <= _LONGEST_VALUE else short(name)
 
 
 def type_of(value):
@@ -128,7 +175,8 @@ def with_article(name):
 def short(value):
     """Return a value as text that fits into a message."""
     try:
-        text = repr(value)
+        # The text of a client can have megabytes.
+        text = repr(value[: _LONGEST_VALUE + 1] if type(value) in (str, bytes) else value)
     except Exception:
         return type_of(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."

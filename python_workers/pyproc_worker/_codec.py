@@ -11,7 +11,7 @@ its library does not know; only then does `encode` convert the result, as `_resu
 
 import sys
 
-from ._frames import ABSENT, CODEC_BYTES, CODEC_JSON, CODEC_MSGPACK, CODEC_NONE
+from ._frames import CODEC_BYTES, CODEC_JSON, CODEC_MSGPACK, CODEC_NONE
 
 _WHITESPACE = " \t\n\r"
 _BYTES_TYPES = (bytes, bytearray, memoryview)
@@ -217,7 +217,7 @@ def decode(codec, payload):
         return LOADS[codec](payload)
     if codec == CODEC_BYTES:
         return payload if type(payload) is bytes else bytes(payload)
-    if codec == CODEC_NONE or codec & ABSENT:
+    if codec == CODEC_NONE:
         return None
     raise ValueError("unknown codec %d" % codec)
 

@@ -7,9 +7,11 @@ between any two bytecodes.
 
 import sys
 
+from . import _codec
 from ._checked import ANY, KINDS, Invalid, Type, add, invalid, mismatch, part_of, wrong
 
 _NULL = type(None)
+_NUMBER_STARTS = frozenset("-0123456789")
 _KIND_OF = {
     _NULL: "null",
     bool: "boolean",
@@ -257,6 +259,8 @@ def _entries(value, convert_key, convert_item):
     for name, item in value.items():
         try:
             key = name if convert_key is None else convert_key(name)
+            if key in converted:
+                raise invalid("the key is given twice")
             converted[key] = item if convert_item is None else convert_item(item)
         except Invalid as error:
             errors = add(errors, part_of(name), error)
@@ -268,22 +272,35 @@ def _entries(value, convert_key, convert_item):
 
 
 def _key(key):
-    # In JSON, keys are strings, so a number is read from its text.
+    # In JSON, keys are strings, so a number is read from its text as JSON has it.
     convert = key.convert
 
     def of_key(name):
         try:
             return convert(name)
         except Invalid as error:
-            if type(name) is str and "number" in key.takes:
-                for read in (int, float):
-                    try:
-                        return convert(read(name))
-                    except (ValueError, Invalid):
-                        continue
+            number = _number(name) if type(name) is str and "number" in key.takes else None
+            if number is not None:
+                try:
+                    return convert(number)
+                except Invalid:
+                    pass
             raise Invalid([(path, "key: " + message, kind) for path, message, kind in error.errors]) from None
 
     return of_key
+
+
+def _number(text):
+    # The number that is exactly this text in JSON, or None.
+    if text[:1] not in _NUMBER_STARTS:
+        return None
+    try:
+        number, end = _codec.scan_json(text, 0)
+    except (ValueError, StopIteration):
+        return None
+    if end != len(text) or number - number != 0 or (type(number) is int and str(number) != text):
+        return None
+    return number
 
 
 def union(alternatives):

@@ -41,8 +41,7 @@ class Annotations:
             from ._types import Types
 
             self._types = Types()
-        self._types.problems = problems = []
-        return self._types.read(annotation, scope, result), problems
+        return self._types.read(annotation, scope, result), list(self._types.problems)
 
     @property
     def named_tuples(self):
@@ -178,12 +177,12 @@ def _warnings(function, signature, binding):
     if binding == "nothing" and signature.parameters:
         warnings.append('no argument reaches *args; @expose(args="whole") passes one')
     for p in signature.parameters or ():
-        for name, advice in dict.fromkeys(p.annotation.problems if p.annotation is not None else ()):
+        for name, advice in p.annotation.problems if p.annotation is not None else ():
             if advice:
                 warnings.append("the annotation of `%s` (%s) is not fully checked: %s" % (p.name, name, advice))
             else:
                 warnings.append("the parameter `%s` (%s) is passed as it is: it is not checked" % (p.name, name))
-    for name, advice in dict.fromkeys(signature.returns.problems if signature.returns is not None else ()):
+    for name, advice in signature.returns.problems if signature.returns is not None else ():
         warnings.append("the result (%s) cannot be sent%s" % (name, "; " + advice if advice else ""))
     if signature.returns is None and getattr(_code_of(function), "co_flags", 0) & _GENERATOR:
         warnings.append("the result (a generator) cannot be sent; return a list")

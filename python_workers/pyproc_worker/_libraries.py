@@ -113,21 +113,21 @@ def _pydantic(annotation, cls, definitions, result):
                 return validate(value)
             except failure as error:
                 # A strict model takes a date as text, or an array as a set, only from JSON itself.
-                payload = _as_json(value, error)
+                payload = _as_json(value, _details(error))
                 if payload is None:
                     raise
             return validate_json(payload)
         except failure as error:
-            raise _of_pydantic(error) from None
-        except Exception as error:
+            raise Invalid(map(_of_pydantic, _details(error))) from None
+        except BaseException as error:
             raise raised(error) from None
 
     return Type(_expected(cls), _takes(schema, definitions, 0), schema, convert)
 
 
-def _as_json(value, error):
+def _as_json(value, details):
     # The value as JSON, if validation of that could have another outcome.
-    if not any(one["type"].endswith(("_type", "is_instance_of")) for one in _details(error)):
+    if not any(one["type"].endswith(("_type", "is_instance_of")) for one in details):
         return None
     from ._codec import dump_json
 
@@ -141,20 +141,17 @@ def _details(error):
     return error.errors(include_url=False, include_context=False, include_input=False)
 
 
-def _of_pydantic(error):
-    errors = []
-    for one in _details(error):
-        kind = one["type"]
-        if kind == "missing":
-            kind, message = "missing", "missing"
-        elif kind.startswith("extra_forbidden") or kind == "unexpected_keyword_argument":
-            kind, message = "unknown", "unknown"
-        else:
-            kind = "type" if kind.endswith(("_type", "_parsing", "_from_float")) else "value"
-            message = one["msg"]
-        path = "".join("[%d]" % at if type(at) is int else part_of(at) for at in one["loc"])
-        errors.append((path, message, kind))
-    return Invalid(errors[:20])
+def _of_pydantic(one):
+    kind = one["type"]
+    if kind == "missing":
+        kind, message = "missing", "missing"
+    elif kind.startswith("extra_forbidden") or kind == "unexpected_keyword_argument":
+        kind, message = "unknown", "unknown"
+    else:
+        kind = "type" if kind.endswith(("_type", "_parsing", "_from_float")) else "value"
+        message = one["msg"]
+    path = "".join("[%d]" % at if type(at) is int else part_of(at) for at in one["loc"])
+    return path, message, kind
 
 
 def _msgspec(annotation, cls, definitions, _result):
@@ -169,7 +166,7 @@ def _msgspec(annotation, cls, definitions, _result):
             return made(value, annotation, str_keys=True)
         except failure as error:
             raise _of_msgspec(str(error)) from None
-        except Exception as error:
+        except BaseException as error:
             raise raised(error) from None
 
     return Type(_expected(cls), _takes(schema, definitions, 0), schema, convert)
@@ -264,7 +261,19 @@ def _cast(numpy, value, dtype, expected):
         for end in (value.min(), value.max()):
             if not bounds.min <= int(end) <= bounds.max:
                 raise wrong("%s, whose values are from %d to %d" % (expected, bounds.min, bounds.max), int(end))
+    if dtype.kind in "fc" and not numpy.can_cast(value.dtype, dtype):
+        return _narrowed(numpy, value, dtype, expected)
     try:
         return value.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise invalid("expected %s: %s" % (expected, error)) from None
+
+
+def _narrowed(numpy, value, dtype, expected):
+    with numpy.errstate(all="ignore"):
+        made = value.astype(dtype)
+    lost = numpy.isinf(made) & ~numpy.isinf(value)
+    if lost.any():
+        most = numpy.finfo(dtype).max
+        raise wrong("%s, whose values are from %s to %s" % (expected, -most, most), value[lost][0].item())
+    return made

@@ -137,7 +137,7 @@ def record(kind, cls, fields, expected):
         converted = value if fits(value) else read(value)
         try:
             return cls(**converted)
-        except Exception as error:
+        except BaseException as error:
             raise raised(error) from None
 
     return convert
@@ -174,7 +174,7 @@ def enum_type(cls):
         try:
             # `_missing_` of the class may know the value, or it may be several flags.
             return cls(value)
-        except Exception as error:
+        except BaseException as error:
             if isinstance(error, ValueError) and str(error).endswith("is not a valid " + cls.__qualname__):
                 raise missed from None
             raise raised(error) from None

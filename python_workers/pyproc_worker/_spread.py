@@ -3,8 +3,7 @@
 The main structure is `Parameters`. Like the converters, it keeps no state of a call.
 """
 
-from ._checked import ANY, KINDS, MOST_ERRORS, Invalid, fits, short, type_of
-from ._default import NO_DEFAULT
+from ._checked import ANY, KINDS, Invalid, checked, converter, fits, name_text, null_is_absent, type_of
 from ._describe import KEYWORD_ONLY, POSITIONAL_ONLY, VAR_KEYWORD, VAR_POSITIONAL
 
 
@@ -74,8 +73,12 @@ class Parameters:
         errors = []
         keywords = {}
         extra = None if self.extra is None else converter(self.extra)
+        convert = self.convert
         for name, value in argument.items():
-            keywords[name] = checked(self.convert.get(name, extra), name, value, errors)
+            if name in convert:
+                keywords[name] = checked(convert[name], name, value, errors)
+            else:
+                keywords[name] = checked(extra, name_text(name), value, errors)
         if errors:
             raise Invalid(errors)
         return self._positional_only(keywords) if self.hidden else (), keywords
@@ -97,7 +100,7 @@ class Parameters:
             text = "%d items, but at most %d can be given by position" % (len(argument), count)
             errors.append(("", "%s; expected %s" % (text, self.expected), "unknown"))
         if errors:
-            raise Invalid(errors[:MOST_ERRORS])
+            raise Invalid(errors)
         values = [checked(self.convert[p.name], p.name, value, errors) for p, value in zip(self.positional, argument)]
         if self.rest is not None:
             convert = converter(self.rest)
@@ -126,12 +129,16 @@ class Parameters:
 
     def names_error(self, argument):
         """Return the Invalid for an object with the wrong names."""
-        errors = [self.missing(p) for p in self.required if p.name not in argument]
+        return Invalid(self._wrong_names(argument))
+
+    def _wrong_names(self, argument):
+        for p in self.required:
+            if p.name not in argument:
+                yield self.missing(p)
         for name in argument:
             known = name in self.names or (self.extra is not None and type(name) is str and name not in self.closed)
             if not known:
-                errors.append((name_text(name), "unknown; expected " + (self.expected or "no names"), "unknown"))
-        return Invalid(errors[:MOST_ERRORS])
+                yield name_text(name), "unknown; expected " + (self.expected or "no names"), "unknown"
 
     def type_error(self, argument):
         """Return the Invalid for a value that is no object."""
@@ -141,44 +148,7 @@ class Parameters:
         return Invalid([("", "%s, not %s" % (text, type_of(argument)), "type")])
 
 
-def converter(parameter):
-    """Return the converter of a parameter, or None if every value fits."""
-    return None if parameter.type.bare else parameter.type.convert
-
-
-def checked(convert, path, value, errors):
-    """Return a converted value; if it does not fit, add to the errors instead."""
-    if convert is None:
-        return value
-    try:
-        return convert(value)
-    except Invalid as error:
-        errors += located(path, error).errors
-    except RecursionError:
-        errors.append((path, "nested too deeply", "value"))
-    if len(errors) >= MOST_ERRORS:
-        raise Invalid(errors[:MOST_ERRORS])
-    return None
-
-
-def located(name, error):
-    """Return an Invalid whose paths begin with the name of a parameter."""
-    return Invalid([(name + path, message, kind) for path, message, kind in error.errors])
-
-
 def takes_arrays(parameter):
     """Return whether a parameter is annotated as something that an array can be."""
     takes = parameter.type.takes
     return "array" in takes and takes != KINDS
-
-
-def null_is_absent(parameter):
-    """Return whether null stands for the default of a parameter."""
-    if parameter.default is NO_DEFAULT:
-        return False
-    return parameter.annotation is None or "null" not in parameter.type.takes
-
-
-def name_text(name):
-    """Return a key as the first part of a path."""
-    return name if type(name) is str and len(name) <= 40 else short(name)

@@ -66,13 +66,13 @@ _MAX_INT = 2**63
 class Types:
     """Reads the annotations of all functions of a worker, which share `definitions`.
 
-    `problems` collects what does not work as an annotation suggests, as (class name, advice): an
-    empty advice stands for a class that is not known.
+    `problems` has what does not work as the last annotation suggests: its keys are (class name,
+    advice), where an empty advice stands for a class that is not known.
     """
 
     def __init__(self):
         self.definitions = Definitions()
-        self.problems = []
+        self.problems = {}
         # Whether an annotation names a NamedTuple.
         self.named_tuples = False
         self._result = False
@@ -87,13 +87,17 @@ class Types:
         `result` says that it is the annotation of a result: pydantic has other schemas for those.
         """
         self._result = result
+        self.problems = {}
         try:
             return self._object(annotation, scope, 0)
         except Exception as error:
             # It is not Python, or a library does not accept it.
-            if not result:
-                self.problems.append((annotation_text(annotation)[:80], "%s: %s" % (type(error).__name__, error)))
+            self._failed(annotation_text(annotation)[:80], error)
             return ANY
+
+    def _failed(self, name, error):
+        if not self._result:
+            self.problems[name, "%s: %s" % (type(error).__name__, error)] = None
 
     def _object(self, annotation, scope, depth):
         if depth > _DEEPEST:
@@ -161,14 +165,14 @@ class Types:
         key = (cls, arguments, self._result)
         found = self._records.get(key)
         if found is not None:
-            self.problems += found[1]
+            self.problems.update(found[1])
             return found[0]
         name = self.definitions.reserve("_".join([cls.__name__, *map(class_name, arguments)]))
         expected = with_article(cls.__name__)
         # A class may contain itself; until its converter is made, it is looked up when it is used.
         made = Type(expected, ("object",), self.definitions.reference(name), lambda value: made.convert(value))
         outer = self.problems, self._parameters
-        self.problems = []
+        self.problems = {}
         self._records[key] = made, self.problems
         if arguments:
             self._parameters = dict(zip(getattr(cls, "__parameters__", ()), arguments))
@@ -179,8 +183,13 @@ class Types:
                 schema = one.schema
             else:
                 made.convert, schema = self._fields(kind, cls, expected)
+        except Exception as error:
+            # Other classes may already refer to this one, so it remains known, as any value.
+            self._failed(cls.__name__, error)
+            made.convert, made.takes, made.expected = _as_it_is, KINDS, "any value"
+            schema = {"x-python-type": with_module(cls)}
         finally:
-            outer[0].extend(self.problems)
+            outer[0].update(self.problems)
             self.problems, self._parameters = outer
         self.definitions.define(name, {"title": cls.__name__, **_documentation(cls), **schema})
         twin = self._records.get((cls, arguments, not self._result))
@@ -192,7 +201,11 @@ class Types:
         types, defaults, wrappers = {}, {}, {}
         for name, (annotation, default) in _records.fields_of(kind, cls).items():
             scope = ClassScope(cls, name)
-            one = ANY if annotation is None else self._object(annotation, scope, 1)
+            try:
+                one = ANY if annotation is None else self._object(annotation, scope, 1)
+            except Exception as error:
+                self._failed("%s.%s" % (cls.__name__, name), error)
+                one = ANY
             types[name] = _convert.or_default(one, default)
             wrappers[name] = wrapper(annotation)
             defaults[name] = default
@@ -232,7 +245,7 @@ class Types:
             if known is not None:
                 return known
         if cls is None or not issubclass(cls, (dict, list, tuple, str, int, float)) or not self._result:
-            self.problems.append((name, _libraries.advice(name) if self._result else ""))
+            self.problems[name, _libraries.advice(name) if self._result else ""] = None
         return Type("any value", KINDS, {"x-python-type": name})
 
     def _literal(self, values):
@@ -252,7 +265,7 @@ class Types:
         # `name[arguments]`, whether it comes from objects or from text; `cls` may be None.
         if name in _SIMPLE:
             if name == "complex" and self._result:
-                self.problems.append((name, ""))
+                self.problems[name, ""] = None
             return _SIMPLE[name]
         if name in _BINARY:
             return _convert.binary(_BINARY[name])
@@ -337,7 +350,7 @@ class Types:
             try:
                 return self._object(evaluate(node, scope), scope, 1)
             except Exception as error:
-                self.problems.append(("Annotated[...]", "%s: %s" % (type(error).__name__, error)))
+                self._failed("Annotated[...]", error)
         return self._build(
             name, arguments, inner, lambda a: type(a).__name__ == "Constant" and a.value is ..., found
         )

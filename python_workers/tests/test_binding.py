@@ -41,6 +41,11 @@ class BindTest(unittest.TestCase):
         self.assertEqual(paths(caught.exception), list(expected))
         return caught.exception.errors
 
+    def rejects_some(self, function, argument):
+        with self.assertRaises(Invalid) as caught:
+            bound(function).call(argument)
+        return caught.exception.errors
+
     def test_a_function_without_anything_to_decide_is_called_directly(self):
         def plain(req):
             return req
@@ -121,6 +126,43 @@ class BindTest(unittest.TestCase):
         errors = self.rejects(many, {"a": ["x"] * 100, "b": "y"}, *["a[%d]" % i for i in range(20)])
         self.assertEqual(errors[0], ("a[0]", "expected an int, not a str", "type"))
         self.assertEqual(len(self.rejects(many, {str(i): i for i in range(100)}, "a", "b", *map(str, range(18)))), 20)
+
+    def test_a_huge_object_of_wrong_names_is_reported_up_to_the_limit(self):
+        names = {"n" * 1000 + str(i): i for i in range(1000)}
+        for function in (lambda: 1, lambda a, b: 1):
+            errors = self.rejects_some(function, names)
+            self.assertEqual(len(errors), 20)
+            self.assertLess(max(len(path) for path, _, _ in errors), 60)
+
+    def test_an_object_for_one_parameter_is_converted_once(self):
+        seen = []
+
+        def call(value: typing.List[int]):
+            return value
+
+        made = _describe.read_signature(call)
+        convert = made.parameters[0].type.convert
+        made.parameters[0].type.convert = lambda value: seen.append(value) or convert(value)
+        with self.assertRaises(Invalid) as caught:
+            bind(call, made).call({"other": 1})
+        self.assertEqual(seen, [{"other": 1}])
+        self.assertIn("or an object with the name value", caught.exception.errors[0][1])
+
+        def too_deep(_):
+            raise RecursionError
+
+        made.parameters[0].type.convert = too_deep
+        with self.assertRaises(Invalid) as caught:
+            bind(call, made).call({"other": 1})
+        self.assertEqual(caught.exception.errors[0][0], "value")
+        self.assertIn("nested too deeply", caught.exception.errors[0][1])
+
+    def test_long_names_of_a_client_are_cut_in_paths(self):
+        def f(a: int = 1, **rest: int):
+            pass
+
+        ((path, _, _),) = self.rejects_some(f, {"k" * 100: "x"})
+        self.assertEqual(path, "'" + "k" * 36 + "...")
 
     def test_what_is_nested_too_deeply_does_not_fit(self):
         scope = {"Tree": typing.List["Tree"]}  # noqa: F821

@@ -79,6 +79,13 @@ class NumpyTest(Library):
         self.assertIs(self.convert(numpy.ndarray, array), array)
         self.assertEqual(self.convert(NDArray[numpy.float64], array).dtype, "float64")
 
+    def test_a_number_that_does_not_fit_a_narrower_float_is_refused(self):
+        single = self.read(NDArray[numpy.float32])[0]
+        self.assertEqual(single.convert([3e38, -3e38]).dtype, numpy.float32)
+        self.assertTrue(numpy.isinf(single.convert(numpy.array([float("inf")]))[0]))
+        for scalar, value in ((numpy.float32, [1.0, 1e300]), (numpy.float16, [70000]), (numpy.complex64, [1e300])):
+            self.rejects(NDArray[scalar], value, ("", "whose values are from", "value"))
+
     def test_arrays_in_text_and_in_fields(self):
         scope = {"np": numpy, "NDArray": NDArray, "Any": typing.Any}
         for text in ("NDArray[np.int16]", "np.ndarray[Any, np.dtype[np.int16]]"):

@@ -92,6 +92,62 @@ class RecordsTest(Reading):
         self.assertEqual(self.convert(Pair, {"a": "x"}), Pair("x", 5))
         self.rejects(Pair, {"b": 1, "c": 2}, (".a", "missing"), (".c", "unknown; expected a, b"))
 
+    def test_a_field_whose_annotation_cannot_be_read_is_any_value_for_every_function(self):
+        @dataclasses.dataclass
+        class Bad:
+            a: "int int"
+            b: int
+
+        annotations = _describe.Annotations()
+        for _ in range(2):
+            found, problems = annotations.read(Bad, {})
+            self.assertEqual(found.convert({"a": [1], "b": 2}), Bad([1], 2))
+            with self.assertRaises(Invalid):
+                found.convert({"a": 1, "b": "x"})
+            ((name, advice),) = problems
+            self.assertEqual(name, "Bad.a")
+            self.assertIn("SyntaxError", advice)
+        self.assertEqual(annotations.definitions["Bad"]["properties"], {"a": {}, "b": {"type": "integer"}})
+
+    def test_a_class_that_cannot_be_read_is_any_value_for_every_function(self):
+        class Fields(dict):
+            def items(self):
+                raise RuntimeError("no fields")
+
+        @dataclasses.dataclass
+        class Bad:
+            a: int
+
+        Bad.__dataclass_fields__ = Fields()
+        annotations = _describe.Annotations()
+        for _ in range(2):
+            found, problems = annotations.read(typing.List[Bad], {})
+            self.assertEqual(found.convert([{"a": "x"}]), [{"a": "x"}])
+            self.assertEqual(list(problems), [("Bad", "RuntimeError: no fields")])
+
+    def test_a_class_may_refer_to_itself_many_times(self):
+        fields = "".join("    f%d: 'typing.Optional[Node]' = None\n" % i for i in range(60))
+        module = module_of("import dataclasses, typing\nclass Other: pass\n@dataclasses.dataclass\nclass Node:\n    o: Other\n" + fields)
+        found, problems, _ = read(module.Node)
+        self.assertEqual(list(problems), [("declared_here.Other", "")])
+        self.assertEqual(found.convert({"o": 1, "f5": {"o": 2}}).f5.o, 2)
+
+    def test_what_ends_a_call_passes_and_every_other_exception_is_an_error_of_the_argument(self):
+        def exits(error):
+            @dataclasses.dataclass
+            class Exits:
+                a: int
+
+                def __post_init__(self):
+                    raise error
+
+            return Exits
+
+        self.rejects(exits(SystemExit("bye")), {"a": 1}, ("", "SystemExit: bye"))
+        for error in (CallCancelled("now"), KeyboardInterrupt()):
+            with self.assertRaises(type(error)):
+                self.convert(exits(error), {"a": 1})
+
     def test_enums(self):
         class Colour(enum.Enum):
             RED = "red"

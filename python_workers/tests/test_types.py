@@ -180,6 +180,25 @@ class ValuesTest(Reading):
         for sent in ("A", "AA", "AA=", "AA==AA==", "A A=", "AAE*", "é", "AAEC\n", "===="):
             self.rejects(bytes, sent, ("", "base64"))
 
+    def test_keys_that_are_numbers_are_what_json_writes_for_them(self):
+        for annotation, good in (
+            (typing.Dict[int, str], {"1": 1, "-2": -2, "0": 0}),
+            (typing.Dict[float, str], {"1.5": 1.5, "2": 2, "1e+21": 1e21, "-0.0": 0.0}),
+        ):
+            found = self.convert(annotation, {key: "a" for key in good})
+            self.assertEqual(list(found), list(good.values()))
+        for annotation, key in (
+            *((typing.Dict[int, str], key) for key in ("01", " 1", "1_0", "+1", "1.0", "-0", "\u0661", "1e400")),
+            *((typing.Dict[float, str], key) for key in ("nan", "inf", "1_0.5", ".5", "01.5", "1e400", "NaN", "")),
+        ):
+            with self.subTest(key=key):
+                self.rejects(annotation, {key: "a"}, ("." + key if key.isidentifier() else "[%r]" % key, "key: expected"))
+        self.rejects(typing.Dict[float, str], {"1.0": "a", "1": "b"}, ("['1']", "given twice"))
+        self.rejects(typing.Dict[int, str], {1: "a", "1": "b"}, ("['1']", "given twice"))
+
+    def test_long_keys_of_a_client_are_cut_in_paths(self):
+        self.rejects(typing.Dict[str, int], {"k" * 100: "x"}, ("['" + "k" * 36 + "...]", "expected an int"))
+
     def test_times(self):
         for sent, iso in [
             ("2024-01-02 03:04:05", "2024-01-02T03:04:05"),
