@@ -270,6 +270,7 @@ fn launch_options(config: &PoolConfig) -> Result<LaunchOptions, StartError> {
         python: config.python_of_host(),
         env: config.env.clone(),
         cwd: config.cwd.clone(),
+        terminal: config.terminal,
         start_timeout: config.start_timeout,
         stop_grace: config.stop_grace,
         max_frame,

@@ -1,5 +1,6 @@
 //! How a pool is set up. The main structure is [`PoolConfig`].
 
+mod choices;
 mod environment;
 mod field;
 mod file;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use actix_pyproc_actors::duration;
 use actix_pyproc_actors::setting::{Settable, settings};
 use serde::{Deserialize, Serialize};
+
+use self::choices::choices;
 
 pub use actix_pyproc_actors::restart::RestartConfig;
 pub use actix_pyproc_actors::router::select::Select;
@@ -142,6 +145,11 @@ settings! {
         /// The thread that the pool's actors live on.
         #[setting("`current`")]
         pub thread: ActorThread = ActorThread::Current,
+        hidden {
+            /// Whether the workers use the terminal of the host, for a debugger. They then stay in
+            /// the host's process group, which a terminal needs.
+            pub terminal: bool,
+        }
     }
 }
 
@@ -223,67 +231,36 @@ impl Settable for WorkerSource {
     }]}"#;
 }
 
-/// The levels of Python's `logging`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// `DEBUG`.
-    Debug,
-    /// `INFO`.
-    #[default]
-    Info,
-    /// `WARNING`.
-    Warning,
-    /// `ERROR`.
-    Error,
-    /// `CRITICAL`.
-    Critical,
-}
-
-impl Settable for LogLevel {
-    const SCHEMA: &'static str = r#"{"enum": ["debug", "info", "warning", "error", "critical"]}"#;
-}
-
-impl LogLevel {
-    /// The name as Python writes it, in lower case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-        }
+choices! {
+    /// The levels of Python's `logging`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    pub enum LogLevel {
+        /// `DEBUG`.
+        Debug = "debug",
+        /// `INFO`.
+        #[default]
+        Info = "info",
+        /// `WARNING`.
+        Warning = "warning",
+        /// `ERROR`.
+        Error = "error",
+        /// `CRITICAL`.
+        Critical = "critical",
     }
 }
 
-/// The library with which workers decode and encode JSON. `docs/json.md` has the differences.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JsonLibrary {
-    /// The standard library's `json`.
-    #[default]
-    Stdlib,
-    /// The package `orjson`.
-    Orjson,
-    /// The package `msgspec`.
-    Msgspec,
-}
-
-impl Settable for JsonLibrary {
-    const SCHEMA: &'static str = r#"{"enum": ["stdlib", "orjson", "msgspec"]}"#;
-}
-
-impl JsonLibrary {
-    /// Its name in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdlib => "stdlib",
-            Self::Orjson => "orjson",
-            Self::Msgspec => "msgspec",
-        }
+choices! {
+    /// The library with which workers decode and encode JSON. `docs/json.md` has the differences.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[non_exhaustive]
+    pub enum JsonLibrary {
+        /// The standard library's `json`.
+        #[default]
+        Stdlib = "stdlib",
+        /// The package `orjson`.
+        Orjson = "orjson",
+        /// The package `msgspec`.
+        Msgspec = "msgspec",
     }
 }
 

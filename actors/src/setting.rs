@@ -159,7 +159,7 @@ impl<T: Settable> Settable for Option<T> {
 /// The attributes of a field, in this order: its documentation; `setting`, with the default in
 /// words and the [`Bounds`]; `set`, with the type of the setter's argument and the value that it
 /// becomes, or with `nothing` for no setter; and the attribute of serde. The default follows the
-/// `=`.
+/// `=`. Switches in a last block `hidden` are no settings: only code can set them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __settings {
@@ -173,6 +173,12 @@ macro_rules! __settings {
                 $(#[serde($($serde:tt)*)])?
                 pub $field:ident: $type:ty = $default:expr,
             )+
+            $(hidden {
+                $(
+                    $(#[doc = $switch_doc:literal])+
+                    pub $switch:ident: bool,
+                )+
+            })?
         }
     ) => {
         $(#[$outer])*
@@ -183,11 +189,17 @@ macro_rules! __settings {
                 $(#[serde($($serde)*)])?
                 pub $field: $type,
             )+
+            $($(
+                $(#[doc = $switch_doc])+
+                #[doc(hidden)]
+                #[serde(skip)]
+                pub $switch: bool,
+            )+)?
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $($field: $default),+ }
+                Self { $($field: $default,)+ $($($switch: false,)+)? }
             }
         }
 

@@ -159,10 +159,9 @@ fn codec_parser() -> impl clap::builder::TypedValueParser<Value = Codec> {
 }
 
 fn json_parser() -> impl clap::builder::TypedValueParser<Value = JsonLibrary> {
-    PossibleValuesParser::new(["stdlib", "orjson", "msgspec"]).map(|name| match name.as_str() {
-        "orjson" => JsonLibrary::Orjson,
-        "msgspec" => JsonLibrary::Msgspec,
-        _ => JsonLibrary::Stdlib,
+    let all = JsonLibrary::ALL.iter().copied();
+    PossibleValuesParser::new(all.clone().map(JsonLibrary::as_str)).map(move |name| {
+        all.clone().find(|library| library.as_str() == name).expect("the name is that of a library")
     })
 }
 

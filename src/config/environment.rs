@@ -32,10 +32,10 @@ impl ConfigLayers {
     /// An empty value unsets an optional field.
     ///
     /// Variables that are not for the configuration are skipped: those of the protocol between host
-    /// and worker (`PYPROC_…_FD`), the secrets of the command line (`PYPROC_TOKEN`,
-    /// `PYPROC_CONTROL_TOKEN`), those of benchmarks and tests (`PYPROC_BENCH_…`, `PYPROC_SOAK_…`),
-    /// and those that Kubernetes sets in each pod near a service called `pyproc` (`PYPROC_PORT`,
-    /// `PYPROC_SERVICE_HOST`, …).
+    /// and worker (`PYPROC_…_FD`, `PYPROC_TERMINAL`), the secrets of the command line
+    /// (`PYPROC_TOKEN`, `PYPROC_CONTROL_TOKEN`), those of benchmarks and tests (`PYPROC_BENCH_…`,
+    /// `PYPROC_SOAK_…`), and those that Kubernetes sets in each pod near a service called `pyproc`
+    /// (`PYPROC_PORT`, `PYPROC_SERVICE_HOST`, …).
     ///
     /// # Errors
     /// [`ConfigError::UnknownVariable`] if a variable names no field, [`ConfigError::Variable`] if
@@ -148,9 +148,9 @@ fn is_foreign(name: &str) -> bool {
     is_of_protocol(name) || SECRETS.contains(&name) || of_tests || of_kubernetes
 }
 
-/// Whether a variable passes a file descriptor to a worker.
+/// Whether the host sets a variable for a worker, which it reads at its start.
 pub(super) fn is_of_protocol(name: &str) -> bool {
-    name.starts_with(ENV_PREFIX) && name.ends_with("_FD")
+    (name.starts_with(ENV_PREFIX) && name.ends_with("_FD")) || name == "PYPROC_TERMINAL"
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn variables_of_the_protocol_cannot_be_set_by_the_user() {
-        for name in ["PYPROC_SOCKET_FD", "A=B", ""] {
+        for name in ["PYPROC_SOCKET_FD", "PYPROC_NEW_FD", "PYPROC_TERMINAL", "A=B", ""] {
             let error = PoolConfig::default().env(name, "1").validate().expect_err(name);
             assert!(matches!(error, ConfigError::Env { .. }), "{name}");
         }

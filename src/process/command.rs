@@ -10,9 +10,8 @@ use std::sync::Arc;
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 const PROBE: &str = include_str!("probe.py");
 
-/// In the configuration's variables of the workers, this one lets a worker use the host's terminal,
-/// for a debugger. The worker then stays in the process group of the host, which a terminal needs.
-pub(super) const TERMINAL: &str = "PYPROC_TERMINAL";
+/// Lets a worker use the terminal of the host, for a debugger.
+const TERMINAL: &str = "PYPROC_TERMINAL";
 
 /// Variables of the host that workers do not inherit. With the tokens a worker could call, restart
 /// and stop its own gateway.
@@ -64,6 +63,12 @@ impl CommandLine {
             env: user.chain(inherited.variables()).collect(),
             cwd: cwd.map(Path::to_owned),
         }
+    }
+
+    /// The command line of a worker that stays in the process group of the host.
+    pub(super) fn with_terminal(mut self) -> Self {
+        self.env.push((TERMINAL.into(), "1".into()));
+        self
     }
 
     /// The probe of an interpreter. It uses neither the environment nor `site`, because both take

@@ -13,7 +13,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 use tokio::time::{Instant, timeout_at};
 
-use super::command::{CommandLine, Inherited, TERMINAL};
+use super::command::{CommandLine, Inherited};
 use super::connection::{self, Connection};
 use super::cpu::CpuTimes;
 use super::end::{EndMode, STACKS_SIGNAL, end};
@@ -41,6 +41,8 @@ pub(crate) struct LaunchOptions {
     pub(crate) python: Option<PathBuf>,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) cwd: Option<PathBuf>,
+    /// Whether the workers use the terminal of the host.
+    pub(crate) terminal: bool,
     pub(crate) start_timeout: Duration,
     pub(crate) stop_grace: Duration,
     /// The maximum length of a frame, as in Hello.
@@ -150,7 +152,10 @@ impl Launcher {
         let python = &self.interpreter.python;
         let code = (self.options.worker.name(), slot);
         let line = CommandLine::worker(env, cwd.as_deref(), &python.executable, code, &worker.inherited);
-        let group = if env.contains_key(TERMINAL) { Group::Host } else { Group::Own };
+        let (line, group) = match self.options.terminal {
+            true => (line.with_terminal(), Group::Host),
+            false => (line, Group::Own),
+        };
         let command = line.into_command(Stdio::null(), worker.stdout.into(), worker.stderr.into());
         let child = self.spawner.spawn(command, group, worker.inherited.into_fds(), deadline).await;
         let child = child.map_err(StartError::io(match cwd {

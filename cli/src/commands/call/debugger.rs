@@ -7,9 +7,6 @@ use actix_pyproc_actors::duration;
 
 use crate::failure::Failure;
 
-/// The variable that gives a worker the terminal (`docs/protocol.md`, section 1).
-const TERMINAL: &str = "PYPROC_TERMINAL";
-
 /// Configures one worker without time limits, which has the terminal.
 ///
 /// # Errors
@@ -21,6 +18,6 @@ pub(super) fn prepare(config: &mut PoolConfig) -> Result<(), Failure> {
     (config.workers, config.min_ready) = (1, 0);
     (config.call_timeout, config.start_timeout) = (None, duration::LONGEST);
     config.recycle = actix_pyproc::config::RecycleConfig::default();
-    config.env.insert(TERMINAL.to_owned(), "1".to_owned());
+    config.terminal = true;
     Ok(())
 }
