@@ -11,6 +11,9 @@ _LONGEST_ARGS = 16 * 1024
 _MOST_VALUES = 256
 _OWN = __name__.partition(".")[0]
 
+# Functions that return the message of an exception which has none, by the name of its type.
+explanations = {}
+
 
 def type_name(exception):
     """Return the qualified name of an exception's type; that of a builtin has no module."""
@@ -52,9 +55,12 @@ def payload(type_text, message, traceback=""):
 
 def exception_payload(exception):
     """Return the payload that reports an exception of user code."""
+    name, message = type_name(exception), message_of(exception)
+    if not message and name in explanations:
+        message = explanations[name]()
     error = {
-        "type": type_name(exception),
-        "message": message_of(exception),
+        "type": name,
+        "message": message,
         "traceback": traceback_text(exception),
         "bases": _bases(exception),
     }

@@ -5,17 +5,17 @@ import sys
 
 from . import _errors
 
-_MESSAGE = (
-    "breakpoint() needs a terminal, which a worker does not have: debug the call with `pyproc call --pdb %s FUNCTION`, "
-    "or attach debugpy and set PYTHONBREAKPOINT=debugpy.breakpoint"
-)
+_MESSAGE = "%s needs a terminal, which a worker does not have: debug the call with `pyproc call --pdb %s FUNCTION`"
+_ATTACH = ", or attach debugpy and set PYTHONBREAKPOINT=debugpy.breakpoint"
 
 # A debugger does not stop in this package.
 _SKIPPED = ("pyproc_worker", "pyproc_worker.*")
 
 
 def forbid():
-    """Make `breakpoint()` raise an error that says what to do; PYTHONBREAKPOINT still decides."""
+    """Make debuggers raise errors that say what to do; PYTHONBREAKPOINT still decides."""
+    # pdb reads the end of its input, and quits.
+    _errors.explanations["bdb.BdbQuit"] = lambda: _needs_terminal("pdb")
     if not os.environ.get("PYTHONBREAKPOINT"):
         sys.breakpointhook = _refuse
 
@@ -68,8 +68,12 @@ def watched(function, is_async):
 
 
 def _refuse(*_arguments, **_keywords):
+    raise RuntimeError(_needs_terminal("breakpoint()") + _ATTACH)
+
+
+def _needs_terminal(name):
     script = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "worker.py"
-    raise RuntimeError(_MESSAGE % script)
+    return _MESSAGE % (name, script)
 
 
 def _stop(*arguments, header=None, **keywords):

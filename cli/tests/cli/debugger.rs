@@ -89,6 +89,10 @@ fn breakpoint_without_a_terminal_is_an_error_that_says_what_to_do() {
     let ended = pyproc("call", "stops.py", &["doubled", "21"]).run().exits(1);
     let refused = "error: the function raised RuntimeError: breakpoint() needs a terminal, which a worker does not have";
     ended.reports_once(&[&format!("{refused}: debug the call with `pyproc call --pdb stops.py FUNCTION`")]);
+    let ended = pyproc("call", "stops.py", &["traced", "21"]).run().exits(1);
+    let refused =
+        "error: the function raised bdb.BdbQuit: pdb needs a terminal, which a worker does not have";
+    assert!(ended.stderr.contains(refused), "{}", ended.stderr);
     let ended = pyproc("call", "stops.py", &["doubled", "21"]).env("PYTHONBREAKPOINT", "0").run();
     ended.exits(0).prints("42\n");
 }
