@@ -11,8 +11,7 @@ use std::time::Duration;
 
 /// The handler to be tested.
 async fn predict(pool: web::Data<Pool>, body: web::Json<Value>) -> HttpResponse {
-    let call = Call::json("predict", &body).map(|call| call.timeout(Duration::from_millis(50)));
-    let reply = match call {
+    let reply = match Call::json("predict", &body) {
         Ok(call) => pool.request(call).await,
         Err(error) => Err(error),
     };
@@ -52,7 +51,8 @@ async fn each_outcome_has_its_status() {
     let lost =
         Pool::fake(|_| async { Err(CallError::worker_lost(actix_pyproc::error::Exit::by_signal(11))) });
     assert_eq!(answer(lost).await.0, StatusCode::INTERNAL_SERVER_ERROR);
-    let hangs = Pool::fake(|_| pending());
+    let config = PoolConfig::default().call_timeout(Duration::from_millis(50));
+    let hangs = FakePool::new(|_| pending()).config(config).start().expect("the configuration is valid");
     assert_eq!(answer(hangs).await.0, StatusCode::GATEWAY_TIMEOUT);
     let config = PoolConfig::default().workers(1).max_concurrent(1).max_queue(1);
     let busy = FakePool::new(|_| pending()).config(config).start().expect("the configuration is valid");
