@@ -16,7 +16,7 @@ use crate::failure::Failure;
 /// An argument that can be sent.
 #[derive(Debug)]
 pub(crate) enum Argument {
-    /// There is none: every parameter has its default. The codec is that of the result.
+    /// No argument: every parameter has its default. The codec is that of the result.
     Absent(Codec),
     /// JSON as the user wrote it, so that no number loses a digit.
     Json(String),

@@ -260,10 +260,17 @@ pub(crate) fn draw(text: &str) {
 /// The line that counts dropped lines.
 fn dropped(count: u64) -> String {
     let text = match count {
-        1 => "warning: 1 line of output was dropped: standard error is too slow\n".to_owned(),
-        _ => format!("warning: {count} lines of output were dropped: standard error is too slow\n"),
+        1 => "1 line of output was dropped: standard error is too slow".to_owned(),
+        _ => format!("{count} lines of output were dropped: standard error is too slow"),
     };
-    if is_json() { json::Entry::message(&text).line() } else { text }
+    warning(&text, is_json())
+}
+
+fn warning(text: &str, json: bool) -> String {
+    match json {
+        true => json::Entry::of_program(&Level::WARN, text).line(),
+        false => format!("warning: {text}\n"),
+    }
 }
 
 /// Standard output. Earlier messages are flushed to standard error first, so that the order is
@@ -308,5 +315,23 @@ fn report_panic(info: &panic::PanicHookInfo<'_>) {
     if name == "main" {
         // The process ends.
         flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::warning;
+
+    #[test]
+    fn warning_is_a_line_of_its_level_in_both_formats() {
+        let text = "2 lines of output were dropped: standard error is too slow";
+        assert_eq!(warning(text, false), format!("warning: {text}\n"));
+        let line = warning(text, true);
+        let entry: Value = serde_json::from_str(&line).expect("it is JSON");
+        let found = (&entry["level"], &entry["target"], &entry["fields"]);
+        assert_eq!(found, (&json!("WARN"), &json!("pyproc"), &json!({"message": text})));
+        assert!(line.ends_with("}\n") && line.matches('\n').count() == 1, "{line}");
     }
 }

@@ -27,8 +27,8 @@ impl Signals {
         Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)?, interrupts: true })
     }
 
-    /// As [`Signals::listen`], but SIGINT has no effect: Ctrl-C is meant for a worker that has the
-    /// terminal.
+    /// As [`Signals::listen`], but SIGINT has no effect: the worker, which has the terminal,
+    /// handles Ctrl-C.
     pub(crate) fn listen_beside_terminal() -> io::Result<Self> {
         Ok(Self { interrupts: false, ..Self::listen()? })
     }

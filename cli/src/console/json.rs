@@ -45,6 +45,11 @@ impl<'a> Entry<'a> {
         let found =
             levels.iter().find_map(|(prefix, level)| Some((level, text.strip_prefix(prefix)?.trim_end())));
         let (level, text) = found.unwrap_or((&Level::INFO, text.trim_end()));
+        Self::of_program(level, text)
+    }
+
+    /// A message of the program itself, without its level.
+    pub(super) fn of_program(level: &Level, text: &str) -> Self {
         let mut fields = Fields::default();
         fields.0.insert("message".to_owned(), text.into());
         Self::new(level, "pyproc", fields, Vec::new())
