@@ -66,7 +66,7 @@ def measure(calls, batch):
     STATE.marks, STATE.deadlines = table.marks, table.deadlines
     channel = Channel(worker.detach())
     wall, cpu = time.perf_counter(), time.process_time()
-    serve(channel, Calls([predict], ["predict"], table, _frames.DEFAULT_MAX_FRAME), FLUSH_NS)
+    serve(channel, Calls([predict], ["predict"], table, _frames.DEFAULT_MAX_FRAME, []), FLUSH_NS)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     channel.close()
     for child in children:

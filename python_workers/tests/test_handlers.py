@@ -138,7 +138,7 @@ class EveryBytecodeTest(Driver):
         table, host, channel = self.begin()
         host.sendall(_frames.frame(_frames.PING, 0, 0, 9) + b"".join(self.calls()))
         host.shutdown(socket.SHUT_WR)
-        calls = Calls(list(self.functions), ["double", "broken", "large"], table, 1 << 20)
+        calls = Calls(list(self.functions), ["double", "broken", "large"], table, 1 << 20, [])
         if then is not None:
             then(calls)
         ended = False
@@ -259,7 +259,7 @@ class EveryBytecodeOfTheEventLoopTest(Driver):
             hello={"max_frame": 1 << 20, "interrupt_signal": signal.SIGURG},
             set_interrupt_handler=lambda handler: signal.signal(signal.SIGURG, handler),
         )
-        calls = Calls([self.inline, self.at_once, self.waits], ["inline", "at_once", "waits"], table, 1 << 20)
+        calls = Calls([self.inline, self.at_once, self.waits], ["inline", "at_once", "waits"], table, 1 << 20, [])
         ended = False
         signal.setitimer(signal.ITIMER_REAL, CAP)
         try:
