@@ -250,7 +250,7 @@ class _Server:
         except BaseException as error:
             context._end()
             answer = self.calls.raised(call, error)
-            if isinstance(error, asyncio.CancelledError) and context.cancelled:
+            if issubclass(type(error), asyncio.CancelledError) and context.cancelled:
                 answer = (ERROR, INTERRUPTED, answer[2])
         else:
             answer = self.calls.result(codec, result)

@@ -119,11 +119,12 @@ class Calls:
         self.phase[call & INDEX_MASK] = FINISHED
         # A function can also raise CallCancelled by itself.
         asked = STATE.stopping or self.marks[call & INDEX_MASK] == 1
-        code = INTERRUPTED if asked and isinstance(error, CallCancelled) else RAISED
+        # Not `isinstance`, which asks the exception for its class.
+        code = INTERRUPTED if asked and issubclass(type(error), CallCancelled) else RAISED
         try:
             return ERROR, code, _errors.exception_payload(error)
         except Exception:
-            return ERROR, code, _errors.payload(type(error).__name__, _errors.message_of(error))
+            return ERROR, code, _errors.payload(_errors.type_name(error), _errors.message_of(error))
 
     def returned(self, codec, call, result):
         """Answer a call whose function returned, but whose phase may not show it."""

@@ -109,13 +109,23 @@ def load_json(payload):
     text = str(payload, "utf-8")
     start = len(text) - len(text.lstrip(_WHITESPACE))
     try:
-        value, end = scan_json(text, start)
+        value, end = _scan(text, start)
     except StopIteration as error:
         message = "Unexpected UTF-8 BOM" if text.startswith("\ufeff") else "Expecting value"
         raise _json_error(message, text, error.value) from None
     if end != len(text) and text[end:].strip(_WHITESPACE):
         raise _json_error("Extra data", text, end)
     return value
+
+
+def _scan(text, start):
+    try:
+        return scan_json(text, start)
+    except SystemError:
+        # Up to Python 3.12, the scanner has no error to raise until this module is imported.
+        import json.decoder  # noqa: F401
+
+        return scan_json(text, start)
 
 
 def dump_json(value):

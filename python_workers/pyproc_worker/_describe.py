@@ -216,7 +216,9 @@ def read_signature(function, annotations=None):
     plain = getattr(function, "__func__", function)
     if type(plain) is _FUNCTION_TYPE and not hasattr(plain, "__wrapped__") and not hasattr(plain, "__signature__"):
         parameters, returns = _read_code(plain, annotations)
-        return Signature(parameters if plain is function else parameters[1:], returns)
+        # The first parameter of a bound method has its argument; a static method has none of those.
+        bound = plain is not function and not isinstance(function, staticmethod)
+        return Signature(parameters[1:] if bound else parameters, returns)
     return _read_inspect(function, annotations)
 
 

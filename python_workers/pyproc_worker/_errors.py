@@ -6,6 +6,7 @@ from ._codec import dump_text, valid_text
 
 _LONGEST = 64 * 1024
 _MOST_BASES = 32
+_LONGEST_NAME = 256
 # The limits of the arguments of an exception: characters of text, and values.
 _LONGEST_ARGS = 16 * 1024
 _MOST_VALUES = 256
@@ -21,11 +22,15 @@ def type_name(exception):
 
 
 def _class_name(kind):
-    if kind.__module__ in ("builtins", None):
-        return kind.__qualname__
-    # User code imports CallCancelled from the package itself.
-    module = _OWN if str(kind.__module__).startswith(_OWN + ".") else kind.__module__
-    return "%s.%s" % (module, kind.__qualname__)
+    try:
+        module, name = kind.__module__, kind.__qualname__
+        if module not in ("builtins", None):
+            # User code imports CallCancelled from the package itself.
+            name = "%s.%s" % (_OWN if str(module).startswith(_OWN + ".") else module, name)
+    except BaseException:
+        # A metaclass can raise anything; this does not ask it.
+        name = type.__dict__["__name__"].__get__(kind)
+    return name[:_LONGEST_NAME]
 
 
 def message_of(exception):
@@ -33,7 +38,7 @@ def message_of(exception):
     try:
         return bounded(str(exception))
     except BaseException as error:
-        return "<%s.__str__ raised %s>" % (type(exception).__name__, type(error).__name__)
+        return "<%s.__str__ raised %s>" % (type_name(exception), type_name(error))
 
 
 def traceback_text(exception):
@@ -77,7 +82,7 @@ def exception_payload(exception):
 def _bases(exception):
     """Return the names of the base classes in the order of `__mro__`, without the class and `object`."""
     try:
-        return [_class_name(kind)[:256] for kind in type(exception).__mro__[1:-1][:_MOST_BASES]]
+        return [_class_name(kind) for kind in type(exception).__mro__[1:-1][:_MOST_BASES]]
     except BaseException:
         return []
 

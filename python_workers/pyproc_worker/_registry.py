@@ -6,6 +6,9 @@ ARGUMENTS = {}
 SETUP = []
 TEARDOWN = []
 
+# Wrappers can wrap each other in a circle.
+_DEEPEST_WRAPPER = 100
+
 
 def expose(target=None, *, name=None, args=None):
     """Let the host call a function: `@expose`, `@expose("name")` or `@expose(name="name")`.
@@ -61,8 +64,9 @@ def _register(function, name, args):
 def _is_same(known, function):
     if known is function:
         return True
-    before, now = getattr(known, "__code__", None), getattr(function, "__code__", None)
-    if before is None or now is None:
+    before, now = _code_of(known), _code_of(function)
+    # Two functions with one code are closures, such as those that a decorator returns.
+    if before is None or now is None or before is now:
         return False
     # A script that is also imported as a module declares each function twice. It is the same
     # function if it is written in the same place.
@@ -74,6 +78,15 @@ def _is_same(known, function):
         and _is_cell(now.co_filename)
         and (known.__module__, known.__qualname__) == (function.__module__, function.__qualname__)
     )
+
+
+def _code_of(function):
+    for _ in range(_DEEPEST_WRAPPER):
+        inner = getattr(function, "__wrapped__", None)
+        if inner is None:
+            break
+        function = inner
+    return getattr(function, "__code__", None)
 
 
 def _is_cell(file):

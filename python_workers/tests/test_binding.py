@@ -299,6 +299,27 @@ class ExposeTest(unittest.TestCase):
             expose(scope["f"])
         self.assertIs(_registry.FUNCTIONS["f"], scope["f"])
 
+    def test_functions_of_one_decorator_are_several(self):
+        def plain(function):
+            def wrapper(x):
+                return function(x)
+
+            return wrapper
+
+        for decorate in (plain, lambda function: functools.wraps(function)(plain(function))):
+            _registry.FUNCTIONS.clear()
+            expose(decorate(lambda x: 1), name="f")
+            with self.assertRaises(ValueError):
+                expose(decorate(lambda x: 2), name="f")
+
+    def test_a_static_method_keeps_its_first_parameter(self):
+        def f(a: int, b: int = 2):
+            return [a, b]
+
+        signature = _describe.read_signature(staticmethod(f))
+        self.assertEqual([p.name for p in signature.parameters], ["a", "b"])
+        self.assertEqual([p.name for p in _describe.read_signature(types.MethodType(f, 1)).parameters], ["b"])
+
     def test_async_is_found_through_wrappers(self):
         async def function(x):
             return x

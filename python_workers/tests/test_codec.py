@@ -3,12 +3,13 @@
 import datetime
 import json
 import math
+import subprocess
 import sys
 import unittest
 
 from pyproc_worker import _codec, _errors, _frames, _msgpack, _refusal
 
-from . import harness  # noqa: F401
+from . import harness
 
 VALUES = [
     None,
@@ -261,6 +262,14 @@ class RefusalTest(unittest.TestCase):
         self.assertIn("result (list)", _refusal.explain(1, [0] * 300_000, error))
 
 
+class FirstErrorTest(unittest.TestCase):
+    def test_the_first_argument_that_is_not_json_is_a_value_error(self):
+        # The C scanner of some versions has no error to raise until `json` is imported.
+        code = "from pyproc_worker._codec import load_json\ntry: load_json(b'{')\nexcept ValueError as e: print(e)"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=harness.ROOT)
+        self.assertIn("Expecting property name", found.stdout, found.stderr)
+
+
 class ErrorsTest(unittest.TestCase):
     def test_long_texts_are_bounded(self):
         try:
@@ -270,6 +279,18 @@ class ErrorsTest(unittest.TestCase):
         self.assertLess(len(error_payload["message"]), 65536)
         self.assertLess(len(error_payload["traceback"]), 65536)
         self.assertIn("characters left out", error_payload["message"])
+
+    def test_the_name_of_a_type_is_bounded_and_its_metaclass_is_not_trusted(self):
+        class Hostile(type):
+            def __getattribute__(cls, name):
+                raise SystemExit(name)
+
+        kinds = [type("N" * 10_000_000, (Exception,), {}), Hostile("Odd", (Exception,), {})]
+        for kind, expected in zip(kinds, ("tests.test_codec." + "N" * 239, "Odd")):
+            try:
+                raise kind("m")
+            except Exception as error:
+                self.assertEqual(json.loads(_errors.exception_payload(error))["type"], expected)
 
     def test_a_deep_recursion_and_a_cycle_of_causes(self):
         def recurse():
