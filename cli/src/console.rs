@@ -236,7 +236,12 @@ impl Visit for Fields<'_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, format_args!("{value}"));
+        // A client chooses the name of the function: it must not pass for other fields or lines.
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '=');
+        match self.source {
+            Source::Access if value.contains(odd) => self.add(field, format_args!("{value:?}")),
+            _ => self.add(field, format_args!("{value}")),
+        }
     }
 }
 
