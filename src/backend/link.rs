@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use actix_pyproc_actors::backend::{Link, LinkEvent, Unsent};
 use actix_pyproc_actors::call::Phase;
@@ -26,6 +26,7 @@ use crate::process::connection::ConnectionError;
 use crate::process::end::{EndMode, end};
 use crate::process::table::{CallPhase, Mark};
 use crate::process::worker::WorkerProcess;
+use crate::wire::frame::ServiceTime;
 use crate::wire::message::{ErrorCode, Failure, Incoming};
 use crate::wire::{Frame, Header, Kind};
 
@@ -228,8 +229,8 @@ fn log_exit(slot: SlotId, exit: &Exit) {
     }
 }
 
-fn done(call: u32, result: Result<Reply, CallError>, service: Duration) -> Event {
-    LinkEvent::Done { id: CallId::from_bits(call), result, service: Some(service) }
+fn done(call: u32, result: Result<Reply, CallError>, service: ServiceTime) -> Event {
+    LinkEvent::Done { id: CallId::from_bits(call), result, service: Some(service.duration()) }
 }
 
 impl Link<PythonBackend> for PythonLink {

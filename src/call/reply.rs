@@ -22,8 +22,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(codec: Codec, payload: Bytes, slot: SlotId, pid: u32, service: Duration) -> Self {
-        Self { payload, codec, slot, pid, service: service.into() }
+    pub(crate) fn new(codec: Codec, payload: Bytes, slot: SlotId, pid: u32, service: ServiceTime) -> Self {
+        Self { payload, codec, slot, pid, service }
     }
 
     /// Decodes the result with the codec that it was encoded with.
@@ -114,9 +114,10 @@ mod tests {
     use super::Reply;
     use crate::error::CallError;
     use crate::wire::Codec;
+    use crate::wire::frame::ServiceTime;
 
     fn reply(codec: Codec, payload: &'static [u8]) -> Reply {
-        Reply::new(codec, Bytes::from_static(payload), SlotId(2), 77, Duration::from_micros(40))
+        Reply::new(codec, Bytes::from_static(payload), SlotId(2), 77, ServiceTime(40))
     }
 
     #[test]

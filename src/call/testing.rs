@@ -12,6 +12,7 @@ use crate::call::{Call, Reply};
 use crate::error::CallError;
 use crate::wire::Codec;
 use crate::wire::codec::{CodecError, to_json, to_msgpack};
+use crate::wire::frame::ServiceTime;
 
 /// With the feature `testing`.
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
@@ -86,11 +87,11 @@ impl Reply {
 
     /// The same result from a worker.
     pub(crate) fn served(self, slot: SlotId, pid: u32, service: Duration) -> Self {
-        Self::new(self.codec(), self.bytes(), slot, pid, service)
+        Self::new(self.codec(), self.bytes(), slot, pid, service.into())
     }
 
     fn unserved(codec: Codec, payload: Bytes) -> Self {
-        Self::new(codec, payload, SlotId(0), 0, Duration::ZERO)
+        Self::new(codec, payload, SlotId(0), 0, ServiceTime(0))
     }
 }
 

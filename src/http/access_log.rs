@@ -31,18 +31,26 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// `None` if the access log is off.
-    pub(super) fn begin(options: &Options, request: &HttpRequest, id: &RequestId) -> Option<Self> {
-        options.access_log.then(|| Self {
+    /// The id of a request, if it has one, and its entry, if the access log is on and somebody
+    /// reads it.
+    pub(super) fn begin(
+        options: Option<&Options>,
+        request: &HttpRequest,
+    ) -> (Option<RequestId>, Option<Self>) {
+        let is_on = options.is_some_and(|options| options.access_log)
+            && tracing::enabled!(target: "pyproc::access", tracing::Level::INFO);
+        let id = RequestId::of(request.headers(), is_on);
+        let access = id.clone().filter(|_| is_on).map(|id| Self {
             method: request.method().clone(),
             path: request.path().to_owned(),
             function: None,
             remote: request.peer_addr(),
-            id: id.clone(),
+            id,
             started: Instant::now(),
             bytes_in: 0,
             logged: false,
-        })
+        });
+        (id, access)
     }
 
     /// Adds the function that is called, and the length of its argument.
@@ -96,11 +104,19 @@ pub(super) async fn log(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, actix_web::Error> {
-    let id = RequestId::of(request.headers());
     let gateway = request.app_data::<web::Data<Gateway>>();
-    let access = gateway.and_then(|gateway| Access::begin(gateway.options(), request.request(), &id));
-    let mut response = next.call(request).await?;
-    if id.is_sent() || access.is_some() {
+    let (id, access) = Access::begin(gateway.map(|gateway| gateway.options()), request.request());
+    let mut response = match next.call(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            // actix makes the same answer of it.
+            if let Some(access) = access {
+                access.end(&error.error_response());
+            }
+            return Err(error);
+        }
+    };
+    if let Some(id) = id {
         id.add_to(response.headers_mut());
     }
     if let Some(access) = access {

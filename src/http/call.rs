@@ -28,12 +28,11 @@ pub(super) async fn call(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let id = RequestId::of(request.headers());
     let gateway = allowed.as_ref().ok().map(|Allowed(gateway)| gateway).or_else(|| request.app_data());
-    let mut access = gateway.and_then(|gateway| Access::begin(gateway.options(), &request, &id));
+    let (id, mut access) = Access::begin(gateway.map(|gateway| gateway.options()), &request);
     let (answer, is_draining) = match allowed {
         Ok(Allowed(gateway)) => {
-            let answer = answer(&gateway, &request, payload, &id, access.as_mut()).await;
+            let answer = answer(&gateway, &request, payload, id.as_ref(), access.as_mut()).await;
             (answer, gateway.is_draining())
         }
         Err(problem) => (Err(problem), false),
@@ -42,7 +41,9 @@ pub(super) async fn call(
         Ok(reply) => respond(&reply),
         Err(problem) => problem.into_response(),
     };
-    id.add_to(response.headers_mut());
+    if let Some(id) = id {
+        id.add_to(response.headers_mut());
+    }
     if is_draining {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
@@ -57,7 +58,7 @@ async fn answer(
     gateway: &Gateway,
     request: &HttpRequest,
     payload: web::Payload,
-    id: &RequestId,
+    id: Option<&RequestId>,
     access: Option<&mut Access>,
 ) -> Result<Reply, Problem> {
     if request.method() != Method::POST {
@@ -67,13 +68,11 @@ async fn answer(
     let function = name(request.match_info().unprocessed());
     let codec = codec(headers)?;
     let body = body::read(payload, headers, options.bounds(), gateway.bodies()).await?;
-    // Metadata have to be encoded and decoded, so not every call has the id.
-    let carries_id = id.is_sent() || access.is_some();
     if let Some(access) = access {
         access.calls(&function, body.len());
     }
     let mut call = make_call(function, codec, body, headers, options.min_timeout)?;
-    if carries_id {
+    if let Some(id) = id {
         call = call.metadata(request_id::NAME, id.as_str().to_owned());
     }
     gateway.pool().request(call).await.map_err(|error| Problem::of(&error, options.tracebacks))

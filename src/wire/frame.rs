@@ -66,8 +66,8 @@ impl Header {
 
     /// In a Reply or an Error: how long the call occupied the worker.
     #[must_use]
-    pub const fn service_time(&self) -> Duration {
-        ServiceTime(self.function).duration()
+    pub const fn service_time(&self) -> ServiceTime {
+        ServiceTime(self.function)
     }
 
     /// Appends the header of a frame whose payload has `payload_len` bytes.

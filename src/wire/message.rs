@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::byte_enum::byte_enum;
 use super::codec::Codec;
-use super::frame::{Frame, Header, Kind};
+use super::frame::{Frame, Header, Kind, ServiceTime};
 use super::function::{Definitions, FunctionInfo};
 use crate::error::ArgumentError;
 
@@ -182,7 +181,7 @@ pub enum Incoming {
         /// The codec of the result.
         codec: Codec,
         /// How long the call occupied the worker, at least.
-        service: Duration,
+        service: ServiceTime,
         /// The encoded result.
         payload: Bytes,
     },
@@ -193,7 +192,7 @@ pub enum Incoming {
         /// Why the call has no result.
         code: ErrorCode,
         /// How long the call occupied the worker, at least.
-        service: Duration,
+        service: ServiceTime,
         /// The Python exception.
         failure: Failure,
     },
@@ -345,7 +344,7 @@ mod tests {
         let Ok(Incoming::Error { call: 9, code: ErrorCode::Raised, service, failure }) = error else {
             panic!("the frame is valid")
         };
-        assert_eq!(service.as_micros(), 7);
+        assert_eq!(service.duration().as_micros(), 7);
         assert_eq!(&*failure.type_name, "ValueError");
         let skipped = incoming(Kind::Error, 5, "").expect("a skipped call needs no payload");
         assert!(matches!(skipped, Incoming::Error { failure, .. } if failure == Failure::default()));

@@ -154,8 +154,8 @@ fn service_times_are_rounded_up_to_what_the_field_can_express() {
         let exact = Duration::from_micros(microseconds);
         assert_eq!(ServiceTime::from(exact), ServiceTime(field), "{microseconds}");
         let header = Header { kind: Kind::Reply, codec: 1, function: field, call: 0 };
-        assert_eq!(header.service_time(), Duration::from_micros(means), "{microseconds}");
-        assert_eq!(ServiceTime::from(header.service_time()), ServiceTime(field), "{microseconds}");
+        assert_eq!(header.service_time().duration(), Duration::from_micros(means), "{microseconds}");
+        assert_eq!(ServiceTime::from(header.service_time().duration()), ServiceTime(field), "{microseconds}");
     }
     assert_eq!(ServiceTime::from(Duration::from_nanos(1001)), ServiceTime(2));
     assert_eq!(ServiceTime::from(Duration::MAX), ServiceTime(u16::MAX));

@@ -156,20 +156,20 @@ async fn the_id_of_a_request_reaches_its_function_and_comes_back() {
     assert_eq!(answer.json(), json!({"x-request-id": "7f-3"}));
     assert_eq!(answer.headers["x-request-id"], "7f-3");
 
-    // An id that is not fit for logs is replaced.
-    let answer = served.call_with("metadata", json!(null), &[("X-Request-Id", "two words")]).await;
-    let id = &answer.headers["x-request-id"];
-    assert_eq!((answer.json(), id.len()), (json!({"x-request-id": id}), 32));
-
-    // Without a log a generated id is only in the answer.
-    let answer = served.call("metadata", json!(null)).await;
-    assert_eq!((answer.json(), answer.headers["x-request-id"].len()), (json!({}), 32));
-    let answer = served.call("no-such", json!(null)).await;
+    // So do problems.
+    let answer = served.call_with("no-such", json!(null), &[("X-Request-Id", "7f-4")]).await;
     answer.is_problem(404, "unknown_function");
-    assert_eq!(answer.headers["x-request-id"].len(), 32);
-    let answer = served.call_with("metadata", json!(null), &[("Sec-Fetch-Site", "cross-site")]).await;
+    assert_eq!(answer.headers["x-request-id"], "7f-4");
+    let headers = [("Sec-Fetch-Site", "cross-site"), ("X-Request-Id", "7f-5")];
+    let answer = served.call_with("metadata", json!(null), &headers).await;
     answer.is_problem(403, "origin_not_allowed");
-    assert_eq!(answer.headers["x-request-id"].len(), 32);
+    assert_eq!(answer.headers["x-request-id"], "7f-5");
+
+    // Without a log no id is generated, and one that is not fit for logs is ignored.
+    for headers in [&[][..], &[("X-Request-Id", "two words")]] {
+        let answer = served.call_with("metadata", json!(null), headers).await;
+        assert_eq!((answer.json(), answer.headers.get("x-request-id")), (json!({}), None));
+    }
     served.stop().await;
 }
 
@@ -179,7 +179,11 @@ async fn with_a_log_every_call_has_its_id_and_without_one_nothing_is_logged() {
     let answer = served.call_with("metadata", json!(null), &[TOKEN]).await;
     let id = &answer.headers["x-request-id"];
     assert_eq!(answer.json(), json!({"x-request-id": id}));
-    assert_eq!(event(id)["outcome"], "ok");
+    assert_eq!((event(id)["outcome"].as_str(), id.len()), (Some("ok"), 32));
+    // An id that is not fit for logs is replaced.
+    let answer = served.call_with("metadata", json!(null), &[TOKEN, ("X-Request-Id", "two words")]).await;
+    let id = &answer.headers["x-request-id"];
+    assert_eq!((answer.json(), id.len()), (json!({"x-request-id": id}), 32));
     served.stop().await;
 
     let silent = serve(worker("gateway.py"), |gateway| gateway).await;
