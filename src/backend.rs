@@ -15,17 +15,17 @@ mod registry;
 
 use std::cell::RefCell;
 use std::fmt;
+#[cfg(feature = "testing")]
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use actix_pyproc_actors::backend::{Backend, Outcome, Panic};
 use actix_pyproc_actors::call::Function;
 use actix_pyproc_actors::id::{CallId, FunctionId, Generation, SlotId};
 use futures::future::{FutureExt as _, LocalBoxFuture};
-#[cfg(feature = "testing")]
-use std::future::ready;
 
 use crate::call::{Call, Reply};
 use crate::config::{MAX_IN_FLIGHT, PoolConfig, WorkerSource};
@@ -356,8 +356,8 @@ impl Backend for PythonBackend {
         .boxed_local()
     }
 
-    fn failed(&self, function: Option<FunctionId>, error: &CallError) {
-        self.failures.borrow_mut().record(function, error, SystemTime::now());
+    fn failed(&self, function: Option<FunctionId>, error: &CallError, now: Instant) {
+        self.failures.borrow_mut().record(function, error, now, SystemTime::now);
     }
 
     fn kind(error: &CallError) -> &'static str {

@@ -11,7 +11,7 @@ mod start;
 #[cfg(feature = "testing")]
 mod testing;
 
-pub use argument::ArgumentError;
+pub use argument::{ArgumentError, ArgumentErrorKind};
 pub use call::CallError;
 pub use config::ConfigError;
 pub use exception::ExceptionInfo;

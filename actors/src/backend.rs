@@ -52,10 +52,12 @@ pub trait Backend: Sized + Unpin + 'static {
         generation: Generation,
     ) -> LocalBoxFuture<'static, Result<Self::Link, Self::StartError>>;
 
-    /// A call ends with this error, and no process has it. `function` is `None` if there is no such
-    /// function. A backend may keep it, as [`Link::failed`] may.
-    fn failed(&self, function: Option<FunctionId>, error: &Self::Error) {
-        let _ = (function, error);
+    /// Called when a call ends with an error before a process gets it, and its caller still waits.
+    /// `function` is `None` if the function is not known: it does not exist, or the call was
+    /// rejected before it was looked up. Under overload it runs for each rejection, so it must be
+    /// cheap. A backend may keep the error, as [`Link::failed`] may.
+    fn failed(&self, function: Option<FunctionId>, error: &Self::Error, now: Instant) {
+        let _ = (function, error, now);
     }
 
     /// The name of the kind of an error, for counters.
@@ -113,10 +115,10 @@ pub trait Link<B: Backend>: Unpin + 'static {
     /// [`Link::poll_event`] still reports the end of the call.
     fn revoke(&mut self, id: CallId);
 
-    /// A call of `function` ends with this error, here or in the process. A link may keep it for
-    /// people who ask why calls fail.
-    fn failed(&mut self, function: FunctionId, error: &B::Error) {
-        let _ = (function, error);
+    /// Called when a call of `function` ends with an error, here or in the process, and its caller
+    /// still waits. A link may keep it for people who ask why calls fail.
+    fn failed(&mut self, function: FunctionId, error: &B::Error, now: Instant) {
+        let _ = (function, error, now);
     }
 
     /// Asks the process to finish the calls that it has, and to exit.

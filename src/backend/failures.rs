@@ -2,7 +2,7 @@
 //! [`Failures`].
 
 use std::fmt::{self, Display, Write as _};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::{Context, Handler, Message, MessageResult};
 use actix_pyproc_actors::Router;
@@ -19,20 +19,23 @@ const TYPES: usize = 10;
 const TYPE_NAME: usize = 200;
 const MESSAGE: usize = 500;
 const TRACEBACK: usize = 4000;
+/// How exact the times are. Under overload the clock is not read for each rejection.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The errors of one kind, and for exceptions of one type, with which calls of a function ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct FailureRow {
-    /// The function; empty for calls of functions that do not exist.
+    /// The function; empty for calls of functions that do not exist, and for calls that were
+    /// rejected before their function was looked up, such as those that are too large.
     pub function: String,
     /// The kind, as [`CallError::kind`] returns it.
     pub kind: String,
     /// The type of the exception, at most 200 bytes. `None` for other kinds, and for the row that
     /// counts the exceptions of all types after the first ten of the function.
     pub type_name: Option<String>,
-    /// How many calls ended so since the start of the pool.
+    /// How many calls ended with this error since the start of the pool.
     pub count: u64,
     /// When the last of them ended, in milliseconds since 1970.
     pub at_unix_ms: u64,
@@ -47,7 +50,7 @@ pub struct FailureRow {
 pub(super) struct Failures {
     /// By the number of the function.
     functions: Vec<Vec<Failure>>,
-    /// Of functions that do not exist.
+    /// Of calls whose function is not known.
     unknown: Vec<Failure>,
 }
 
@@ -56,43 +59,56 @@ struct Failure {
     kind: &'static str,
     type_name: Option<String>,
     count: u64,
+    /// When the clock was read last.
+    read: Option<Instant>,
     at: SystemTime,
     message: String,
     traceback: String,
 }
 
 impl Failures {
-    pub(super) fn record(&mut self, function: Option<FunctionId>, error: &CallError, at: SystemTime) {
+    /// Counts an error. `clock` is read if `now` is long enough after the last time.
+    pub(super) fn record(
+        &mut self,
+        function: Option<FunctionId>,
+        error: &CallError,
+        now: Instant,
+        clock: impl FnOnce() -> SystemTime,
+    ) {
         let (kind, rows) = (error.kind(), self.rows_of(function));
-        match error {
+        let failure = match error {
             CallError::Exception { type_name, message, traceback, .. } => {
                 let name = prefix(type_name, TYPE_NAME);
                 let others = rows.iter().filter(|row| row.type_name.is_some()).count() == TYPES;
                 let known = rows.iter().position(|row| row.type_name.as_deref() == Some(name));
                 let of_type = known.is_some() || !others;
                 let failure = find(rows, kind, of_type.then_some(name));
-                match of_type {
-                    true => failure.count(at, message),
-                    false => failure.count(at, format_args!("{name}: {message}")),
-                }
                 failure.traceback.clear();
                 failure.traceback.push_str(suffix(traceback, TRACEBACK));
+                match of_type {
+                    true => failure.saying(message),
+                    false => failure.writing(format_args!("{name}: {message}")),
+                }
             }
-            CallError::InvalidArgument { errors } => find(rows, kind, None).count(at, Listed(errors)),
+            CallError::InvalidArgument { errors } => find(rows, kind, None).writing(Listed(errors)),
             CallError::Encode { message, .. } | CallError::Decode { message, .. } => {
-                find(rows, kind, None).count(at, message);
+                find(rows, kind, None).saying(message)
             }
             CallError::WorkerLost { exit, .. } | CallError::Quarantined { exit, .. } => {
-                find(rows, kind, None).count(at, exit);
+                find(rows, kind, None).writing(exit)
             }
             CallError::DeadlineExceeded { started } => {
-                find(rows, kind, None).count(at, if *started { "while it ran" } else { "before it started" });
+                find(rows, kind, None).saying(if *started { "while it ran" } else { "before it started" })
             }
-            CallError::UnknownFunction { function, .. } => find(rows, kind, None).count(at, function),
-            CallError::Overloaded { .. } => find(rows, kind, None).count(at, "the queue was full"),
+            CallError::UnknownFunction { function, .. } => find(rows, kind, None).saying(function),
+            CallError::Overloaded { .. } => find(rows, kind, None).saying("the queue was full"),
             // The cause can have the text of an exception, which not everybody may see.
-            CallError::Unavailable { .. } => find(rows, kind, None).count(at, "no worker served"),
-            error => find(rows, kind, None).count(at, error),
+            CallError::Unavailable { .. } => find(rows, kind, None).saying("no worker served"),
+            error => find(rows, kind, None).writing(error),
+        };
+        failure.count += 1;
+        if failure.read.is_none_or(|read| now.saturating_duration_since(read) >= TICK) {
+            (failure.read, failure.at) = (Some(now), clock());
         }
     }
 
@@ -126,13 +142,21 @@ impl Failures {
 }
 
 impl Failure {
-    fn count(&mut self, at: SystemTime, message: impl Display) {
-        self.count += 1;
-        self.at = at;
+    fn saying(&mut self, message: &str) -> &mut Self {
+        let message = prefix(message, MESSAGE);
+        if self.message != message {
+            self.message.clear();
+            self.message.push_str(message);
+        }
+        self
+    }
+
+    fn writing(&mut self, message: impl Display) -> &mut Self {
         // The memory of the last message is used again.
         self.message.clear();
         // The writer fails when the message is long enough.
         let _ = write!(Bounded { text: &mut self.message, limit: MESSAGE }, "{message}");
+        self
     }
 }
 
@@ -142,7 +166,7 @@ fn find<'a>(rows: &'a mut Vec<Failure>, kind: &'static str, type_name: Option<&s
     let index = rows.iter().position(same).unwrap_or_else(|| {
         let type_name = type_name.map(ToOwned::to_owned);
         let (message, traceback) = (String::new(), String::new());
-        rows.push(Failure { kind, type_name, count: 0, at: UNIX_EPOCH, message, traceback });
+        rows.push(Failure { kind, type_name, count: 0, read: None, at: UNIX_EPOCH, message, traceback });
         rows.len() - 1
     });
     &mut rows[index]
@@ -202,12 +226,12 @@ impl Handler<GetFailures> for Router<PythonBackend> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::{Duration, Instant, UNIX_EPOCH};
 
     use actix_pyproc_actors::id::FunctionId;
 
     use super::{FailureRow, Failures, MESSAGE, TRACEBACK, TYPE_NAME, TYPES};
-    use crate::error::{ArgumentError, CallError};
+    use crate::error::{ArgumentError, ArgumentErrorKind, CallError};
 
     fn exception(type_name: &str, message: &str, traceback: &str) -> CallError {
         let (type_name, message, traceback) = (type_name.into(), message.into(), traceback.into());
@@ -221,15 +245,17 @@ mod tests {
     #[test]
     fn each_type_and_kind_is_counted_with_its_last_text_and_time() {
         let mut failures = Failures::default();
+        let start = Instant::now();
         let mut record = |function, second, error: &CallError| {
-            let at = UNIX_EPOCH + Duration::from_secs(second);
-            failures.record(Some(FunctionId(function)), error, at);
+            let since = Duration::from_secs(second);
+            failures.record(Some(FunctionId(function)), error, start + since, || UNIX_EPOCH + since);
         };
         record(1, 1, &exception("ValueError", "first", "one"));
         record(0, 2, &exception("ValueError", "other function", ""));
         record(1, 3, &exception("ValueError", "last", "two"));
         let errors = [("x", "expected an int, not a str"), ("", "y is missing")];
-        let errors = errors.map(|(path, message)| ArgumentError::new(path, message, "type")).into();
+        let errors =
+            errors.map(|(path, message)| ArgumentError::new(path, message, ArgumentErrorKind::Type)).into();
         record(1, 4, &CallError::InvalidArgument { errors });
         let seen: Vec<_> = (rows(&failures).into_iter())
             .map(|row| (row.function, row.kind, row.type_name, row.count, row.at_unix_ms, row.message))
@@ -266,7 +292,7 @@ mod tests {
             (Some(FunctionId(0)), CallError::Overloaded { retry_after }),
             (Some(FunctionId(0)), CallError::Unavailable { cause, retry_after }),
         ] {
-            failures.record(function, &error, UNIX_EPOCH);
+            failures.record(function, &error, Instant::now(), || UNIX_EPOCH);
         }
         let seen: Vec<_> =
             rows(&failures).into_iter().map(|row| (row.function, row.kind, row.message)).collect();
@@ -281,12 +307,25 @@ mod tests {
     }
 
     #[test]
+    fn the_clock_is_read_once_for_all_rejections_of_a_turn() {
+        let (mut failures, now, mut reads) = (Failures::default(), Instant::now(), 0);
+        for n in 0..2000 {
+            let overloaded = CallError::Overloaded { retry_after: Duration::ZERO };
+            failures.record(None, &overloaded, now + Duration::from_millis(n / 1000), || {
+                reads += 1;
+                UNIX_EPOCH
+            });
+        }
+        assert_eq!((rows(&failures)[0].count, reads), (2000, 2));
+    }
+
+    #[test]
     fn types_and_texts_are_bounded_whatever_workers_send() {
         let mut failures = Failures::default();
         for n in 0..1000 {
             let name = format!("{n}{}", "é".repeat(10_000));
             let error = exception(&name, &"ü".repeat(10_000), &"ß".repeat(100_000));
-            failures.record(Some(FunctionId(0)), &error, UNIX_EPOCH);
+            failures.record(Some(FunctionId(0)), &error, Instant::now(), || UNIX_EPOCH);
         }
         let rows = rows(&failures);
         assert_eq!(rows.len(), TYPES + 1);
@@ -300,7 +339,8 @@ mod tests {
         }
         // A type that has its row keeps it.
         let known = format!("3{}", "é".repeat(10_000));
-        failures.record(Some(FunctionId(0)), &exception(&known, "again", ""), UNIX_EPOCH);
+        let again = exception(&known, "again", "");
+        failures.record(Some(FunctionId(0)), &again, Instant::now(), || UNIX_EPOCH);
         let again = super::tests::rows(&failures).into_iter().find(|row| row.message == "again");
         assert_eq!(again.map(|row| (row.count, row.type_name.is_some())), Some((2, true)));
     }

@@ -228,8 +228,8 @@ impl Link<PythonBackend> for FakeLink {
         }
     }
 
-    fn failed(&mut self, function: FunctionId, error: &CallError) {
-        self.failures.borrow_mut().record(Some(function), error, SystemTime::now());
+    fn failed(&mut self, function: FunctionId, error: &CallError, now: std::time::Instant) {
+        self.failures.borrow_mut().record(Some(function), error, now, SystemTime::now);
     }
 
     fn drain(&mut self) {
@@ -301,8 +301,8 @@ impl Link<PythonBackend> for WorkerLink {
         either!(self, link => link.cancel(id));
     }
 
-    fn failed(&mut self, function: FunctionId, error: &CallError) {
-        either!(self, link => link.failed(function, error));
+    fn failed(&mut self, function: FunctionId, error: &CallError, now: std::time::Instant) {
+        either!(self, link => link.failed(function, error, now));
     }
 
     fn revoke(&mut self, id: CallId) {

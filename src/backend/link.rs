@@ -21,7 +21,7 @@ use super::fault_port::FaultPort;
 use super::registry::FunctionIds;
 use crate::call::{Call, Reply};
 use crate::config::PoolConfig;
-use crate::error::{CallError, ExceptionInfo, Exit, ExitCause};
+use crate::error::{ArgumentError, ArgumentErrorKind, CallError, ExceptionInfo, Exit, ExitCause};
 use crate::process::connection::ConnectionError;
 use crate::process::end::{EndMode, end};
 use crate::process::table::{CallPhase, Mark};
@@ -161,6 +161,10 @@ impl PythonLink {
         match code {
             ErrorCode::Undecodable => CallError::Decode { message, ran: false },
             ErrorCode::Unencodable => CallError::Encode { message, ran: true },
+            ErrorCode::InvalidArgument if errors.is_empty() => {
+                let error = ArgumentError { path: "".into(), message, kind: ArgumentErrorKind::Other };
+                CallError::InvalidArgument { errors: [error].into() }
+            }
             ErrorCode::InvalidArgument => CallError::InvalidArgument { errors },
             ErrorCode::NoFunction => {
                 CallError::UnknownFunction { function: message, known: self.names.clone() }
@@ -309,8 +313,8 @@ impl Link<PythonBackend> for PythonLink {
         self.worker.table.mark(id.index(), Mark::Revoke);
     }
 
-    fn failed(&mut self, function: FunctionId, error: &CallError) {
-        self.failures.borrow_mut().record(Some(function), error, SystemTime::now());
+    fn failed(&mut self, function: FunctionId, error: &CallError, now: Instant) {
+        self.failures.borrow_mut().record(Some(function), error, now, SystemTime::now);
     }
 
     fn drain(&mut self) {

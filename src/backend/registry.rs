@@ -154,10 +154,9 @@ impl Hasher for NameHasher {
 mod tests {
     use actix_pyproc_actors::call::Function;
     use actix_pyproc_actors::id::FunctionId;
-
-    use super::Registry;
     use serde_json::json;
 
+    use super::Registry;
     use crate::wire::function::{FunctionInfo, FunctionKind};
     use crate::wire::message::Ready;
 

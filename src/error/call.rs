@@ -288,6 +288,7 @@ mod tests {
 
     use super::{ArgumentError, CallError, ExceptionInfo, Exit, StartError};
     use crate::call::Reply;
+    use crate::error::ArgumentErrorKind;
     use crate::error::{ExitCause, ExitStatus, Python};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -321,7 +322,8 @@ mod tests {
 
     #[test]
     fn each_error_says_its_kind_whether_it_ran_and_what_happened() {
-        let errors = ["price", "name"].map(|path| ArgumentError::new(path, "expected a float", "type"));
+        let errors = ["price", "name"]
+            .map(|path| ArgumentError::new(path, "expected a float", ArgumentErrorKind::Type));
         let lost = CallError::WorkerLost { exit: exit(), stderr_tail: Arc::new([]), started: true };
         let too_large = |size, ran| CallError::PayloadTooLarge { size, limit: 8, ran };
         #[rustfmt::skip]

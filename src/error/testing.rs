@@ -63,7 +63,7 @@ impl Exit {
 
 #[cfg(test)]
 mod tests {
-    use crate::error::{ArgumentError, CallError, Exit};
+    use crate::error::{ArgumentError, ArgumentErrorKind, CallError, Exit};
 
     #[test]
     fn each_error_is_as_a_worker_would_cause_it() {
@@ -73,7 +73,8 @@ mod tests {
         assert_eq!(*stderr_tail, ["Segmentation fault"]);
         let raised = CallError::raised("ValueError", "negative");
         assert!(raised.may_have_run() && raised.to_string().contains("ValueError: negative"), "{raised}");
-        let invalid = CallError::invalid_argument([ArgumentError::new("x", "missing", "missing")]);
+        let invalid =
+            CallError::invalid_argument([ArgumentError::new("x", "missing", ArgumentErrorKind::Missing)]);
         assert!(!invalid.may_have_run() && invalid.to_string().contains("x: missing"), "{invalid}");
         let unknown = CallError::unknown_function("predict", ["g", "h"]);
         assert!(unknown.to_string().contains("predict"), "{unknown}");

@@ -1,5 +1,5 @@
-//! `GET /docs`, the page about the functions with a form to call them, and `GET /`, which leads to
-//! what there is. The main items are the handlers [`page`] and [`index`]. The page loads nothing
+//! `GET /docs`, the page about the functions with a form to call them, and `GET /`, which links to
+//! the other pages. The main items are the handlers [`page`] and [`index`]. The page loads nothing
 //! from other servers.
 
 use actix_web::http::header::{self, HeaderValue};

@@ -47,7 +47,9 @@ mod tests {
     use actix_web::http::header;
 
     use super::status;
-    use crate::error::{ArgumentError, CallError, ExceptionInfo, Exit, ExitCause, ExitStatus};
+    use crate::error::{
+        ArgumentError, ArgumentErrorKind, CallError, ExceptionInfo, Exit, ExitCause, ExitStatus,
+    };
 
     /// An error of each kind, and both sides of those that know whether the function ran.
     fn errors() -> Vec<CallError> {
@@ -60,7 +62,9 @@ mod tests {
             CallError::WorkerLost { exit: Arc::clone(&exit), stderr_tail: Arc::new([]), started: true },
             CallError::Quarantined { attempts: 3, exit },
             CallError::Unavailable { cause: None, retry_after },
-            CallError::InvalidArgument { errors: [ArgumentError::new("x", "m", "type")].into() },
+            CallError::InvalidArgument {
+                errors: [ArgumentError::new("x", "m", ArgumentErrorKind::Type)].into(),
+            },
             CallError::ShuttingDown,
         ];
         for ran in [false, true] {

@@ -75,7 +75,7 @@ impl Crash {
     }
 }
 
-/// Adds an incident to crashes, of which the latest is the first.
+/// Adds an incident to the crashes, latest first.
 pub(super) fn add(crashes: &mut Vec<Crash>, incident: Incident) {
     let known = crashes.iter().position(|crash| crash.is_like(&incident));
     let mut crash = known.map_or_else(|| Crash::new(&incident), |index| crashes.remove(index));

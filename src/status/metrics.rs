@@ -139,8 +139,8 @@ fn outcomes(status: &PoolStatus) -> Vec<(Labels<'_>, u64)> {
             *counted.entry(kind).or_default() += count;
         }
     }
-    // Calls of functions that do not exist. Their names are not labels, because a client could
-    // create any number of time series.
+    // Calls whose function is not known. Names of functions that do not exist are not labels,
+    // because a client could create any number of time series.
     for (kind, count) in &status.calls.errors {
         let rest = count.saturating_sub(counted.get(kind.as_ref()).copied().unwrap_or(0));
         if rest > 0 {

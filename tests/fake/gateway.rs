@@ -1,6 +1,6 @@
 //! A gateway in front of a fake pool: what HTTP callers get, without Python.
 
-use actix_pyproc::error::ArgumentError;
+use actix_pyproc::error::{ArgumentError, ArgumentErrorKind};
 use actix_pyproc::http::Gateway;
 use actix_pyproc::testing::FakePool;
 use actix_pyproc::{CallError, Pool, Reply};
@@ -13,7 +13,11 @@ fn pool() -> Pool {
         match call.function() {
             "double" => Reply::from_json(&(call.argument::<i64>()? * 2)),
             "raises" => Err(CallError::raised("ValueError", "the value is negative")),
-            _ => Err(CallError::invalid_argument([ArgumentError::new("x", "missing", "missing")])),
+            _ => Err(CallError::invalid_argument([ArgumentError::new(
+                "x",
+                "missing",
+                ArgumentErrorKind::Missing,
+            )])),
         }
     });
     pool.functions(["double", "raises", "needs_x"]).start().expect("the configuration is valid")

@@ -116,7 +116,9 @@ impl Row {
             panic!("{}: it does not end in {found:?}", self.id)
         };
         let fits = |(path, kind, text): &(String, String, String), found: &ArgumentError| {
-            *path == *found.path && (kind.is_empty() || *kind == *found.kind) && found.message.contains(text)
+            *path == *found.path
+                && (kind.is_empty() || *kind == found.kind.as_str())
+                && found.message.contains(text)
         };
         let all = expected.iter().zip(found).all(|(expected, found)| fits(expected, found));
         assert!(expected.len() == found.len() && all, "{}: {found:?} instead of {expected:?}", self.id);

@@ -117,8 +117,8 @@ impl<B: Backend> Router<B> {
         let function = match self.backend.resolve(&call) {
             Ok(function) => function,
             Err(error) => {
-                self.stats.rejected(B::kind(&error));
-                self.backend.failed(None, &error);
+                self.stats.ended_with_error(B::kind(&error));
+                self.backend.failed(None, &error, now);
                 if let Some(reply) = reply {
                     // The caller may have dropped the future.
                     let _ = reply.send(Err(error));
@@ -141,7 +141,7 @@ impl<B: Backend> Router<B> {
             reply,
         });
         if deadline.is_some_and(|deadline| deadline <= now) {
-            self.end(job, Outcome::DeadlineExceeded { started: false });
+            self.end(job, Outcome::DeadlineExceeded { started: false }, now);
             return;
         }
         let entry = entry(job);
@@ -149,17 +149,17 @@ impl<B: Backend> Router<B> {
             self.stage();
         }
         if let Err((entry, rejection)) = self.core.admit(entry, now) {
-            self.reject(entry.job, rejection);
+            self.reject(entry.job, rejection, now);
         }
     }
 
-    fn reject(&mut self, job: Job<B>, rejection: Rejection) {
+    fn reject(&mut self, job: Job<B>, rejection: Rejection, now: Instant) {
         let outcome = match rejection {
             Rejection::Overloaded { retry_after } => Outcome::Overloaded { retry_after },
             Rejection::Unavailable { retry_after } => self.unavailable(retry_after),
             Rejection::ShuttingDown => Outcome::ShuttingDown,
         };
-        self.end(job, outcome);
+        self.end(job, outcome, now);
     }
 
     pub(super) fn unavailable(&self, retry_after: Duration) -> Outcome<B> {
@@ -224,7 +224,7 @@ impl<B: Backend> Router<B> {
                     job.function = function;
                     known.push(job);
                 }
-                Err(error) => self.end_with(job, error),
+                Err(error) => self.end_with(job, error, now),
             }
         }
         self.requeue(known, now);
@@ -235,42 +235,43 @@ impl<B: Backend> Router<B> {
             match reason {
                 CancelReason::DeadlinePassed => {
                     let started = job.deaths.count > 0;
-                    self.end(job, Outcome::DeadlineExceeded { started });
+                    self.end(job, Outcome::DeadlineExceeded { started }, now);
                 }
                 CancelReason::Abandoned => self.stats.abandoned(job.function.id),
             }
         }
     }
 
-    pub(super) fn end(&mut self, job: Job<B>, outcome: Outcome<B>) {
+    pub(super) fn end(&mut self, job: Job<B>, outcome: Outcome<B>, now: Instant) {
         let error = B::Error::from(job.outcome(outcome));
-        self.answer(job, error);
+        self.answer(job, error, now);
     }
 
     /// Ends a call with an error of the backend.
-    fn end_with(&mut self, job: Job<B>, error: B::Error) {
+    fn end_with(&mut self, job: Job<B>, error: B::Error, now: Instant) {
         let error = match job.last_exit.clone() {
             Some(exit) => B::Error::from(Outcome::WorkerLost { exit }),
             None => error,
         };
-        self.answer(job, error);
+        self.answer(job, error, now);
     }
 
-    fn answer(&mut self, job: Job<B>, error: B::Error) {
+    fn answer(&mut self, job: Job<B>, error: B::Error, now: Instant) {
         let (kind, function) = (B::kind(&error), job.function.id);
-        self.backend.failed(Some(function), &error);
-        let latency = now().saturating_duration_since(job.admitted);
-        if job.settle(Err(error)) {
-            self.stats.answered(function, Some(kind), latency);
-        } else {
+        // Read once, so that all that counts errors agrees.
+        if job.is_abandoned() {
             self.stats.abandoned(function);
+            return;
         }
+        self.backend.failed(Some(function), &error, now);
+        self.stats.answered(function, Some(kind), now.saturating_duration_since(job.admitted));
+        job.settle(Err(error));
     }
 
     /// Ends the calls that wait: no worker will take them.
-    pub(super) fn give_up(&mut self) {
+    pub(super) fn give_up(&mut self, now: Instant) {
         for job in self.core.set_availability(Availability::Stopped) {
-            self.end(job, Outcome::ShuttingDown);
+            self.end(job, Outcome::ShuttingDown, now);
         }
     }
 
@@ -299,7 +300,7 @@ impl<B: Backend> Router<B> {
     fn requeue(&mut self, jobs: Vec<Job<B>>, now: Instant) {
         self.stats.requeued(jobs.len());
         for job in self.core.requeue(jobs.into_iter().map(entry).collect()) {
-            self.reject(job, self.core.rejection(now).unwrap_or(Rejection::ShuttingDown));
+            self.reject(job, self.core.rejection(now).unwrap_or(Rejection::ShuttingDown), now);
         }
     }
 
@@ -315,21 +316,24 @@ impl<B: Backend> Router<B> {
     /// kills the workers, and rejects all calls from now on.
     fn break_down(&mut self, panic: &Panic) {
         self.broken = Some(B::panicked(panic));
-        let mut jobs = self.core.set_availability(Availability::Unavailable { retry_at: now() + NEVER });
+        let now = now();
+        let mut jobs = self.core.set_availability(Availability::Unavailable { retry_at: now + NEVER });
         for worker in &mut self.workers {
             jobs.extend(worker.staged.drain(..).map(|assignment| assignment.job));
             worker.addr.do_send(KillWorker(KillReason::Shutdown));
         }
         for job in jobs {
-            self.end(job, self.unavailable(NEVER));
+            self.end(job, self.unavailable(NEVER), now);
         }
     }
 
     /// All that the router still does after a panic: every call gets an answer.
     fn reject_all(&mut self) {
+        let now = now();
         for (_, reply) in std::mem::take(&mut *self.inbox.borrow_mut()) {
             let error = B::Error::from(self.unavailable(NEVER));
-            self.stats.rejected(B::kind(&error));
+            self.stats.ended_with_error(B::kind(&error));
+            self.backend.failed(None, &error, now);
             if let Some(reply) = reply {
                 // The caller may have dropped the future.
                 let _ = reply.send(Err(error));
@@ -341,7 +345,7 @@ impl<B: Backend> Router<B> {
             settled.iter_mut().for_each(|settled| settled.release = None);
             self.settle(self.workers[index].key, &mut settled);
             for job in requeue.into_iter().chain(lacking) {
-                self.end(job, self.unavailable(NEVER));
+                self.end(job, self.unavailable(NEVER), now);
             }
         }
         // The drain is over.
@@ -397,7 +401,7 @@ impl<B: Backend> ActorFuture<Router<B>> for Pump {
         router.check_panic();
         if !ctx.connected() {
             // Every address has been dropped, so no workers run and no call can arrive.
-            router.give_up();
+            router.give_up(now());
             return Poll::Ready(());
         }
         Poll::Pending

@@ -26,12 +26,18 @@ impl Distribution {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let bucket = buckets::of(us);
         if bucket >= self.counts.len() {
-            self.counts.resize(bucket + 1, 0);
+            self.grow(bucket + 1);
         }
         self.counts[bucket] += 1;
         self.count += 1;
         self.sum_us = self.sum_us.saturating_add(us);
         self.max_us = self.max_us.max(us);
+    }
+
+    /// Grows rarely and to few buckets, so it takes no more memory than they need.
+    fn grow(&mut self, buckets: usize) {
+        self.counts.reserve_exact(buckets - self.counts.len());
+        self.counts.resize(buckets, 0);
     }
 
     /// How many durations were recorded.
@@ -117,7 +123,7 @@ impl Distribution {
     /// Adds the durations of `other`.
     pub fn merge(&mut self, other: &Self) {
         if other.counts.len() > self.counts.len() {
-            self.counts.resize(other.counts.len(), 0);
+            self.grow(other.counts.len());
         }
         self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
         self.count += other.count;
@@ -199,7 +205,12 @@ mod tests {
 
     #[test]
     fn memory_is_that_of_the_longest_duration() {
-        let kibibytes = |us| of([us]).counts.len() * size_of::<u64>() / 1024;
-        assert_eq!((kibibytes(1_000), kibibytes(60_000_000), kibibytes(u64::MAX)), (0, 2, 3));
+        let bytes = |longest: u64| {
+            let rising = (0..64).map(|shift| 1 << shift).take_while(|&us| us < longest);
+            of(rising.chain([longest])).counts.capacity() * size_of::<u64>()
+        };
+        for (longest, limit) in [(1_000, 1 << 10), (60_000_000, 3 << 10), (u64::MAX, 4 << 10)] {
+            assert!(bytes(longest) <= limit, "{longest}: {}", bytes(longest));
+        }
     }
 }

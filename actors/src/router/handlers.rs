@@ -88,12 +88,13 @@ impl<B: Backend> Handler<SetAvailability<B>> for Router<B> {
     fn handle(&mut self, message: SetAvailability<B>, _: &mut Context<Self>) {
         self.step(|this| {
             this.cause = message.cause;
+            let now = now();
             for job in this.core.set_availability(message.availability) {
                 let retry_after = match message.availability {
-                    Availability::Unavailable { retry_at } => retry_at.saturating_duration_since(now()),
+                    Availability::Unavailable { retry_at } => retry_at.saturating_duration_since(now),
                     Availability::Open | Availability::ShuttingDown | Availability::Stopped => Duration::ZERO,
                 };
-                this.end(job, this.unavailable(retry_after));
+                this.end(job, this.unavailable(retry_after), now);
             }
         });
     }
@@ -106,14 +107,15 @@ impl<B: Backend> Handler<Drain> for Router<B> {
         let (sender, drained) = oneshot::channel();
         self.step(|this| {
             // Calls that were sent before this message are admitted.
-            this.admit_inbox(now());
+            let now = now();
+            this.admit_inbox(now);
             let waiting = this.core.set_availability(Availability::ShuttingDown);
             debug_assert!(waiting.is_empty(), "a drain returns no calls");
             if drain.now {
-                this.give_up();
+                this.give_up(now);
             }
             // Nothing stays staged between two turns.
-            this.send_staged(now());
+            this.send_staged(now);
             this.drained.push(sender);
         });
         Box::pin(async move {

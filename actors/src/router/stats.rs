@@ -68,14 +68,14 @@ impl Stats {
                 self.function(function).returned.record(latency);
             }
             Some(kind) => {
-                self.rejected(kind);
+                self.ended_with_error(kind);
                 of_kind(&mut self.function(function).errors, kind).record(latency);
             }
         }
     }
 
-    /// A call of a function that does not exist, and so has no number, ended with an error.
-    pub(crate) fn rejected(&mut self, kind: &'static str) {
+    /// Counts an error in the totals. It is all that counts a call whose function is not known.
+    pub(crate) fn ended_with_error(&mut self, kind: &'static str) {
         *of_kind(&mut self.total.errors, kind) += 1;
     }
 

@@ -326,13 +326,22 @@ impl<B: Backend> Inflight<B> {
         sent: Option<Instant>,
         now: Instant,
     ) -> Answer {
-        let error = result.as_ref().err().map(|error| {
-            self.link.failed(job.function.id, error);
-            B::kind(error)
-        });
+        let error = match &result {
+            Ok(_) => None,
+            // Read once, so that all that counts errors agrees.
+            Err(_) if job.is_abandoned() => return Answer::Abandoned,
+            Err(error) => {
+                self.link.failed(job.function.id, error, now);
+                Some(B::kind(error))
+            }
+        };
         let latency = now.saturating_duration_since(job.admitted);
         let wait = sent.map(|sent| sent.saturating_duration_since(job.admitted));
-        if job.settle(result) { Answer::Received { error, latency, wait } } else { Answer::Abandoned }
+        if job.settle(result) || error.is_some() {
+            Answer::Received { error, latency, wait }
+        } else {
+            Answer::Abandoned
+        }
     }
 
     fn sweep(&mut self, now: Instant) {
