@@ -178,47 +178,19 @@ def _prepare_msgpack():
     # Run by the first MessagePack call, so that JSON workers do not pay for it.
     from ._msgpack import choose
 
-    dump, LOADS[CODEC_MSGPACK] = choose()
-    _set_dump(CODEC_MSGPACK, dump)
+    DUMPS[CODEC_MSGPACK], LOADS[CODEC_MSGPACK] = choose()
 
 
 # Of each codec, the functions that decode an argument and encode a result.
 LOADS = [None, load_json, _load_first_msgpack]
 DUMPS = [None, dump_json, _dump_first_msgpack]
-# Those of DUMPS, before `watch_named_tuples` wraps them.
-_plain_dumps = DUMPS[:]
-_watched = False
-
-
-def _set_dump(codec, dump):
-    _plain_dumps[codec] = dump
-    if _watched:
-        from ._results import without_named_tuples
-
-        DUMPS[codec] = lambda value: dump(without_named_tuples(value))
-    else:
-        DUMPS[codec] = dump
 
 
 def use_library(name):
     """Use orjson or msgspec for the JSON of calls; raises ImportError if it is not installed."""
     from ._json_libraries import functions
 
-    LOADS[CODEC_JSON], dump = functions(name)
-    _set_dump(CODEC_JSON, dump)
-
-
-def watch_named_tuples():
-    """Encode the NamedTuples in all results as objects from now on.
-
-    The encoders take them for tuples, so each result must be searched for them.
-    """
-    global _watched
-    if not _watched:
-        _watched = True
-        _set_dump(CODEC_JSON, DUMPS[CODEC_JSON])
-        if DUMPS[CODEC_MSGPACK] is not _dump_first_msgpack:
-            _set_dump(CODEC_MSGPACK, DUMPS[CODEC_MSGPACK])
+    LOADS[CODEC_JSON], DUMPS[CODEC_JSON] = functions(name)
 
 
 def decode(codec, payload):
@@ -255,8 +227,8 @@ def _encode_converted(codec, result, error):
         try:
             from ._results import convert
 
-            result = convert(result, codec, _watched)
-            return _plain_dumps[codec](result)
+            result = convert(result, codec)
+            return DUMPS[codec](result)
         except BaseException as failed:
             error = failed
     raise _refused(codec, result, error) from None

@@ -45,8 +45,8 @@ class Annotations:
 
     @property
     def named_tuples(self):
-        """Whether one of them names a NamedTuple."""
-        return self._types is not None and self._types.named_tuples
+        """The NamedTuples that the last annotation names."""
+        return self._types.named_tuples
 
     @property
     def definitions(self):
@@ -57,6 +57,8 @@ class Annotations:
 class Unread:
     """Reads no annotation: each is one of any value."""
 
+    named_tuples = ()
+
     @staticmethod
     def read(_annotation, _scope, _result=False):
         """Return the type of any value."""
@@ -66,11 +68,12 @@ class Unread:
 class Annotation:
     """An annotation: its text, what it means, and what does not work as it suggests."""
 
-    __slots__ = ("text", "type", "problems")
+    __slots__ = ("text", "type", "problems", "named_tuples")
 
     def __init__(self, annotation, scope, annotations, result=False):
         self.text = annotation_text(annotation)
         self.type, self.problems = annotations.read(annotation, scope, result)
+        self.named_tuples = annotations.named_tuples
 
 
 class Parameter:
@@ -263,7 +266,7 @@ def _read_inspect(function, reader):
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return Signature(None, None)
-    scope = _scope(function)
+    scope = scope_of(function)
     parameters = [
         Parameter(
             p.name,
@@ -279,8 +282,8 @@ def _read_inspect(function, reader):
     return Signature(parameters, Annotation(returns, scope, reader, result=True))
 
 
-def _scope(function):
-    # The globals of the function that a wrapper, a partial or a callable object leads to.
+def scope_of(function):
+    """Return the globals of the function that a wrapper, partial or callable object leads to."""
     for _ in range(_DEEPEST_WRAPPER):
         inner = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
         if inner is None:

@@ -80,7 +80,7 @@ def exception_payload(exception):
 
 
 def _bases(exception):
-    """Return the names of the base classes in the order of `__mro__`, without the class and `object`."""
+    """Return the names of the base classes as in `__mro__`, without the class and `object`."""
     try:
         return [_class_name(kind) for kind in type(exception).__mro__[1:-1][:_MOST_BASES]]
     except BaseException:

@@ -21,7 +21,7 @@ CALL_SITES = set()
 # argument, which can take long, and the log handler. They leave nothing half done.
 TRANSPARENT = frozenset(
     "pyproc_worker." + name
-    for name in ("_bind", "_spread", "_checked", "_convert", "_records", "_libraries", "_types", "_logging")
+    for name in ("_bind", "_spread", "_checked", "_convert", "_records", "_libraries", "_types", "_named_tuples", "_logging")
 )
 # Functions of `logging` that may have taken a lock that nothing would release.
 _LOCKING = ("handle", "acquire", "release", "_acquireLock", "_releaseLock")

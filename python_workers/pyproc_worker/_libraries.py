@@ -21,7 +21,9 @@ _KINDS = {
 }
 _ADVICE = {
     "pandas.DataFrame": 'return .to_dict("records")',
-    "pandas.Series": "return .to_list()",
+    "pandas.Series": "return .to_list() or .to_dict()",
+    "polars.DataFrame": "return .to_dicts()",
+    "polars.Series": "return .to_list()",
     "Iterator": "return a list",
     "Generator": "return a list",
     "AsyncIterator": "return a list",

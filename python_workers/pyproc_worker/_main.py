@@ -13,6 +13,8 @@ _VARIABLES = {
 }
 # A worker also runs without these.
 _OPTIONAL = ("package", "life")
+_NO_TERMINAL = "%s needs a terminal, which a worker does not have: debug the call with `pyproc call --pdb %s FUNCTION`"
+_ATTACH = ", or attach debugpy and set PYTHONBREAKPOINT=debugpy.breakpoint"
 # The signal that the kernel sends when the host has died.
 _HOST_DEATH_SIGNAL = 37
 
@@ -153,13 +155,27 @@ def _watch(stacks, stacks_signal):
 
 
 def _debug(worker, terminal):
-    from . import _terminal
-
     if terminal:
+        from . import _terminal
+
         _terminal.share()
         worker.watched = _terminal.watched
-    else:
-        _terminal.forbid()
+        return
+    from ._errors import explanations
+
+    # pdb reads the end of its input, and quits.
+    explanations["bdb.BdbQuit"] = lambda: _needs_terminal("pdb")
+    if not os.environ.get("PYTHONBREAKPOINT"):
+        sys.breakpointhook = _refuse_breakpoint
+
+
+def _refuse_breakpoint(*_arguments, **_keywords):
+    raise RuntimeError(_needs_terminal("breakpoint()") + _ATTACH)
+
+
+def _needs_terminal(what):
+    script = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "worker.py"
+    return _NO_TERMINAL % (what, script)
 
 
 def _run(worker, target):

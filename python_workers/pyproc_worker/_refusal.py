@@ -1,7 +1,8 @@
 """Explains why a result cannot be encoded, and which part of it. Imported when that happens."""
 
+from ._describe import with_module
 from ._frames import CODEC_JSON
-from ._results import Unconvertible, name_of, text_of
+from ._results import Unconvertible, text_of
 
 # Enough to search an ordinary result, and little enough to give up on a huge one soon.
 _MOST_VISITED = 100_000
@@ -34,7 +35,7 @@ def explain(codec, result, error):
     except BaseException:
         found = None
     if found is None:
-        found = "the result (%s)" % name_of(type(result))
+        found = "the result (%s)" % with_module(type(result))
     return "%s cannot be encoded as %s: %s" % (found, name, _text(error))
 
 

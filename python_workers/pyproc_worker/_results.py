@@ -1,4 +1,4 @@
-"""Converts results that an encoder refused, by the types of their values. The main item is `convert`.
+"""Converts results that an encoder refused, by the types of values. The main item is `convert`.
 
 The result is what every encoder knows: str, int, float, bool, None, list and dict, and in
 MessagePack bytes. Imported when it happens. Libraries are looked up in `sys.modules`: a value of a
@@ -7,7 +7,10 @@ library cannot exist before the library is imported.
 
 import sys
 
+from . import _libraries
+from ._describe import with_module
 from ._frames import CODEC_JSON
+from ._named_tuples import fields_of
 
 # Deeper nesting raises RecursionError, as it does in the encoders.
 _DEEPEST = 1000
@@ -24,52 +27,14 @@ class Unconvertible(TypeError):
         super().__init__(self.part)
 
 
-def convert(value, codec, named_tuples):
-    """Return a result as data for an encoder; raises Unconvertible, or what user code raises.
-
-    `named_tuples` says whether NamedTuples become objects; else they are arrays, as elsewhere.
-    """
-    return _Conversion(codec, named_tuples).of(value, None, 0)
-
-
-def without_named_tuples(value, depth=0):
-    """Return a value with objects in place of its NamedTuples, and the value itself without any."""
-    if depth > _DEEPEST:
-        raise RecursionError("the result is nested too deeply")
-    if isinstance(value, dict):
-        changed = None
-        for key, item in value.items():
-            other = without_named_tuples(item, depth + 1) if type(item) not in _PLAIN else item
-            if other is not item:
-                if changed is None:
-                    changed = dict(value)
-                changed[key] = other
-        return value if changed is None else changed
-    if not isinstance(value, (list, tuple)):
-        return value
-    fields = _fields(value)
-    if fields is None and _PLAIN.issuperset(map(type, value)):
-        return value
-    items = [without_named_tuples(item, depth + 1) for item in value]
-    if fields is not None:
-        return dict(zip(fields, items))
-    return value if all(map(_is, items, value)) else items
-
-
-def _is(one, other):
-    return one is other
-
-
-def _fields(value):
-    # The names of the fields of a NamedTuple, else None.
-    fields = getattr(type(value), "_fields", None) if isinstance(value, tuple) else None
-    return fields if isinstance(fields, tuple) and len(fields) == len(value) else None
+def convert(value, codec):
+    """Return a result as data for an encoder; raises Unconvertible, or what user code raises."""
+    return _Conversion(codec).of(value, None, 0)
 
 
 class _Conversion:
-    def __init__(self, codec, named_tuples):
+    def __init__(self, codec):
         self.is_json = codec == CODEC_JSON
-        self.named_tuples = named_tuples
         # The converter of each type that has been seen.
         self.converters = {}
 
@@ -95,14 +60,16 @@ class _Conversion:
         if issubclass(kind, dict):
             return self.mapping
         if issubclass(kind, (list, tuple)):
-            fields = _fields(value) if self.named_tuples else None
-            return self.sequence if fields is None else self.record(fields, by_position=True)
+            fields = fields_of(kind)
+            if fields is None or len(fields) != len(value):
+                return self.sequence
+            return self.record(fields, by_position=True)
         if issubclass(kind, (set, frozenset)) or _is_a(kind, "collections", "deque"):
             return self.sequence
         special = self.special(kind)
         if special is not None:
             return special
-        raise Unconvertible(path, "is of type " + name_of(kind), advice(kind))
+        raise Unconvertible(path, "is of type " + with_module(kind), advice(kind))
 
     def scalar(self, kind):
         """Return a function of one value for the types of single values, else None."""
@@ -132,12 +99,25 @@ class _Conversion:
 
     def mapping(self, value, path, depth):
         of, key_of = self.of, self.key
-        return {
+        converted = {
             key if type(key) is str else key_of(key, path): item
             if type(item) in _PLAIN
             else of(item, (path, key), depth + 1)
             for key, item in value.items()
         }
+        if len(converted) < len(value):
+            raise Unconvertible(path, "has two keys that are the same as text: %r" % self.twin(value, path))
+        return converted
+
+    def twin(self, value, path):
+        """Return the first key whose text another key has had, or a short form of it."""
+        seen = set()
+        for key in value:
+            text = key if type(key) is str else self.key(key, path)
+            if text in seen:
+                break
+            seen.add(text)
+        return text if type(text) is not str or len(text) <= 40 else text[:37] + "..."
 
     def sequence(self, value, path, depth):
         if _PLAIN.issuperset(map(type, value)):
@@ -199,7 +179,7 @@ class _Conversion:
         if value.dtype.kind in "mM":
             return self.array(sys.modules["numpy"].asarray(value), path, depth)
         if value.dtype.kind in "cV":
-            raise Unconvertible(path, "is of type " + name_of(type(value)))
+            raise Unconvertible(path, "is of type " + with_module(type(value)))
         return float(value) if value.dtype.char == "g" else value.item()
 
     def key(self, key, path):
@@ -218,7 +198,7 @@ class _Conversion:
             raise Unconvertible(path, "has a key that is %r" % float(key))
         simple = None if issubclass(kind, _BYTES_TYPES) else self.scalar(kind)
         if simple is None:
-            raise Unconvertible(path, "has a key of type " + name_of(kind))
+            raise Unconvertible(path, "has a key of type " + with_module(kind))
         simple = simple(key)
         # As the C encoder writes numbers.
         return simple if type(simple) is str or not self.is_json else repr(simple)
@@ -241,33 +221,17 @@ def text_of(path):
     return "result" + "".join(reversed(steps))
 
 
-def name_of(kind):
-    """Return the name of a class as users write it: `pandas.DataFrame`, `set`."""
-    module = kind.__module__
-    if module in ("builtins", "__main__"):
-        return kind.__qualname__
-    package = module.partition(".")[0]
-    # Libraries define classes deep inside, and export them at their top.
-    exported = getattr(sys.modules.get(package), kind.__qualname__, None) is kind
-    return "%s.%s" % (package if exported else module, kind.__qualname__)
-
-
 def advice(kind):
     """Return what to return instead of a value of this type, or an empty text."""
-    package = kind.__module__.partition(".")[0]
-    if package == "pandas":
-        return {
-            "DataFrame": 'return .to_dict("records") of it',
-            "Series": "return .to_list() or .to_dict() of it",
-        }.get(kind.__name__, "return .tolist() of it" if hasattr(kind, "tolist") else "")
-    if package == "polars":
-        return {"DataFrame": "return .to_dicts() of it", "Series": "return .to_list() of it"}.get(kind.__name__, "")
-    return "return .tolist() of it" if callable(getattr(kind, "tolist", None)) else ""
+    known = _libraries.advice(with_module(kind))
+    if not known and callable(getattr(kind, "tolist", None)):
+        known = "return .tolist()"
+    return known + " of it" if known else ""
 
 
 def _failed(path, value, function, error):
     why = "%s raised %s: %s" % (function, type(error).__name__, error)
-    return Unconvertible(path, "is of type " + name_of(type(value)), why)
+    return Unconvertible(path, "is of type " + with_module(type(value)), why)
 
 
 def _is_a(kind, module, name):

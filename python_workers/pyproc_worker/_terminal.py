@@ -1,23 +1,12 @@
-"""Debuggers in a worker: what `breakpoint()` does, and the terminal of `pyproc call --pdb`."""
+"""The debugger of `pyproc call --pdb`, and its terminal."""
 
 import os
 import sys
 
 from . import _errors
 
-_MESSAGE = "%s needs a terminal, which a worker does not have: debug the call with `pyproc call --pdb %s FUNCTION`"
-_ATTACH = ", or attach debugpy and set PYTHONBREAKPOINT=debugpy.breakpoint"
-
 # A debugger does not stop in this package.
 _SKIPPED = ("pyproc_worker", "pyproc_worker.*")
-
-
-def forbid():
-    """Make debuggers raise errors that say what to do; PYTHONBREAKPOINT still decides."""
-    # pdb reads the end of its input, and quits.
-    _errors.explanations["bdb.BdbQuit"] = lambda: _needs_terminal("pdb")
-    if not os.environ.get("PYTHONBREAKPOINT"):
-        sys.breakpointhook = _refuse
 
 
 def share():
@@ -65,15 +54,6 @@ def watched(function, is_async):
                 sys.settrace(None)
 
     return call
-
-
-def _refuse(*_arguments, **_keywords):
-    raise RuntimeError(_needs_terminal("breakpoint()") + _ATTACH)
-
-
-def _needs_terminal(name):
-    script = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "worker.py"
-    return _MESSAGE % (name, script)
 
 
 def _stop(*arguments, header=None, **keywords):

@@ -73,8 +73,8 @@ class Types:
     def __init__(self):
         self.definitions = Definitions()
         self.problems = {}
-        # Whether an annotation names a NamedTuple.
-        self.named_tuples = False
+        # The NamedTuples that the last annotation names.
+        self.named_tuples = set()
         self._result = False
         # The types of classes, and those of aliases, with whether they are being read now.
         self._records = {}
@@ -88,6 +88,7 @@ class Types:
         """
         self._result = result
         self.problems = {}
+        self.named_tuples = set()
         try:
             return self._object(annotation, scope, 0)
         except Exception as error:
@@ -150,7 +151,8 @@ class Types:
         kind = _records.kind_of(named)
         if kind is None:
             return self._unknown(with_module(named), named)
-        self.named_tuples = self.named_tuples or kind == "namedtuple"
+        if kind == "namedtuple":
+            self.named_tuples.add(named)
         return self._record(kind, named, arguments)
 
     def _type_variable(self, variable, scope, depth):
@@ -166,14 +168,15 @@ class Types:
         found = self._records.get(key)
         if found is not None:
             self.problems.update(found[1])
+            self.named_tuples |= found[2]
             return found[0]
         name = self.definitions.reserve("_".join([cls.__name__, *map(class_name, arguments)]))
         expected = with_article(cls.__name__)
         # A class may contain itself; until its converter is made, it is looked up when it is used.
         made = Type(expected, ("object",), self.definitions.reference(name), lambda value: made.convert(value))
-        outer = self.problems, self._parameters
-        self.problems = {}
-        self._records[key] = made, self.problems
+        outer = self.problems, self.named_tuples, self._parameters
+        self.problems, self.named_tuples = {}, set()
+        self._records[key] = made, self.problems, self.named_tuples
         if arguments:
             self._parameters = dict(zip(getattr(cls, "__parameters__", ()), arguments))
         try:
@@ -190,7 +193,8 @@ class Types:
             schema = {"x-python-type": with_module(cls)}
         finally:
             outer[0].update(self.problems)
-            self.problems, self._parameters = outer
+            outer[1].update(self.named_tuples)
+            self.problems, self.named_tuples, self._parameters = outer
         self.definitions.define(name, {"title": cls.__name__, **_documentation(cls), **schema})
         twin = self._records.get((cls, arguments, not self._result))
         if twin is not None:

@@ -8,9 +8,9 @@ from _thread import get_ident
 from . import _errors, _registry
 from ._bind import bind
 from ._calls import Calls
-from ._codec import dump_text, use_library, watch_named_tuples
+from ._codec import dump_text, use_library
 from ._context import STATE
-from ._describe import Annotations, describe, is_async, read_signature
+from ._describe import Annotations, describe, is_async, read_signature, scope_of
 from ._frames import FAILED, READY, ProtocolError, frame
 from ._interrupt import on_interrupt
 
@@ -72,20 +72,38 @@ def _is_child(frame):
 
 
 def bind_all(functions, arguments):
-    """Return how each function is called, the payload of Ready, and the annotations that were read."""
-    bound, described = [], []
+    """Return how each function is called, Ready, and the NamedTuples that each result may have."""
+    bound, described, named = [], [], []
     annotations = Annotations()
     for name, function in functions.items():
         signature = read_signature(function, annotations)
         bound.append(bind(function, signature, arguments.get(name)))
         described.append(describe(name, function, signature, bound[-1]))
-    return bound, {"functions": described, "definitions": annotations.definitions}, annotations
+        named.append(() if signature.returns is None else signature.returns.named_tuples)
+    return bound, {"functions": described, "definitions": annotations.definitions}, named
 
 
-def watch_user_named_tuples(annotations):
-    """Encode NamedTuples as objects from now on if code of the user defines or names some."""
-    if annotations.named_tuples or _has_named_tuples(tuple):
-        watch_named_tuples()
+def convert_named_tuples(functions, bound, named):
+    """Make functions return objects in place of NamedTuples, where they may return some."""
+    scopes = {}
+    for function, one, classes in zip(functions.values(), bound, named):
+        scope = scope_of(function)
+        if id(scope) not in scopes:
+            scopes[id(scope)] = _defines_named_tuple(scope)
+        if classes or scopes[id(scope)]:
+            from ._named_tuples import converted
+
+            one.call = converted(one.call, is_async(function), classes)
+            one.absent = converted(one.absent, is_async(function), classes)
+
+
+def _defines_named_tuple(scope):
+    # Most scripts have none: then the module is not imported.
+    if not any(issubclass(type(one), type) and tuple in one.__mro__ and hasattr(one, "_fields") for one in list(scope.values())):
+        return False
+    from ._named_tuples import defines_one
+
+    return defines_one(scope)
 
 
 class Worker:
@@ -167,7 +185,7 @@ class Worker:
                 "%s exposes no function: put @expose from pyproc_worker before the functions that the host may call"
                 % (sys.argv[0] or "the worker")
             )
-        bound, ready, annotations = bind_all(_registry.FUNCTIONS, _registry.ARGUMENTS)
+        bound, ready, named = bind_all(_registry.FUNCTIONS, _registry.ARGUMENTS)
         if self.watched is not None:
             for one, entry in zip(bound, ready["functions"]):
                 one.call = self.watched(one.call, entry["kind"] == "async")
@@ -179,7 +197,8 @@ class Worker:
             self.loop = new_loop()
         for hook in _registry.SETUP:
             self._run_hook(hook)
-        watch_user_named_tuples(annotations)
+        # The hooks may define classes.
+        convert_named_tuples(_registry.FUNCTIONS, bound, named)
         return bound, ready
 
     def _run_hook(self, hook):
@@ -304,26 +323,6 @@ class Worker:
         if _signal.getsignal(_signal.SIGTERM) is getattr(self, "_on_terminate", None):
             _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
         self._after_fork_in_parent()
-
-
-def _has_named_tuples(base):
-    # Whether code of the user defines a NamedTuple: a class of a module that is neither of the
-    # standard library nor installed.
-    for kind in type.__subclasses__(base):
-        if hasattr(kind, "_fields") and _is_user_code(kind.__module__) or _has_named_tuples(kind):
-            return True
-    return False
-
-
-def _is_user_code(name):
-    module = sys.modules.get(name)
-    path = getattr(module, "__file__", None)
-    if name == "__main__" or not isinstance(path, str):
-        # Built-in modules have a spec; those that code makes have none.
-        return name == "__main__" or getattr(module, "__spec__", None) is None
-    if "/site-packages/" in path or "/dist-packages/" in path:
-        return False
-    return not path.startswith(os.path.dirname(os.__file__) + "/")
 
 
 def _freeze():

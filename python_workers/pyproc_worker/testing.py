@@ -79,7 +79,6 @@ class ArgumentError:
     argument. The kind is `missing`, `unknown`, `type` or `value`.
     """
 
-    # A NamedTuple would count as one of the user's, which results are searched for.
     __slots__ = ("path", "message", "kind")
 
     def __init__(self, path, message, kind):
@@ -304,18 +303,18 @@ class Worker:
         with self._lock, self._entered():
             changed = registry.version() != registry.bound
             if changed:
-                bound, ready, annotations = _worker.bind_all(registry.functions, registry.arguments)
+                bound, ready, named = _worker.bind_all(registry.functions, registry.arguments)
                 self.functions = ready["functions"]
                 kinds = [function["kind"] == "async" for function in self.functions]
                 names = [function["name"] for function in self.functions]
                 self._functions = {name: (at, kinds[at]) for at, name in enumerate(names)}
-                self._calls = CallsInProcess(bound, names, self._table)
             for hook in list(registry.setup):
                 if hook not in self._hooks_run:
                     self._run_hook(hook)
                     self._hooks_run.append(hook)
             if changed:
-                _worker.watch_user_named_tuples(annotations)
+                _worker.convert_named_tuples(registry.functions, bound, named)
+                self._calls = CallsInProcess(bound, names, self._table)
                 registry.bound = registry.version()
             # There is something to tear down, even without setup hooks.
             if not self._hooks_run:

@@ -17,6 +17,7 @@ from pyproc_worker._calls import Calls
 from pyproc_worker._channel import Channel
 from pyproc_worker._context import STATE
 from pyproc_worker._describe import read_signature
+from pyproc_worker._named_tuples import converted
 from pyproc_worker._sync_loop import serve
 
 from .bytecodes import raise_at
@@ -188,13 +189,13 @@ class EveryBytecodeOfMessagePackTest(EveryBytecodeTest):
 
 
 class EveryBytecodeWithNamedTuplesTest(EveryBytecodeTest):
-    """The same where each result is searched for NamedTuples, so that nothing is inlined."""
+    """The same where each result is searched for NamedTuples."""
 
-    MODULES = (*EveryBytecodeTest.MODULES, "pyproc_worker._codec", "pyproc_worker._results")
+    MODULES = (*EveryBytecodeTest.MODULES, "pyproc_worker._named_tuples")
 
     def setUp(self):
         super().setUp()
-        _codec.watch_named_tuples()
+        self.functions = [converted(function, False, ()) for function in self.functions]
 
 
 class EveryBytecodeWithALibraryTest(EveryBytecodeTest):

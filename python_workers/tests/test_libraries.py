@@ -225,7 +225,10 @@ class PandasTest(Library):
     def test_frames_are_passed_as_they_are_and_cannot_be_sent(self):
         found, problems, _ = self.read(pandas.DataFrame)
         self.assertEqual((found.convert, found.schema, problems), (None, {"x-python-type": "pandas.DataFrame"}, [("pandas.DataFrame", "")]))
-        for kind, advice in [(pandas.DataFrame, 'return .to_dict("records")'), (pandas.Series, "return .to_list()")]:
+        for kind, advice in [
+            (pandas.DataFrame, 'return .to_dict("records")'),
+            (pandas.Series, "return .to_list() or .to_dict()"),
+        ]:
             self.assertEqual(self.read(kind, result=True)[1], [("pandas." + kind.__name__, advice)])
         found, problems, _ = self.read(pandas.Timestamp, result=True)
         self.assertEqual((found.schema, problems), ({"type": "string", "format": "date-time"}, []))

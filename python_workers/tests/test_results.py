@@ -16,6 +16,7 @@ import uuid
 from unittest import mock
 
 from pyproc_worker import _codec, _frames, _msgpack
+from pyproc_worker._named_tuples import converted
 
 from .harness import Host, restore_codecs
 
@@ -100,6 +101,7 @@ REFUSED = [
     ({(1, 2): 3}, "result has a key of type tuple"),
     ({b"k": 3}, "result has a key of type bytes"),
     ({"a": {math.nan: 1, NOON: 2}}, "result['a'] has a key that is nan"),
+    ({"a": [{1: 2, "1": NOON}]}, "result['a'][0] has two keys that are the same as text: '1', which"),
     ({"a": [Text("\ud800"), NOON]}, "result['a'][0] is a str with a lone surrogate"),
     (Item, "result is of type type"),
     ({"a": [].__iter__()}, "result['a'] is of type list_iterator"),
@@ -185,22 +187,35 @@ class NamedTupleTest(Results):
         ([{"a": (Point(1, None),)}], [{"a": [{"x": 1, "when": None}]}]),
         ({"a": (1, 2), "b": [3, [4]]}, {"a": [1, 2], "b": [3, [4]]}),
         (sys.float_info[:2], [sys.float_info[0], sys.float_info[1]]),
+        ([{Point(2, None)}], [[{"x": 2, "when": None}]]),
     ]
 
-    def test_it_is_an_object_where_user_code_defines_one(self):
-        _codec.watch_named_tuples()
-        self.check(self.ROWS)
+    def test_it_is_an_object_if_user_code_defines_it(self):
+        self.check([(converted(lambda _: value, False, ())(None), data) for value, data in self.ROWS])
         # What has none is not copied.
-        from pyproc_worker._results import without_named_tuples
-
         for value in ({"a": [1, (2, "b")], "c": {}}, [[1.5] * 10], "text"):
-            self.assertIs(without_named_tuples(value), value)
+            self.assertIs(converted(lambda _: value, False, ())(None), value)
 
-    def test_elsewhere_it_is_an_array_whatever_else_the_result_has(self):
-        self.assertEqual(encode(Point(1, None)), [1, None])
-        self.assertEqual(encode([Point(1, None), NOON]), [[1, None], "2024-02-29T12:30:00"])
+    def test_that_of_a_library_is_an_array_whatever_else_the_result_has(self):
+        urllib_fields()
+        parts = sys.modules["urllib.parse"].ParseResult(*"abcdef")
+        for value in (parts, [parts, NOON], [Point(1, None), parts, {parts}]):
+            sent = encode(converted(lambda _: value, False, ())(None))
+            self.assertIn(list("abcdef"), [sent, *sent])
+        self.assertEqual(sent, [{"x": 1, "when": None}, list("abcdef"), [list("abcdef")]])
 
-    def test_a_worker_watches_if_its_script_or_its_modules_define_one(self):
+    def test_an_async_function_and_a_circular_result(self):
+        async def function(n):
+            return [Point(n, None)]
+
+        with self.assertRaises(StopIteration) as ended:
+            converted(function, True, ())(1).send(None)
+        self.assertEqual(ended.exception.value, [{"x": 1, "when": None}])
+        circular = []
+        circular.append(circular)
+        self.assertIs(converted(lambda _: circular, False, ())(None), circular)
+
+    def test_a_worker_converts_those_that_its_functions_may_return(self):
         script = """
             import collections, urllib.parse
             from pyproc_worker import expose
@@ -211,18 +226,43 @@ class NamedTupleTest(Results):
         """
         for defined, returned, expected in [
             ("P = collections.namedtuple('P', 'a b')", "P(1, [P(2, 3)])", {"a": 1, "b": [{"a": 2, "b": 3}]}),
+            (
+                "P = collections.namedtuple('P', 'a')",
+                "[P(1), urllib.parse.urlparse('a://b')]",
+                [{"a": 1}, ["a", "b", "", "", "", ""]],
+            ),
             ("class P(urllib.parse.ParseResult): pass", "P(*'abcdef')", dict(zip(urllib_fields(), "abcdef"))),
             ("", "urllib.parse.urlparse('a://b')", ["a", "b", "", "", "", ""]),
-            (
-                "from typing import Optional, List\n            @expose\n"
-                "            def g() -> 'Optional[List[urllib.parse.ParseResult]]': pass",
-                "urllib.parse.ParseResult(*'abcdef')",
-                dict(zip(urllib_fields(), "abcdef")),
-            ),
         ]:
             with self.subTest(returned), Host(script % (defined, returned)) as host:
                 self.assertEqual(host.call("f").value, expected)
                 self.assertEqual(_msgpack.unpack(host.call("f", b"\xc0", codec=2).value), expected)
+
+
+    def test_that_of_a_library_is_an_object_for_the_function_whose_annotation_names_it(self):
+        script = """
+            import urllib.parse
+            from typing import List, Optional
+            from pyproc_worker import expose
+
+            @expose
+            def named(url) -> Optional[List[urllib.parse.ParseResult]]:
+                return [urllib.parse.urlparse(url)]
+
+            @expose
+            async def later(url) -> "urllib.parse.ParseResult":
+                return urllib.parse.urlparse(url)
+
+            @expose
+            def other(url):
+                return urllib.parse.urlparse(url)
+        """
+        parts = ["a", "b", "", "", "", ""]
+        record = dict(zip(urllib_fields(), parts))
+        with Host(script) as host:
+            self.assertEqual(host.call("named", "a://b").value, [record])
+            self.assertEqual(host.call("later", "a://b").value, record)
+            self.assertEqual(host.call("other", "a://b").value, parts)
 
 
 def urllib_fields():

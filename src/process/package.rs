@@ -26,7 +26,6 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_faults.py",
     "pyproc_worker/_frames.py",
     "pyproc_worker/_greenlets.py",
-    "pyproc_worker/_in_process.py",
     "pyproc_worker/_interrupt.py",
     "pyproc_worker/_json_libraries.py",
     "pyproc_worker/_libraries.py",
@@ -34,6 +33,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_logging.py",
     "pyproc_worker/_main.py",
     "pyproc_worker/_msgpack.py",
+    "pyproc_worker/_named_tuples.py",
     "pyproc_worker/_names.py",
     "pyproc_worker/_records.py",
     "pyproc_worker/_refusal.py",
@@ -46,7 +46,6 @@ const SOURCES: &[(&str, &str)] = sources![
     "pyproc_worker/_trace.py",
     "pyproc_worker/_types.py",
     "pyproc_worker/_worker.py",
-    "pyproc_worker/testing.py",
 ];
 
 /// The files as a JSON object, the input of the probe.
@@ -59,13 +58,16 @@ pub(super) fn sources_json() -> Vec<u8> {
 mod tests {
     use std::path::Path;
 
+    /// What only tests of worker scripts need, which install the package.
+    const NOT_EMBEDDED: [&str; 2] = ["_in_process.py", "testing.py"];
+
     #[test]
     fn list_of_files_is_the_directory() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("python_workers/pyproc_worker");
         let entries = std::fs::read_dir(directory).expect("the repository contains the package");
         let mut files: Vec<String> = entries
             .map(|entry| entry.expect("the directory is readable").file_name().to_string_lossy().into_owned())
-            .filter(|name| name.ends_with(".py"))
+            .filter(|name| name.ends_with(".py") && !NOT_EMBEDDED.contains(&name.as_str()))
             .map(|name| format!("pyproc_worker/{name}"))
             .collect();
         files.sort();
