@@ -59,6 +59,8 @@ struct Shared {
     pool: LevelFilter,
     /// Which output of the workers is shown.
     workers: LevelFilter,
+    /// Which events of the server's start are shown. The command reports its failure itself.
+    server_start: LevelFilter,
     /// Whether each line of a worker starts with the number of its slot.
     shows_slots: bool,
     /// The current line; kept to reuse its memory.
@@ -80,11 +82,14 @@ impl Console {
         };
         start_queue(patience);
         panic::set_hook(Box::new(report_panic));
-        let (pool, workers) = match verbosity {
-            Some(verbosity) => (verbosity.filter(), verbosity.filter()),
-            None => (LevelFilter::WARN, LevelFilter::INFO),
-        };
-        let console = Self(Arc::new(Shared { pool, workers, shows_slots, line: Mutex::default() }));
+        let filter = |default| verbosity.map_or(default, Verbosity::filter);
+        let console = Self(Arc::new(Shared {
+            pool: filter(LevelFilter::WARN),
+            workers: filter(LevelFilter::INFO),
+            server_start: filter(LevelFilter::OFF),
+            shows_slots,
+            line: Mutex::default(),
+        }));
         let subscriber = tracing_subscriber::registry().with(console.clone());
         tracing::subscriber::set_global_default(subscriber)
             .expect("the subscriber is set once, at the start");
@@ -103,6 +108,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Console {
             <= match Source::of(metadata.target()) {
                 Source::Pool => self.0.pool,
                 Source::Access | Source::Printed | Source::Logged => self.0.workers,
+                Source::ServerStart => self.0.server_start,
             }
     }
 
@@ -182,6 +188,8 @@ enum Source {
     Logged,
     /// A request to the gateway.
     Access,
+    /// A thread of the server that does not start.
+    ServerStart,
     /// The pool itself.
     Pool,
 }
@@ -192,6 +200,7 @@ impl Source {
             "pyproc::log" => Self::Logged,
             "pyproc::stdout" | "pyproc::stderr" => Self::Printed,
             "pyproc::access" => Self::Access,
+            "actix_http::service" | "actix_http::h1::service" | "actix_server::worker" => Self::ServerStart,
             _ => Self::Pool,
         }
     }
@@ -220,7 +229,9 @@ impl Fields<'_> {
                 self.line.insert_str(self.head, &format!("{}: ", escape::line(value)));
             }
             (_, Source::Printed | Source::Logged) => {}
-            (name, Source::Access | Source::Pool) => self.append(format_args!(" {name}={value}")),
+            (name, Source::Access | Source::ServerStart | Source::Pool) => {
+                self.append(format_args!(" {name}={value}"))
+            }
         }
     }
 

@@ -208,3 +208,13 @@ fn change_supersedes_a_reload_that_hangs() {
     address.gives("version", "22");
     end(running, &["a Python file changed again: restarting the reload", "reloaded"]);
 }
+
+#[test]
+fn code_that_does_not_start_is_one_error() {
+    let root = TempDir::new().expect("the directory is writable");
+    let script = root.path().join("worker.py");
+    write(&script, "raise OSError('no model')\n");
+    let listen = ["--workers", "1", "--listen", "127.0.0.1:0"];
+    let ended = Pyproc::new().arg("serve").arg(&script).args(&listen).run().exits(5);
+    ended.reports_once(&["error: ", "failed to start the worker: OSError: no model"]);
+}
