@@ -275,7 +275,8 @@ async fn the_access_log_is_a_line_for_each_request() {
         "info: request method=POST path=/call/predict function=predict status=200 outcome=ok duration_us=";
     assert!(line.starts_with(head) && line.contains(" bytes_in=12 bytes_out=12 "), "{line}");
 
-    // The name of a function, which the client chooses, passes for no other field and no other line.
+    // The name of a function, which the client chooses, passes for no other field and no other
+    // line.
     post(gateway.address, "/call/f%20status=200%0Ainfo:", &[("X-Request-Id", "4712")], b"").await;
     let reported = gateway.reports("request_id=4712");
     assert!(reported.contains(r#" function="f status=200\ninfo:" status=404 "#), "{reported}");
