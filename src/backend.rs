@@ -30,6 +30,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use crate::call::{Call, Reply};
 use crate::config::{MAX_IN_FLIGHT, PoolConfig, WorkerSource};
 use crate::error::{CallError, Exit, ExitCause, ExitStatus, StartError};
+use crate::process::cpu::CpuTime;
 use crate::process::launch::{LaunchOptions, Launcher};
 use crate::process::recent::RecentLine;
 use crate::process::table::SLOTS;
@@ -212,9 +213,10 @@ impl BackendHandle {
         self.known().function_names.clone()
     }
 
-    /// The processor time of all processes of a slot so far, in milliseconds.
-    pub(crate) fn cpu_total_ms(&self, slot: SlotId) -> u64 {
-        self.launcher.as_ref().map_or(0, |launcher| launcher.cpu_times().total_ms(slot.0))
+    /// The processor time of a slot in which the process `pid` serves.
+    pub(crate) fn cpu_time(&self, slot: SlotId, pid: Option<u32>) -> CpuTime {
+        let launcher = self.launcher.as_ref();
+        launcher.map_or_else(CpuTime::default, |launcher| launcher.cpu_times().read(slot.0, pid))
     }
 
     /// Checks that calls of these functions fit the worker that became ready last. A fake pool of

@@ -10,7 +10,9 @@ use std::time::Duration;
 use actix::dev::Request;
 use actix::{Context, Handler, MailboxError, Recipient};
 use actix_pyproc_actors::Router;
-use actix_pyproc_actors::router::{Admission, GetStatus};
+#[cfg(feature = "http")]
+use actix_pyproc_actors::router::GetAvailability;
+use actix_pyproc_actors::router::{Admission, GetCounters, GetStatus};
 use actix_pyproc_actors::supervisor::{
     AwaitReady, GetSlots, ReloadAll, ReplaceSlot, Resize, Shutdown, Subscribe,
 };
@@ -36,6 +38,8 @@ use crate::status::journal::GetHistory;
 use crate::status::journal::GetPanic;
 #[cfg(any(feature = "http", feature = "metrics"))]
 use crate::status::metrics::Measured;
+#[cfg(feature = "http")]
+use crate::status::{AdmissionState, Readiness};
 use crate::status::{Observed, PoolStatus};
 #[cfg(feature = "http")]
 use crate::wire::function::Definitions;
@@ -213,22 +217,49 @@ impl Pool {
     /// A row per slot, counters since the start, and latency quantiles. Once the pool has shut down
     /// there are no rows, but the counters keep their last values.
     pub async fn status(&self) -> PoolStatus {
+        self.look(true).await
+    }
+
+    /// The status; without texts and lists unless it is `whole`.
+    async fn look(&self, whole: bool) -> PoolStatus {
         let Actors { router, supervisor, journal, backend } = &self.shared.actors;
-        let calls = router.send(GetStatus).await.unwrap_or_default();
+        let calls = match whole {
+            true => router.send(GetStatus).await,
+            false => router.send(GetCounters).await,
+        };
+        let calls = calls.unwrap_or_default();
         let slots = supervisor.send(GetSlots::default()).await.unwrap_or_default();
         // Queried last, so that its history includes every event that the rows reflect.
-        let history = journal.send(GetHistory).await.unwrap_or_default();
-        let failures = router.send(GetFailures).await.unwrap_or_default();
-        let (names, output) = (backend.function_names(), backend.recent_output());
-        let cpu_total_ms = slots.iter().map(|slot| backend.cpu_total_ms(slot.slot)).collect();
-        PoolStatus::new(calls, slots, history, Observed { names, failures, output, cpu_total_ms })
+        let history = journal.send(GetHistory { incidents: whole }).await.unwrap_or_default();
+        let (mut failures, mut output) = (Vec::new(), Vec::new());
+        if whole {
+            failures = router.send(GetFailures).await.unwrap_or_default();
+            output = backend.recent_output();
+        }
+        let names = backend.function_names();
+        let cpu = slots.iter().map(|slot| backend.cpu_time(slot.slot, slot.pid)).collect();
+        PoolStatus::new(calls, slots, history, Observed { names, failures, output, cpu })
     }
 
     /// The status, with what identifies the metrics of this pool.
     #[cfg(any(feature = "http", feature = "metrics"))]
     pub(crate) async fn measure(&self) -> Measured {
         let name = self.config().pool_name().into_owned();
-        Measured { name, python: self.python_version().to_owned(), status: self.status().await }
+        Measured { name, python: self.python_version().to_owned(), status: self.look(false).await }
+    }
+
+    /// What decides whether the pool is ready. Unlike the status it reads and copies little.
+    #[cfg(feature = "http")]
+    pub(crate) async fn readiness(&self) -> Readiness {
+        let Actors { router, supervisor, .. } = &self.shared.actors;
+        let availability = router.send(GetAvailability).await.unwrap_or_default();
+        let slots = supervisor.send(GetSlots::default()).await.unwrap_or_default();
+        Readiness {
+            admission: AdmissionState::of(availability, false),
+            serving: slots.iter().filter(|slot| slot.pid.is_some()).count(),
+            workers: slots.len(),
+            is_broken: self.panic().await.is_some(),
+        }
     }
 
     /// The panic that broke the pool for good, if there was one.

@@ -16,6 +16,8 @@ pub use actix_pyproc_actors::supervisor::SlotState;
 pub use crash::Crash;
 pub use incident::{EndCause, Incident};
 pub(crate) use pool::Observed;
+#[cfg(feature = "http")]
+pub(crate) use pool::Readiness;
 pub use pool::{AdmissionState, FunctionRow, PoolStatus};
 pub use recent::{CallRow, LogLine};
 pub use slot::SlotRow;

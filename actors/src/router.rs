@@ -23,7 +23,7 @@ pub use self::actor::{Admission, Router};
 pub use self::distribution::Distribution;
 pub use self::limits::{Availability, Limits, Rejection};
 pub use self::load::Entry;
-pub use self::messages::{Drain, GetStatus, SetAvailability};
+pub use self::messages::{Drain, GetAvailability, GetCounters, GetStatus, SetAvailability};
 pub(crate) use self::messages::{NotReplaced, WorkerDraining, WorkerUp};
 pub use self::quantiles::LatencyStatus;
 pub use self::stats::{CallTally, FunctionStatus, RouterStatus, WorkerStatus};

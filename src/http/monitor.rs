@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, StreamHandler,
@@ -15,8 +15,9 @@ use tokio::sync::Notify;
 use super::feed::Parts;
 use super::gateway::{Gateway, Shared};
 use super::page::{NotReady, PageStatus, Point};
+use crate::backend::failures::unix_ms;
 use crate::pool::WorkerEvent;
-use crate::status::PoolStatus;
+use crate::status::{PoolStatus, Readiness};
 
 const PERIOD: Duration = Duration::from_secs(1);
 /// Worker events within this time cause a single look at the pool.
@@ -116,7 +117,7 @@ impl Monitor {
         if !gateway.options().tracebacks {
             pool.redact();
         }
-        let reason = NotReady::of(&pool, gateway.is_draining());
+        let reason = NotReady::of(Readiness::from(&pool), gateway.is_draining());
         let parts = Parts {
             incidents: std::mem::take(&mut pool.incidents),
             crashes: std::mem::take(&mut pool.crashes),
@@ -126,7 +127,7 @@ impl Monitor {
         // The first second needs a sample to subtract from.
         let point = if second || self.last.is_none() { self.point(&pool) } else { None };
         let uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (ready, at, uptime_ms) = (reason.is_none(), unix_ms(), Some(uptime_ms));
+        let (ready, at, uptime_ms) = (reason.is_none(), unix_ms(SystemTime::now()), Some(uptime_ms));
         gateway.feed().publish(PageStatus { pool, ready, reason, at, uptime_ms }, parts, point);
     }
 
@@ -143,7 +144,7 @@ impl Monitor {
             .map(|(pid, ms)| ms.saturating_sub(last.cpu.get(pid).copied().unwrap_or(0)))
             .sum();
         Some(Point {
-            t: unix_ms(),
+            t: unix_ms(SystemTime::now()),
             calls: per_second(now.ended - last.ended, seconds),
             errors: per_second(now.errors - last.errors, seconds),
             p50: quantile(&latencies, 0.5),
@@ -176,9 +177,4 @@ impl Sample {
 #[expect(clippy::cast_precision_loss, reason = "people look at it")]
 fn per_second(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::{AdmissionState, Crash, FailureRow, Incident, LogLine, PoolStatus};
+use crate::status::{AdmissionState, Crash, FailureRow, Incident, LogLine, PoolStatus, Readiness};
 
 /// One server-sent event of `GET /dashboard/events`.
 ///
@@ -148,13 +148,13 @@ pub enum NotReady {
 
 impl NotReady {
     /// Why a gateway with this pool is not ready, if it is not.
-    pub(super) const fn of(status: &PoolStatus, draining: bool) -> Option<Self> {
-        match status.admission {
+    pub(super) const fn of(pool: Readiness, draining: bool) -> Option<Self> {
+        match pool.admission {
             _ if draining => Some(Self::Draining),
             AdmissionState::ShuttingDown => Some(Self::Draining),
-            _ if status.panic.is_some() => Some(Self::Broken),
+            _ if pool.is_broken => Some(Self::Broken),
             AdmissionState::Unavailable | AdmissionState::HalfOpen => Some(Self::Unavailable),
-            AdmissionState::Open | AdmissionState::Unknown if status.serving == 0 => Some(Self::NoWorker),
+            AdmissionState::Open | AdmissionState::Unknown if pool.serving == 0 => Some(Self::NoWorker),
             AdmissionState::Open | AdmissionState::Unknown => None,
         }
     }
@@ -208,7 +208,7 @@ mod tests {
     use serde_json::json;
 
     use super::{About, Hello, NotReady, PageEvent, PageStatus, Point};
-    use crate::status::{AdmissionState, Crash, FailureRow, Incident, LogLine, PoolStatus};
+    use crate::status::{AdmissionState, Crash, FailureRow, Incident, LogLine, PoolStatus, Readiness};
 
     fn read(sent: &str) -> PageEvent {
         let (name, data) = sent.trim_end().split_once('\n').expect("it has two lines");
@@ -277,7 +277,7 @@ mod tests {
             (pool(AdmissionState::HalfOpen, 0, None), false, Some(NotReady::Unavailable)),
             (pool(AdmissionState::Open, 0, None), false, Some(NotReady::NoWorker)),
         ] {
-            assert_eq!(NotReady::of(&status, draining), expected, "{status:?}");
+            assert_eq!(NotReady::of(Readiness::from(&status), draining), expected, "{status:?}");
         }
     }
 }

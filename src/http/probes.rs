@@ -21,13 +21,13 @@ fn answer(broken: bool) -> HttpResponse {
 /// 200 while the pool admits calls and a worker serves. A probe without the token that the gateway
 /// requires learns nothing else.
 pub(super) async fn ready(Open(gateway): Open, request: HttpRequest) -> HttpResponse {
-    let status = gateway.pool().status().await;
-    let reason = NotReady::of(&status, gateway.is_draining());
+    let pool = gateway.pool().readiness().await;
+    let reason = NotReady::of(pool, gateway.is_draining());
     let mut body = json!({"ready": reason.is_none()});
     if gateway.options().may_read(request.headers()) {
         body["reason"] = json!(reason);
-        body["serving"] = json!(status.serving);
-        body["workers"] = json!(status.slots.len());
+        body["serving"] = json!(pool.serving);
+        body["workers"] = json!(pool.workers);
     }
     let mut response = match reason {
         None => HttpResponse::Ok(),

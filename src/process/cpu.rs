@@ -10,6 +10,15 @@ use super::proc::cpu_time;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CpuTimes(Arc<Mutex<BTreeMap<u32, SlotTime>>>);
 
+/// The processor time that a slot has used so far, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CpuTime {
+    /// Of all its processes.
+    pub(crate) total_ms: u64,
+    /// Of the process that serves.
+    pub(crate) serving_ms: Option<u64>,
+}
+
 /// The processor time of one slot, in milliseconds.
 #[derive(Debug, Default)]
 struct SlotTime {
@@ -28,9 +37,13 @@ pub(super) struct CpuMeter {
 }
 
 impl CpuTimes {
-    /// The processor time of the processes of a slot so far, in milliseconds.
-    pub(crate) fn total_ms(&self, slot: u32) -> u64 {
-        self.lock().get_mut(&slot).map_or(0, |time| time.total_ms(cpu_time))
+    /// Reads the processor time of a slot in which the process `pid` serves.
+    pub(crate) fn read(&self, slot: u32, pid: Option<u32>) -> CpuTime {
+        let mut times = self.lock();
+        let Some(time) = times.get_mut(&slot) else { return CpuTime::default() };
+        let total_ms = time.total_ms(cpu_time);
+        let serving = time.running.iter().find(|(running, _)| Some(*running) == pid);
+        CpuTime { total_ms, serving_ms: serving.map(|(_, ms)| *ms) }
     }
 
     pub(super) fn meter(&self, slot: u32, pid: u32) -> CpuMeter {
@@ -77,7 +90,7 @@ impl SlotTime {
 
 #[cfg(test)]
 mod tests {
-    use super::{CpuTimes, SlotTime};
+    use super::{CpuTime, CpuTimes, SlotTime};
 
     #[test]
     fn the_time_of_a_process_stays_when_it_has_ended() {
@@ -105,10 +118,10 @@ mod tests {
         let times = CpuTimes::default();
         let meter = times.meter(1, std::process::id());
         times.lock().entry(1).or_default().ended_ms = 3;
-        assert!(times.total_ms(1) >= 3);
-        assert_eq!(times.total_ms(0), 0);
-        let before = times.total_ms(1);
+        let CpuTime { total_ms, serving_ms } = times.read(1, Some(std::process::id()));
+        assert_eq!(serving_ms.map(|ms| ms + 3), Some(total_ms));
+        assert_eq!((times.read(0, None).total_ms, times.read(1, None).serving_ms), (0, None));
         drop(meter);
-        assert!(times.total_ms(1) >= before);
+        assert!(times.read(1, None).total_ms >= total_ms);
     }
 }

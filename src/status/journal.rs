@@ -83,16 +83,30 @@ impl Handler<WorkerEvent<PythonBackend>> for Journal {
     }
 }
 
-/// Asks for the whole history.
+/// Asks for the history.
 #[derive(Message)]
 #[rtype(result = "History")]
-pub(crate) struct GetHistory;
+pub(crate) struct GetHistory {
+    /// Whether it has incidents and crashes, and not only counters.
+    pub(crate) incidents: bool,
+}
 
 impl Handler<GetHistory> for Journal {
     type Result = MessageResult<GetHistory>;
 
-    fn handle(&mut self, _: GetHistory, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.history.clone())
+    fn handle(&mut self, get: GetHistory, _: &mut Context<Self>) -> Self::Result {
+        let history = &self.history;
+        MessageResult(match get.incidents {
+            true => history.clone(),
+            false => History {
+                starts: history.starts,
+                start_failures: history.start_failures,
+                restarts: history.restarts.clone(),
+                half_open: history.half_open,
+                panic: history.panic.clone(),
+                ..History::default()
+            },
+        })
     }
 }
 

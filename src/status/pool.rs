@@ -14,6 +14,7 @@ use super::recent::{CallRow, LogLine};
 use super::slot::SlotRow;
 use crate::backend::PythonBackend;
 use crate::backend::failures::FailureRow;
+use crate::process::cpu::CpuTime;
 use crate::process::recent::RecentLine;
 
 /// A pool at one moment: a row per slot, and counters and latency quantiles since the start.
@@ -85,6 +86,19 @@ pub enum AdmissionState {
     Unknown,
 }
 
+/// What decides whether a pool is ready.
+#[cfg(feature = "http")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Readiness {
+    pub(crate) admission: AdmissionState,
+    /// How many slots serve.
+    pub(crate) serving: usize,
+    /// How many slots there are.
+    pub(crate) workers: usize,
+    /// Whether an actor has panicked.
+    pub(crate) is_broken: bool,
+}
+
 /// The calls of one function.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -112,8 +126,8 @@ pub(crate) struct Observed {
     pub(crate) names: Vec<String>,
     pub(crate) failures: Vec<FailureRow>,
     pub(crate) output: Vec<RecentLine>,
-    /// The processor time of each slot, in milliseconds.
-    pub(crate) cpu_total_ms: Vec<u64>,
+    /// The processor time of each slot.
+    pub(crate) cpu: Vec<CpuTime>,
 }
 
 impl PoolStatus {
@@ -121,7 +135,7 @@ impl PoolStatus {
         mut calls: RouterStatus,
         slots: Vec<SlotStatus<PythonBackend>>,
         history: History,
-        Observed { names, failures, output, cpu_total_ms }: Observed,
+        Observed { names, failures, output, cpu }: Observed,
     ) -> Self {
         let oldest_calls = calls.oldest_calls.iter().map(|call| CallRow::new(call, &names)).collect();
         let functions = std::mem::take(&mut calls.functions);
@@ -130,20 +144,14 @@ impl PoolStatus {
             .map(|(name, function)| FunctionRow::new(name, function))
             .collect();
         functions.sort_by(|one, other| one.function.cmp(&other.function));
-        let slots: Vec<SlotRow> = (slots.into_iter().zip(cpu_total_ms))
-            .map(|(slot, cpu)| SlotRow::new(&calls, slot, cpu))
-            .collect();
+        let slots: Vec<SlotRow> =
+            (slots.into_iter().zip(cpu)).map(|(slot, cpu)| SlotRow::new(&calls, slot, cpu)).collect();
         Self {
             serving: slots.iter().filter(|slot| slot.pid.is_some()).count(),
             restarts: slots.iter().map(|slot| slot.restarts).sum(),
             kills: slots.iter().map(|slot| slot.kills).sum(),
             slots,
-            admission: match calls.availability {
-                Availability::Open => AdmissionState::Open,
-                Availability::Unavailable { .. } if history.half_open => AdmissionState::HalfOpen,
-                Availability::Unavailable { .. } => AdmissionState::Unavailable,
-                Availability::ShuttingDown | Availability::Stopped => AdmissionState::ShuttingDown,
-            },
+            admission: AdmissionState::of(calls.availability, history.half_open),
             queued: calls.queued,
             in_flight: calls.in_flight,
             calls: calls.calls,
@@ -169,6 +177,25 @@ impl PoolStatus {
         self.crashes.iter_mut().for_each(Crash::redact);
         self.failures.iter_mut().for_each(|failure| failure.traceback = None);
         self.log.clear();
+    }
+}
+
+impl AdmissionState {
+    pub(crate) const fn of(availability: Availability, half_open: bool) -> Self {
+        match availability {
+            Availability::Open => Self::Open,
+            Availability::Unavailable { .. } if half_open => Self::HalfOpen,
+            Availability::Unavailable { .. } => Self::Unavailable,
+            Availability::ShuttingDown | Availability::Stopped => Self::ShuttingDown,
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+impl From<&PoolStatus> for Readiness {
+    fn from(status: &PoolStatus) -> Self {
+        let PoolStatus { admission, serving, ref slots, ref panic, .. } = *status;
+        Self { admission, serving, workers: slots.len(), is_broken: panic.is_some() }
     }
 }
 

@@ -7,7 +7,8 @@ use actix_pyproc_actors::supervisor::SlotStatus;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::PythonBackend;
-use crate::process::proc::{cpu_time, rss};
+use crate::process::cpu::CpuTime;
+use crate::process::proc::rss;
 
 /// One slot at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ pub struct SlotRow {
 }
 
 impl SlotRow {
-    pub(super) fn new(calls: &RouterStatus, slot: SlotStatus<PythonBackend>, cpu_total_ms: u64) -> Self {
+    pub(super) fn new(calls: &RouterStatus, slot: SlotStatus<PythonBackend>, cpu: CpuTime) -> Self {
         let key = slot.generation.map(|generation| WorkerKey { slot: slot.slot, generation });
         let worker = calls.workers.iter().find(|worker| Some(worker.key) == key);
         Self {
@@ -55,8 +56,8 @@ impl SlotRow {
             pid: slot.pid,
             uptime_ms: slot.uptime.map(|uptime| u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX)),
             rss_bytes: slot.pid.and_then(rss),
-            cpu_ms: slot.pid.and_then(cpu_time),
-            cpu_total_ms,
+            cpu_ms: cpu.serving_ms,
+            cpu_total_ms: cpu.total_ms,
             in_flight: worker.map_or(0, |worker| worker.in_flight),
             calls: worker.map_or(0, |worker| worker.calls),
             restarts: slot.restarts,

@@ -30,7 +30,7 @@ impl Pool {
         F: FnMut(Call) -> A + Send + 'static,
         A: Future<Output = Result<Reply, CallError>> + 'static,
     {
-        FakePool::new(answer).start().expect("the default configuration is valid")
+        FakePool::new(answer).start().expect("the default configuration is valid and the system has threads")
     }
 }
 
@@ -102,7 +102,9 @@ where
     /// Starts the pool. It serves at once.
     ///
     /// # Errors
-    /// [`StartError::InvalidConfig`] if the configuration is invalid.
+    /// [`StartError::InvalidConfig`] if the configuration is invalid. [`StartError::Io`] if the
+    /// system cannot start the thread of a pool that needs one of its own, and
+    /// [`StartError::Stopped`] if that thread ends at once.
     pub fn start(self) -> Result<Pool, StartError> {
         let Self { mut answer, config, functions } = self;
         let config = Arc::new(config.checked()?);

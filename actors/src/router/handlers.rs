@@ -9,8 +9,10 @@ use tokio::sync::oneshot;
 
 use super::actor::{Router, WorkerEntry};
 use super::limits::Availability;
-use super::messages::{Drain, GetStatus, NotReplaced, SetAvailability, WorkerDraining, WorkerUp};
-use super::stats::WorkerStatus;
+use super::messages::{
+    Drain, GetAvailability, GetCounters, GetStatus, NotReplaced, SetAvailability, WorkerDraining, WorkerUp,
+};
+use super::stats::{RouterStatus, WorkerStatus};
 use crate::alarm::now;
 use crate::backend::Backend;
 use crate::call::{CallStage, CallStatus, LISTED_CALLS, oldest};
@@ -140,17 +142,40 @@ impl<B: Backend> Router<B> {
     }
 }
 
+impl<B: Backend> Handler<GetAvailability> for Router<B> {
+    type Result = MessageResult<GetAvailability>;
+
+    fn handle(&mut self, _: GetAvailability, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.core.availability())
+    }
+}
+
+impl<B: Backend> Handler<GetCounters> for Router<B> {
+    type Result = MessageResult<GetCounters>;
+
+    fn handle(&mut self, _: GetCounters, _: &mut Context<Self>) -> Self::Result {
+        self.step(|this| this.collect(now()));
+        MessageResult(self.status(Vec::new()))
+    }
+}
+
 impl<B: Backend> Handler<GetStatus> for Router<B> {
     type Result = MessageResult<GetStatus>;
 
     fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> Self::Result {
-        self.step(|this| this.collect(now()));
+        let now = now();
+        self.step(|this| this.collect(now));
+        MessageResult(self.status(self.oldest_calls(now)))
+    }
+}
+
+impl<B: Backend> Router<B> {
+    fn status(&self, oldest_calls: Vec<CallStatus>) -> RouterStatus {
         let workers = self.workers.iter().map(|worker| WorkerStatus {
             key: worker.key,
             in_flight: self.core.in_flight_of(worker.key),
             calls: worker.calls,
         });
-        let (workers, calls) = (workers.collect(), self.oldest_calls(now()));
-        MessageResult(self.stats.status(self.core.queued(), self.core.availability(), workers, calls))
+        self.stats.status(self.core.queued(), self.core.availability(), workers.collect(), oldest_calls)
     }
 }

@@ -48,6 +48,17 @@ pub struct Drain {
     pub now: bool,
 }
 
+/// Asks whether calls are admitted.
+#[derive(Message)]
+#[rtype(result = "Availability")]
+pub struct GetAvailability;
+
+/// Asks for a [`RouterStatus`] without its oldest calls, of which there may be thousands to look
+/// at.
+#[derive(Message)]
+#[rtype(result = "RouterStatus")]
+pub struct GetCounters;
+
 /// Asks for [`RouterStatus`].
 #[derive(Message)]
 #[rtype(result = "RouterStatus")]
