@@ -14,6 +14,7 @@ _LONGEST_VALUE = 40
 # What ends a call and not only its conversion. Those of libraries are recognized by their names.
 _CONTROL = (CallCancelled, KeyboardInterrupt, GeneratorExit)
 _CONTROL_NAMES = frozenset(("CancelledError", "GreenletExit"))
+_LONGEST_TEXT = 300
 
 
 class Type:
@@ -21,19 +22,20 @@ class Type:
 
     `convert` takes a value and returns what the function receives, or raises Invalid; it is None if
     every value fits. `takes` has the kinds of values that may fit. Values of the types in `exact`
-    always fit and are passed as they are. `bare` marks a mapping without types of its items, which
+    always fit and are passed as they are. `alternatives` has the types of a union. `bare` marks a mapping without types of its items, which
     is not checked as a parameter.
     """
 
-    __slots__ = ("expected", "takes", "schema", "convert", "exact", "bare")
+    __slots__ = ("expected", "takes", "schema", "convert", "exact", "bare", "alternatives")
 
-    def __init__(self, expected, takes, schema, convert=None, exact=(), bare=False):
+    def __init__(self, expected, takes, schema, convert=None, exact=(), bare=False, alternatives=()):
         self.expected = expected
         self.takes = frozenset(takes)
         self.schema = schema
         self.convert = convert
         self.exact = frozenset(exact)
         self.bare = bare
+        self.alternatives = alternatives
 
 
 ANY = Type("any value", KINDS, {})
@@ -82,7 +84,15 @@ def raised(error):
     message = message_of(error)
     if not isinstance(error, (ValueError, TypeError)) or not message:
         message = "%s: %s" % (type_name(error), message) if message else type_name(error)
-    return invalid(message)
+    return invalid(one_line(message))
+
+
+def one_line(text):
+    """Return the text of user code or of a library as one line of limited length."""
+    text = " ".join(text[: 4 * _LONGEST_TEXT].split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 3] + "..."
 
 
 def add(errors, part, error):

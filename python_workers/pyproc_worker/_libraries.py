@@ -6,7 +6,7 @@ it; nothing here imports one.
 
 import sys
 
-from ._checked import KINDS, Invalid, Type, invalid, mismatch, part_of, raised, with_article, wrong
+from ._checked import KINDS, Invalid, Type, invalid, mismatch, one_line, part_of, raised, with_article, wrong
 from ._definitions import PREFIX
 
 _PYDANTIC = frozenset(("pydantic", "pydantic_core", "annotated_types", "pydantic_extra_types"))
@@ -33,6 +33,19 @@ _ADVICE = {
     "Awaitable": "declare the function itself with `async def`",
 }
 # The kinds of numpy from which each kind is made, so that no number changes its meaning.
+# Before that, what each item of a list must be, so that numpy does not convert one into another.
+_ITEMS = {
+    "b": ("a bool", (bool,)),
+    "i": ("an int", (int,)),
+    "u": ("an int", (int,)),
+    "f": ("a number", (int, float)),
+    "c": ("a number", (int, float)),
+    "U": ("a str", (str,)),
+    "S": ("bytes", (bytes, str)),
+    "M": ("a time in ISO 8601", (str,)),
+    "m": ("an int", (int,)),
+}
+_PLAIN = (("a number", (int, float)), ("a bool", (bool,)), ("a str", (str,)), ("bytes", (bytes,)))
 _FROM = {"b": "b", "i": "iu", "u": "iu", "f": "iuf", "c": "iufc", "U": "U", "S": "US", "M": "UM", "m": "ium"}
 _SCALARS = {"b": "boolean", "i": "integer", "u": "integer", "f": "number", "U": "string"}
 # Scalars of numpy that have no values of their own.
@@ -105,8 +118,7 @@ def _pydantic(annotation, cls, definitions, result):
     adapter = library.TypeAdapter(annotation)
     validate, validate_json = adapter.validator.validate_python, adapter.validator.validate_json
     failure = library.ValidationError
-    mode = "serialization" if result else "validation"
-    schema = adapter.json_schema(ref_template=PREFIX + "{model}", mode=mode)
+    schema = _pydantic_schema(adapter, cls, result)
     schema = _defined(cls, schema, schema.pop("$defs", {}), definitions)
 
     def convert(value):
@@ -125,6 +137,26 @@ def _pydantic(annotation, cls, definitions, result):
             raise raised(error) from None
 
     return Type(_expected(cls), _takes(schema, definitions, 0), schema, convert)
+
+
+def _pydantic_schema(adapter, cls, result):
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Lenient(GenerateJsonSchema):
+        # A part without a JSON Schema, such as a function, takes any value.
+        def handle_invalid_for_json_schema(self, schema, error_info):
+            return {}
+
+    # A model is sent by the names of its fields, unless it says otherwise.
+    config = getattr(cls, "model_config", None) or {}
+    by_alias = not result or bool(config.get("serialize_by_alias"))
+    mode = "serialization" if result else "validation"
+    try:
+        return adapter.json_schema(
+            by_alias=by_alias, ref_template=PREFIX + "{model}", schema_generator=Lenient, mode=mode
+        )
+    except Exception:
+        return {"title": getattr(cls, "__name__", "")}
 
 
 def _as_json(value, details):
@@ -151,15 +183,22 @@ def _of_pydantic(one):
         kind, message = "unknown", "unknown"
     else:
         kind = "type" if kind.endswith(("_type", "_parsing", "_from_float")) else "value"
-        message = one["msg"]
+        message = one_line(one["msg"])
     path = "".join("[%d]" % at if type(at) is int else part_of(at) for at in one["loc"])
     return path, message, kind
 
 
 def _msgspec(annotation, cls, definitions, _result):
     library = sys.modules["msgspec"]
-    (schema,), components = library.json.schema_components([annotation], ref_template=PREFIX + "{name}")
-    schema = definitions.adopt(components, schema)
+    # It raises TypeError for what it cannot convert.
+    library.json.Decoder(annotation)
+    try:
+        (schema,), components = library.json.schema_components(
+            [annotation], ref_template=PREFIX + "{name}", schema_hook=_unknown_schema
+        )
+        schema = definitions.adopt(components, schema)
+    except Exception:
+        schema = {"title": getattr(cls, "__name__", "")}
     made, failure = library.convert, library.ValidationError
 
     def convert(value):
@@ -167,11 +206,15 @@ def _msgspec(annotation, cls, definitions, _result):
             # In JSON, keys are strings.
             return made(value, annotation, str_keys=True)
         except failure as error:
-            raise _of_msgspec(str(error)) from None
+            raise _of_msgspec(one_line(str(error))) from None
         except BaseException as error:
             raise raised(error) from None
 
     return Type(_expected(cls), _takes(schema, definitions, 0), schema, convert)
+
+
+def _unknown_schema(cls):
+    return {"x-python-type": "%s.%s" % (cls.__module__, cls.__qualname__)}
 
 
 def _of_msgspec(message):
@@ -238,14 +281,80 @@ def _array(numpy, dtype):
     def convert(value):
         if type(value) is list:
             try:
-                value = numpy.asarray(value)
+                value = _of_list(numpy, value, dtype, expected)
             except (ValueError, TypeError, OverflowError) as error:
-                raise invalid("expected %s: %s" % (expected, error)) from None
+                raise invalid("expected %s: %s" % (expected, one_line(str(error)))) from None
         elif not isinstance(value, numpy.ndarray):
             raise mismatch(expected, value)
         return value if value.dtype == dtype else _cast(numpy, value, dtype, expected)
 
     return Type(expected, ("array",), schema, convert)
+
+
+def _of_list(numpy, value, dtype, expected):
+    # The array that has the same values: numpy itself makes a 1 of a true, and a text of a number.
+    kind = None if dtype is None else dtype.kind
+    if kind == "O":
+        return numpy.asarray(value, dtype)
+    types = set()
+    _add_types(value, types)
+    if not types:
+        return numpy.asarray(value)
+    if kind is None:
+        first = next(iter(_leaves(value, "")))[1]
+        item, allowed = next((one for one in _PLAIN if type(first) in one[1]), ("a number or a str", ()))
+    else:
+        item, allowed = _ITEMS.get(kind, (expected, tuple(types)))
+    if not types.issubset(allowed):
+        path, one = next((path, one) for path, one in _leaves(value, "") if type(one) not in allowed)
+        raise Invalid([(path, mismatch(item, one).errors[0][1], "type")])
+    if kind == "M":
+        return _times(numpy, value)
+    if float in types or kind in ("f", "c"):
+        return numpy.asarray(value, "float64")
+    made = numpy.asarray(value)
+    if made.dtype.kind not in "iu" and int in types:
+        # The integers need more than 64 bits, or are signed and unsigned ones.
+        made = numpy.asarray(value, object)
+        if kind not in ("i", "u"):
+            raise invalid("expected %s of integers of 64 bits" % expected)
+        return _within(numpy, made, dtype, expected).astype(dtype)
+    return made
+
+
+def _add_types(value, types):
+    found = set(map(type, value))
+    types |= found - {list}
+    if list in found:
+        for item in value:
+            if type(item) is list:
+                _add_types(item, types)
+
+
+def _leaves(value, path):
+    for i, item in enumerate(value):
+        at = "%s[%d]" % (path, i)
+        if type(item) is list:
+            yield from _leaves(item, at)
+        else:
+            yield at, item
+
+
+def _times(numpy, value):
+    for path, text in _leaves(value, ""):
+        # numpy also reads "now", and warns of an offset.
+        if text != "NaT" and not text[:4].isdigit() or any(sign in text[10:] for sign in "+-"):
+            raise Invalid([(path, wrong("a time in ISO 8601 without an offset", text).errors[0][1], "value")])
+    made = numpy.asarray(value)
+    return numpy.char.rstrip(made, "Zz")
+
+
+def _within(numpy, value, dtype, expected):
+    bounds = numpy.iinfo(dtype)
+    for end in (value.min(), value.max()):
+        if not bounds.min <= int(end) <= bounds.max:
+            raise wrong("%s, whose values are from %d to %d" % (expected, bounds.min, bounds.max), int(end))
+    return value
 
 
 def _cast(numpy, value, dtype, expected):
@@ -259,10 +368,7 @@ def _cast(numpy, value, dtype, expected):
     if kind not in _FROM[dtype.kind]:
         raise invalid("expected %s, not of %s" % (expected, "objects" if kind == "O" else value.dtype), "type")
     if dtype.kind in "iu":
-        bounds = numpy.iinfo(dtype)
-        for end in (value.min(), value.max()):
-            if not bounds.min <= int(end) <= bounds.max:
-                raise wrong("%s, whose values are from %d to %d" % (expected, bounds.min, bounds.max), int(end))
+        _within(numpy, value, dtype, expected)
     if dtype.kind in "fc" and not numpy.can_cast(value.dtype, dtype):
         return _narrowed(numpy, value, dtype, expected)
     try:

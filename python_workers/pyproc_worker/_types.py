@@ -9,7 +9,7 @@ starts sooner without.
 import sys
 
 from . import _convert, _libraries, _records
-from ._checked import ANY, KINDS, Type, with_article
+from ._checked import ANY, KINDS, Type, one_line, with_article
 from ._convert import NULL, array, fixed, literal, mapping, union
 from ._definitions import Definitions
 from ._describe import annotation_text, clean_doc, with_module
@@ -112,7 +112,7 @@ class Types:
         if hasattr(annotation, "__metadata__"):
             library = _libraries.of_metadata(annotation.__metadata__)
             if library is not None:
-                return library(annotation, annotation, self.definitions, self._result)
+                return self._of_library(library, annotation, annotation, None)
             return self._object(annotation.__origin__, scope, depth + 1)
         return self._plain(annotation, scope, depth)
 
@@ -145,7 +145,7 @@ class Types:
             return self._alias(named.__name__, named, lambda: self._object(named.__value__, scope, depth + 1))
         if not isinstance(named, type):
             return ANY
-        known = _convert.scalar(named) or _libraries.known(annotation, named, self.definitions, self._result)
+        known = _convert.scalar(named) or self._of_library(_libraries.known, annotation, named, named)
         if known is not None:
             return known
         kind = _records.kind_of(named)
@@ -154,6 +154,21 @@ class Types:
         if kind == "namedtuple":
             self.named_tuples.add(named)
         return self._record(kind, named, arguments)
+
+    def _of_library(self, read, annotation, named, cls):
+        try:
+            return read(annotation, named, self.definitions, self._result)
+        except Exception as error:
+            # The library itself does not accept it, so it cannot validate a value.
+            name = annotation_text(annotation)[:80]
+            if self._result:
+                return Type("any value", KINDS, {} if cls is None else {"title": cls.__name__})
+            reason = one_line(str(error)).partition(". ")[0][:120]
+            self._problem(name, "the argument is passed as it is: %s: %s" % (type(error).__name__, reason))
+            return Type("any value", KINDS, {} if cls is None else {"x-python-type": with_module(cls)})
+
+    def _problem(self, name, advice):
+        self.problems[name, advice] = None
 
     def _type_variable(self, variable, scope, depth):
         if variable in self._parameters:

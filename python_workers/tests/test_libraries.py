@@ -62,16 +62,40 @@ class NumpyTest(Library):
             array = self.convert(NDArray[dtype], sent)
             self.assertEqual((array.dtype.kind, array.tolist()), (numpy.dtype(dtype).kind, value))
         for dtype, sent, text in [
-            (numpy.float32, ["1"], "not of <U1"),
-            (numpy.float32, [True], "not of bool"),
-            (numpy.int8, [1.5], "not of float64"),
-            (numpy.float64, [None, 1.0], "not of objects"),
-            (numpy.bool_, [1], "not of int64"),
+            (numpy.float32, ["1"], "a number, not a str"),
+            (numpy.float32, [True], "a number, not a bool"),
+            (numpy.int8, [1.5], "an int, not a float"),
+            (numpy.float64, [None, 1.0], "a number, not None"),
+            (numpy.bool_, [1], "a bool, not an int"),
         ]:
-            self.rejects(NDArray[dtype], sent, ("", text, "type"))
+            self.rejects(NDArray[dtype], sent, ("[0]", text, "type"))
         self.rejects(NDArray[numpy.uint8], [1, -1], ("", "from 0 to 255, not -1", "value"))
-        self.rejects(NDArray[numpy.int8], [10**30], ("", "an array of int8", "type"))
-        self.rejects(NDArray[numpy.datetime64], ["x"], ("", "x", "value"))
+        self.rejects(NDArray[numpy.int8], [10**30], ("", "an array of int8", "value"))
+
+    def test_items_of_several_kinds_are_not_converted_into_one_another(self):
+        for annotation, sent, path, text in [
+            (NDArray[numpy.int8], [1, True], "[1]", "an int, not a bool"),
+            (NDArray[numpy.float32], [[1.5], [True]], "[1][0]", "a number, not a bool"),
+            (NDArray[numpy.str_], ["a", 1], "[1]", "a str, not an int"),
+            (numpy.ndarray, [1, "a"], "[1]", "a number, not a str"),
+            (numpy.ndarray, [1, 2.5, True], "[2]", "a number, not a bool"),
+            (numpy.ndarray, [True, 1], "[1]", "a bool, not an int"),
+        ]:
+            self.rejects(annotation, sent, (path, text, "type"))
+        self.assertEqual(self.convert(NDArray[numpy.object_], [1, "a", True]).tolist(), [1, "a", True])
+
+    def test_large_integers_keep_their_values(self):
+        self.assertEqual(self.convert(NDArray[numpy.uint64], [2**64 - 1, 0]).tolist(), [2**64 - 1, 0])
+        self.assertEqual(self.convert(NDArray[numpy.float64], [2**64]).tolist(), [2.0**64])
+        self.rejects(numpy.ndarray, [2**63, -1], ("", "integers of 64 bits", "value"))
+        self.rejects(NDArray[numpy.int64], [2**63, -1], ("", "not 9223372036854775808", "value"))
+        self.rejects(NDArray[numpy.float64], [10**400], ("", "too large", "value"))
+
+    def test_times_are_in_iso_8601(self):
+        made = self.convert(NDArray[numpy.datetime64], ["2024-01-02", "2024-01-02T03:04:05Z", "NaT"])
+        self.assertEqual(made[:2].tolist(), [datetime.datetime(2024, 1, 2), datetime.datetime(2024, 1, 2, 3, 4, 5)])
+        for text in ("x", "now", "", "2024-01-02T03:04:05+01:00"):
+            self.rejects(NDArray[numpy.datetime64], ["2024-01-02", text], ("[1]", "ISO 8601 without an offset", "value"))
 
     def test_an_array_that_is_one_is_passed_as_it_is(self):
         array = numpy.ones(3, "float32")
@@ -100,7 +124,7 @@ class NumpyTest(Library):
 
     def test_arrays_of_any_numbers(self):
         self.assertEqual(self.convert(NDArray[numpy.floating], [1.5]).tolist(), [1.5])
-        self.rejects(numpy.ndarray, [{}], ("", "not of objects", "type"))
+        self.rejects(numpy.ndarray, [{}], ("[0]", "a number or a str, not a dict", "type"))
         self.rejects(numpy.ndarray, "ab", ("", "expected an array, not a str", "type"))
 
     def test_scalars_are_results(self):
@@ -196,6 +220,56 @@ class PydanticTest(Library):
         self.assertEqual(properties, [["side"], ["side", "area"]])
         self.assertEqual(found.schema, {"$ref": "#/components/schemas/Area_2"})
 
+    def test_models_without_a_json_schema_still_validate(self):
+        class Odd(pydantic.BaseModel):
+            model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+            n: int
+            check: typing.Callable
+            thing: unittest.TestCase
+
+        found, problems, definitions = self.read(Odd)
+        self.assertEqual((list(definitions), list(problems)), (["Odd"], []))
+        self.assertEqual(definitions["Odd"]["properties"]["n"], {"title": "N", "type": "integer"})
+        with self.assertRaises(Invalid) as caught:
+            found.convert({"n": "x", "check": 5, "thing": 6})
+        self.assertEqual([path for path, _, _ in caught.exception.errors], [".n", ".check", ".thing"])
+
+    def test_a_model_that_cannot_validate_is_warned_of(self):
+        class Open(pydantic.BaseModel):
+            other: "NotDefinedAnywhere"  # noqa: F821
+
+        found, problems, _ = self.read(Open)
+        self.assertEqual(found.convert, None)
+        ((_, reason),) = problems
+        self.assertRegex(reason, "^the argument is passed as it is: PydanticUserError: [^\n]{,120}$")
+
+    def test_results_are_sent_by_the_names_of_fields(self):
+        class Item(pydantic.BaseModel):
+            n: int = pydantic.Field(alias="N")
+
+        def names(**options):
+            definitions = self.read(Item, **options)[2]
+            return list(definitions["Item"]["properties"])
+
+        self.assertEqual((names(), names(result=True)), (["N"], ["n"]))
+        Item.model_config["serialize_by_alias"] = True
+        self.assertEqual(names(result=True), ["N"])
+
+    def test_texts_of_validators_are_one_short_line(self):
+        class Odd(pydantic.BaseModel):
+            n: int
+
+            @pydantic.field_validator("n")
+            @classmethod
+            def check(cls, n):
+                raise ValueError("a\n\tb \x1b[31m" + "c" * 1000)
+
+        with self.assertRaises(Invalid) as caught:
+            self.convert(Odd, {"n": 1})
+        ((_, message, _),) = caught.exception.errors
+        self.assertIn("a b \\x1b[31mccc", message)
+        self.assertEqual(len(message), 300)
+
 
 @unittest.skipIf(msgspec is None, "msgspec is not installed")
 class MsgspecTest(Library):
@@ -213,6 +287,14 @@ class MsgspecTest(Library):
             ("[2].table", "key: expected `int`, got `str`", "type"),
             ("[3].data", "expected `bytes`, got `int`", "type"),
         )
+
+    def test_structs_without_a_json_schema_still_validate(self):
+        Odd = msgspec.defstruct("Odd", [("n", int), ("thing", unittest.TestCase)])
+        found, problems, definitions = self.read(Odd)
+        self.assertEqual((list(definitions), list(problems)), (["Odd"], []))
+        with self.assertRaises(Invalid) as caught:
+            found.convert({"n": "x", "thing": 5})
+        self.assertEqual(caught.exception.errors, [(".n", "expected `int`, got `str`", "type")])
 
     def test_metadata(self):
         Short = typing.Annotated[str, msgspec.Meta(max_length=2)]
