@@ -1,8 +1,9 @@
 """Encodes and decodes MessagePack, with the `msgpack` package if it is installed.
 
 Both implementations give the same results: strings are `str`, binaries are `bytes`, arrays are
-`list`, timestamps are decoded as aware `datetime`s, other extensions as `ExtType`s. The functions here do not
-recurse, so no nesting can overflow the stack; a value that is nested deeper than 1000 is rejected.
+`list`, timestamps are decoded as aware `datetime`s, other extensions as `ExtType`s. The functions
+here do not recurse, so no nesting can overflow the stack; a value that is nested deeper than 1000
+is rejected.
 """
 
 from _functools import partial

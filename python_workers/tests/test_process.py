@@ -154,6 +154,20 @@ class ProcessTest(unittest.TestCase):
                 self.assertEqual(host.call("predict", {"value": n}).value, {"result": 2 * n})
             self.assertEqual(host.hang_up(), 0)
 
+    def test_a_worker_loads_only_what_its_functions_need(self):
+        worker = """
+            import sys
+            from pyproc_worker import expose
+
+            @expose
+            def loaded(_):
+                return list(sys.modules)
+        """
+        with Host(worker) as host:
+            modules = host.call("loaded", 1).value
+        for name in ("_named_tuples", "_results", "_spread", "_terminal", "_types", "testing"):
+            self.assertNotIn("pyproc_worker." + name, modules)
+
     def test_calls_outside_of_a_call(self):
         call = current_call()
         self.assertEqual((call.call_id, call.deadline, call.remaining(), call.cancelled), (None, None, None, False))
