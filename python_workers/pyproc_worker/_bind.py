@@ -221,7 +221,7 @@ def _named(function, parameters):
     names = list(parameters.all)
     count, values_of = len(names), itemgetter(*names)
     arrays = len(parameters.required) > 1 or not takes_arrays(parameters.positional[0])
-    checks = [(i, p.type.exact) for i, p in enumerate(parameters.all.values()) if converter(p) is not None]
+    checks = [(i, p.type.exact) for i, p in enumerate(parameters.all.values()) if p.type.convert is not None]
 
     def call(argument):
         # The common case: all values are given, and none needs conversion.
@@ -251,7 +251,7 @@ def _keywords(function, parameters):
         if argument is None:
             argument = {}
         if type(argument) is not dict:
-            raise parameters.type_error(argument)
+            raise parameters.type_error(argument, by_position=False)
         if not parameters.fits(argument):
             raise parameters.names_error(argument)
         positional, keywords = parameters.by_name(argument)

@@ -22,20 +22,19 @@ class Type:
 
     `convert` takes a value and returns what the function receives, or raises Invalid; it is None if
     every value fits. `takes` has the kinds of values that may fit. Values of the types in `exact`
-    always fit and are passed as they are. `alternatives` has the types of a union. `bare` marks a mapping without types of its items, which
+    always fit and are passed as they are. `bare` marks a mapping without types of its items, which
     is not checked as a parameter.
     """
 
-    __slots__ = ("expected", "takes", "schema", "convert", "exact", "bare", "alternatives")
+    __slots__ = ("expected", "takes", "schema", "convert", "exact", "bare")
 
-    def __init__(self, expected, takes, schema, convert=None, exact=(), bare=False, alternatives=()):
+    def __init__(self, expected, takes, schema, convert=None, exact=(), bare=False):
         self.expected = expected
         self.takes = frozenset(takes)
         self.schema = schema
         self.convert = convert
         self.exact = frozenset(exact)
         self.bare = bare
-        self.alternatives = alternatives
 
 
 ANY = Type("any value", KINDS, {})

@@ -8,7 +8,7 @@ between any two bytecodes.
 import sys
 
 from . import _codec
-from ._checked import ANY, KINDS, Invalid, Type, add, invalid, mismatch, part_of, wrong
+from ._checked import ANY, KINDS, Invalid, Type, add, invalid, mismatch, part_of, with_article, wrong
 
 _NULL = type(None)
 _NUMBER_STARTS = frozenset("-0123456789")
@@ -75,7 +75,7 @@ def binary(made):
     return Type(expected, ("bytes", "string"), schema, convert, (bytes,) if made is bytes else ())
 
 
-def text(made, expected, schema):
+def text(made, expected, schema, accepts=None):
     """Return the type of a class that is made from a string, such as a UUID."""
 
     def convert(value):
@@ -84,11 +84,23 @@ def text(made, expected, schema):
                 return value
             raise mismatch(expected, value)
         try:
-            return made(value)
+            converted = made(value)
         except (ValueError, ArithmeticError):
             raise wrong(expected, value) from None
+        if accepts is not None and not accepts(converted, value):
+            raise wrong(expected, value)
+        return converted
 
     return Type(expected, ("string",), schema, convert)
+
+
+def _is_uuid(made, value):
+    # Python also reads braces, a prefix and hyphens anywhere.
+    return value.lower() in (str(made), made.hex)
+
+
+def _is_decimal(made, value):
+    return made.is_finite() and "_" not in value and value == value.strip()
 
 
 def moment(made, name, form):
@@ -180,7 +192,7 @@ def array(item, made=list, expected="a list"):
         try:
             return made(value)
         except TypeError as error:
-            raise invalid("expected items that can be in %s: %s" % (expected, error)) from None
+            raise invalid("expected items that can be in %s: %s" % (with_article(made.__name__), error)) from None
 
     exact = (list,) if made is list and convert_item is None else ()
     return Type(expected, ("array",), schema, convert, exact)
@@ -396,8 +408,10 @@ _SCALARS = {
     ("datetime", "date"): lambda cls: moment(cls, "date", "date"),
     ("datetime", "time"): lambda cls: moment(cls, "time", "time"),
     ("datetime", "timedelta"): duration,
-    ("uuid", "UUID"): lambda cls: text(cls, "a UUID", {"type": "string", "format": "uuid"}),
-    ("decimal", "Decimal"): lambda cls: text(cls, "a decimal number as a str", {"type": "string", "format": "decimal"}),
+    ("uuid", "UUID"): lambda cls: text(cls, "a UUID", {"type": "string", "format": "uuid"}, _is_uuid),
+    ("decimal", "Decimal"): lambda cls: text(
+        cls, "a decimal number as a str", {"type": "string", "format": "decimal"}, _is_decimal
+    ),
     ("pathlib", "Path"): _path,
     ("pathlib", "PurePath"): _path,
     ("pathlib", "PosixPath"): _path,

@@ -16,6 +16,7 @@ class ClassScope:
     def __init__(self, cls, field):
         owner = next((base for base in cls.__mro__ if field in base.__dict__.get("__annotations__", ())), cls)
         module = sys.modules.get(owner.__module__)
+        self.owner = owner
         self._names = [getattr(module, "__dict__", {}), {owner.__name__: owner, cls.__name__: cls}, vars(owner)]
 
     def get(self, name):
@@ -35,6 +36,28 @@ def name_of(named):
     if getattr(named, "__module__", None) in _STANDARD and not hasattr(named, "__supertype__"):
         return name, type(named).__name__ != "TypeAliasType"
     return name, False
+
+
+def substituted(annotation, parameters):
+    """Return an annotation with the type variables in it replaced by what they stand for."""
+    if not parameters or isinstance(annotation, type) and not hasattr(annotation, "__args__"):
+        return annotation
+    names = getattr(annotation, "__parameters__", ())
+    if not isinstance(names, tuple) or not any(name in parameters for name in names):
+        return annotation
+    return annotation[tuple(parameters.get(name, name) for name in names)]
+
+
+def variables(cls, arguments):
+    """Return {class: {type variable: argument}} of a class with arguments and of its bases."""
+    own = {name: one for name, one in zip(getattr(cls, "__parameters__", ()), arguments) if one is not name}
+    found = {cls: own}
+    for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
+        origin = getattr(base, "__origin__", base)
+        if isinstance(origin, type) and origin is not object:
+            given = [own.get(one, substituted(one, own)) for one in getattr(base, "__args__", ())]
+            found.update(variables(origin, given))
+    return found
 
 
 def class_name(argument):

@@ -146,15 +146,21 @@ def record(kind, cls, fields, expected):
 def enum_type(cls):
     """Return the type of an Enum, by value, and its JSON Schema."""
     plain, others = [], []
-    for member in cls.__members__.values():
+    for name, member in cls.__members__.items():
         sent = _sent(member.value)
+        if member.name != name:
+            # An alias.
+            continue
         if type(sent) in _PLAIN:
             plain.append((sent, member))
         elif (sent, member) not in others:
             others.append((sent, member))
     is_flag = issubclass(cls, sys.modules["enum"].Flag)
+    every = 0
+    for sent, _ in plain if is_flag else ():
+        every |= sent
     shown = ", ".join(repr(sent) for sent, _ in plain[:_MOST_SHOWN])
-    expected = with_article(cls.__name__) if is_flag or not plain else "one of " + shown
+    expected = with_article(cls.__name__) if is_flag or not plain else ("one of " if len(plain) > 1 else "") + shown
     known = literal(plain, expected + (", ..." if len(plain) > _MOST_SHOWN else ""))
     find = known.convert
 
@@ -168,8 +174,8 @@ def enum_type(cls):
         for sent, member in others:
             if type(sent) is type(value) and sent == value:
                 return member
-        if type(value) in (bool, float):
-            # They may equal an integer.
+        if type(value) in (bool, float) or (is_flag and type(value) is int and value & ~every):
+            # They may equal an integer; an unknown flag may be kept by the class.
             raise missed
         try:
             # `_missing_` of the class may know the value, or it may be several flags.

@@ -3,7 +3,7 @@
 The main structure is `Parameters`. Like the converters, it keeps no state of a call.
 """
 
-from ._checked import ANY, KINDS, Invalid, checked, converter, fits, name_text, null_is_absent, type_of
+from ._checked import KINDS, Invalid, checked, fits, name_text, null_is_absent, type_of
 from ._describe import KEYWORD_ONLY, POSITIONAL_ONLY, VAR_KEYWORD, VAR_POSITIONAL
 
 
@@ -26,11 +26,11 @@ class Parameters:
         self.closed = frozenset(("cancel_event",)) if signature.takes_event else frozenset()
         # Python does not take these by name.
         self.hidden = [p.name for p in self.positional if p.kind == POSITIONAL_ONLY]
-        self.convert = {p.name: converter(p) for p in self.all.values()}
+        self.convert = {p.name: p.type.convert for p in self.all.values()}
         # Whether an object can be passed to the function as it is.
         self.exact = None
         if not self.hidden and self.extra is None:
-            self.exact = fits({p.name: ANY if p.type.bare else p.type for p in self.all.values()}, self.needed)
+            self.exact = fits({p.name: p.type for p in self.all.values()}, self.needed)
         names = [p.name if p.required else p.name + " (optional)" for p in self.all.values()]
         if self.extra is not None:
             names.append("any other names")
@@ -72,7 +72,7 @@ class Parameters:
         """Bind an object that fits."""
         errors = []
         keywords = {}
-        extra = None if self.extra is None else converter(self.extra)
+        extra = None if self.extra is None else self.extra.type.convert
         convert = self.convert
         for name, value in argument.items():
             if name in convert:
@@ -103,7 +103,7 @@ class Parameters:
             raise Invalid(errors)
         values = [checked(self.convert[p.name], p.name, value, errors) for p, value in zip(self.positional, argument)]
         if self.rest is not None:
-            convert = converter(self.rest)
+            convert = self.rest.type.convert
             for i, value in enumerate(argument[count:]):
                 values.append(checked(convert, "%s[%d]" % (self.rest.name, i), value, errors))
         if errors:
@@ -140,10 +140,10 @@ class Parameters:
             if not known:
                 yield name_text(name), "unknown; expected " + (self.expected or "no names"), "unknown"
 
-    def type_error(self, argument):
+    def type_error(self, argument, by_position=True):
         """Return the Invalid for a value that is no object."""
         text = "expected an object with " + self.expected
-        if len(self.positional) > 1:
+        if by_position and len(self.positional) > 1 and not any(p.kind == KEYWORD_ONLY for p in self.required):
             text += ", or an array of them"
         return Invalid([("", "%s, not %s" % (text, type_of(argument)), "type")])
 

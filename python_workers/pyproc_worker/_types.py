@@ -23,6 +23,8 @@ from ._names import (
     last_name,
     look_up,
     name_of,
+    substituted,
+    variables,
     wrapper,
 )
 
@@ -120,6 +122,7 @@ class Types:
         def inner(argument):
             return self._object(argument, scope, depth + 1)
 
+        annotation = substituted(annotation, self._parameters)
         arguments = getattr(annotation, "__args__", ())
         if type(annotation).__name__ == "UnionType":
             return union([inner(argument) for argument in arguments])
@@ -131,7 +134,8 @@ class Types:
         if name == "Literal":
             return self._literal(arguments)
         # Up to Python 3.10, `Tuple[()]` has an empty tuple as its argument.
-        arguments = () if arguments == ((),) else arguments
+        if name in ("tuple", "Tuple") and (arguments == ((),) or (arguments == () and hasattr(annotation, "__args__"))):
+            return fixed([])
         return self._build(name, arguments, inner, lambda a: a is ..., named)
 
     def _named(self, annotation, named, name, arguments, scope, depth):
@@ -192,15 +196,14 @@ class Types:
         outer = self.problems, self.named_tuples, self._parameters
         self.problems, self.named_tuples = {}, set()
         self._records[key] = made, self.problems, self.named_tuples
-        if arguments:
-            self._parameters = dict(zip(getattr(cls, "__parameters__", ()), arguments))
+        by_class = variables(cls, arguments)
         try:
             if kind == "enum":
                 one = _records.enum_type(cls)
                 made.convert, made.takes, made.expected = one.convert, one.takes, one.expected
                 schema = one.schema
             else:
-                made.convert, schema = self._fields(kind, cls, expected)
+                made.convert, schema = self._fields(kind, cls, expected, by_class)
         except Exception as error:
             # Other classes may already refer to this one, so it remains known, as any value.
             self._failed(cls.__name__, error)
@@ -216,10 +219,11 @@ class Types:
             self.definitions.merge(made.schema, twin[0].schema)
         return made
 
-    def _fields(self, kind, cls, expected):
+    def _fields(self, kind, cls, expected, by_class):
         types, defaults, wrappers = {}, {}, {}
         for name, (annotation, default) in _records.fields_of(kind, cls).items():
             scope = ClassScope(cls, name)
+            self._parameters = by_class.get(scope.owner, {})
             try:
                 one = ANY if annotation is None else self._object(annotation, scope, 1)
             except Exception as error:
@@ -344,6 +348,13 @@ class Types:
             return self._alias(last_name(node), found, lambda: self._object(found, scope, depth + 1))
         return self._subscript(node, scope, inner) if kind == "Subscript" else ANY
 
+    def _evaluated(self, node, scope):
+        try:
+            return self._object(evaluate(node, scope), scope, 1)
+        except Exception as error:
+            self._failed(last_name(node.value) + "[...]", error)
+            return ANY
+
     def _subscript(self, node, scope, inner):
         found = look_up(node.value, scope)
         arguments = node.slice.elts if type(node.slice).__name__ == "Tuple" else [node.slice]
@@ -353,14 +364,14 @@ class Types:
             of_library = _libraries.subscript(found, arguments, lambda a: look_up(a, scope))
             if of_library is not None:
                 return of_library
-            if hasattr(found, "__args__"):
-                # A generic alias, whose parameters could be anywhere in it.
-                return ANY
+            alias = hasattr(found, "__args__")
+            name, standard = name_of(getattr(found, "__origin__", found))
+            if alias or not standard:
+                # The parameters can be anywhere in the alias or the class, so the text is evaluated.
+                return self._evaluated(node, scope)
             found = getattr(found, "__origin__", found)
-            name, standard = name_of(found)
-        if not standard:
-            # The arguments of a class of the script are not read from text.
-            return self._object(found, scope, 1) if isinstance(found, type) else ANY
+        if name in ("tuple", "Tuple") and not arguments:
+            return fixed([])
         if name == "Literal":
             values = [constant(argument, scope) for argument in arguments]
             return ANY if ... in values else self._literal(values)

@@ -116,7 +116,10 @@ class BindTest(unittest.TestCase):
             return a, b, c
 
         self.check(function, ({"a": None, "b": None, "c": None}, (None,) * 3), ({"a": 1}, (1, None, None)), (None, (None,) * 3))
-        self.check(function, ({"c": 5}, (None, None, 5)))
+        self.check(function, ({"c": {"k": 5}}, (None, None, {"k": 5})))
+        with self.assertRaises(Invalid) as caught:
+            bind(function, _describe.read_signature(function)).call({"c": 5})
+        self.assertEqual(caught.exception.errors, [("c", "expected a dict or None, not an int", "type")])
         self.rejects(function, {"a": "x", "b": 5}, "a", "b")
 
     def test_every_error_of_an_argument_is_listed_up_to_a_limit(self):

@@ -255,6 +255,22 @@ class PydanticTest(Library):
         Item.model_config["serialize_by_alias"] = True
         self.assertEqual(names(result=True), ["N"])
 
+    def test_generic_models_in_text_have_their_arguments(self):
+        T = typing.TypeVar("T")
+
+        class Page(pydantic.BaseModel, typing.Generic[T]):
+            item: T
+
+        scope = {"Page": Page}
+        for text in ("Page[int]", "list[Page[int]]"):
+            found, problems, _ = self.read(text, scope)
+            self.assertEqual(list(problems), [])
+            sent = {"item": "x"}
+            with self.assertRaises(Invalid) as caught:
+                found.convert([sent] if "list" in text else sent)
+            self.assertTrue(caught.exception.errors[0][0].endswith(".item"))
+        self.assertEqual(list(self.read("Page[Missing]", scope)[1]), [("Page[...]", "NameError: name 'Missing' is not defined")])
+
     def test_texts_of_validators_are_one_short_line(self):
         class Odd(pydantic.BaseModel):
             n: int

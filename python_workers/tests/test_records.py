@@ -3,10 +3,12 @@
 import collections
 import dataclasses
 import datetime
+import decimal
 import enum
 import sys
 import typing
 import unittest
+import uuid
 
 from pyproc_worker import CallCancelled, _describe
 from pyproc_worker._bind import bind
@@ -234,6 +236,44 @@ class EveryBytecodeTest(unittest.TestCase):
         argument = [[{"price": "x", "day": "yesterday"}, 5], ["a", 1], "more"]
         expected = ["items[0].price", "items[0].day", "items[1]", "tags[1]", "more[0]"]
         self.assertGreater(self.everywhere(argument, expected), 500)
+
+
+T = typing.TypeVar("T")
+
+
+@dataclasses.dataclass
+class Held(typing.Generic[T]):
+    item: T
+    items: typing.List[T] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class HeldInt(Held[int]):
+    more: str = ""
+
+
+Vector = typing.List[T]
+
+
+class GenericTest(Reading):
+    def test_arguments_of_generics_count_in_text_and_in_bases(self):
+        scope = {"Held": Held, "Vector": Vector}
+        for annotation in ("Held[int]", Held[int], HeldInt):
+            self.assertEqual(read(annotation, scope)[0].convert({"item": 1}).item, 1)
+            self.rejects(annotation, {"item": "x", "items": ["y"]}, (".item", "an int"), (".items[0]", "an int"), scope=scope)
+        self.rejects("Vector[int]", ["x"], ("[0]", "an int"), scope=scope)
+        self.assertEqual(list(read("Vector[Missing]", scope)[1]), [("Vector[...]", "NameError: name 'Missing' is not defined")])
+
+    def test_only_canonical_texts_and_known_flags_fit(self):
+        for text in ("NaN", "Infinity", "1_0", " 1 "):
+            self.rejects(decimal.Decimal, text, ("", "a decimal number"))
+        self.rejects(uuid.UUID, "{12345678-1234-5678-1234-567812345678}", ("", "a UUID"))
+        flags = enum.IntFlag("flags", {"A": 1, "B": 2})
+        self.assertEqual(read(flags)[0].convert(3), 3)
+        for value in (-1, 4):
+            self.rejects(flags, value, ("", "a flags"))
+        self.rejects(typing.Tuple[()], [1], ("", "0 items"))
+        self.rejects("tuple[()]", [1], ("", "0 items"))
 
 
 if __name__ == "__main__":
