@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
@@ -10,9 +11,6 @@ use serde_json::{Value, json};
 use crate::harness::{Ended, pyproc};
 use crate::support::front_door::{Outcome, Row, all_rows};
 use crate::support::{python_with_libraries, read};
-
-/// How many commands run side by side.
-const THREADS: usize = 3;
 
 /// Runs a row. Its worker has no other function, so that it starts quickly.
 fn call(row: &Row, source: &Value, python: &Path, directory: &Path) -> Ended {
@@ -84,12 +82,14 @@ fn every_row_of_the_front_door_holds() {
         rows.retain(|(row, _)| !row.needs.iter().any(|library| missing.contains(library)));
     }
     let directory = tempfile::tempdir().expect("a temporary directory can be created");
+    // One command more than cores, because each of them waits for its processes now and then.
+    let threads = thread::available_parallelism().map_or(1, usize::from) + 1;
+    let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for part in rows.chunks(rows.len().div_ceil(THREADS)) {
-            let (python, directory) = (&python, directory.path());
-            scope.spawn(move || {
-                for (row, source) in part {
-                    check(row, call(row, source, python, directory));
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((row, source)) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    check(row, call(row, source, &python, directory.path()));
                 }
             });
         }

@@ -43,6 +43,8 @@ fn project_builds_and_runs_and_says_what_to_type_next() {
             .args([command, "--offline", "--quiet"])
             .current_dir(&project)
             .env("CARGO_TARGET_DIR", target_directory())
+            // As in the workspace, so that its dependencies fit.
+            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
             .env_remove("PYPROC_WORKERS")
             .output()
             .expect("cargo runs");
