@@ -11,6 +11,7 @@ from . import _codec
 from ._checked import ANY, KINDS, Invalid, Type, add, invalid, mismatch, part_of, with_article, wrong
 
 _NULL = type(None)
+_OR_NONE = " or None"
 _NUMBER_STARTS = frozenset("-0123456789")
 _KIND_OF = {
     _NULL: "null",
@@ -338,21 +339,32 @@ def union(alternatives):
                 raise _alternatives(expected, alternatives, [error], value) from None
 
     else:
+        containers = frozenset(("array", "object"))
+        followers = [
+            containers & one.takes & frozenset().union(*(after.takes for after in alternatives[i + 1 :]))
+            for i, one in enumerate(alternatives)
+        ]
 
         def convert(value):
             if type(value) in exact:
                 return value
             errors = []
-            for one in alternatives:
-                if one.convert is None:
-                    return value
+            kind = _KIND_OF.get(type(value))
+            for one, later in zip(alternatives, followers):
                 try:
-                    return one.convert(value)
+                    # A validator of user code can change what a later alternative takes.
+                    return one.convert(_copied(value) if kind in later else value)
                 except Invalid as error:
                     errors.append(error)
             raise _alternatives(expected, alternatives, errors, value) from None
 
     return Type(expected, takes, schema, convert, exact)
+
+
+def _copied(value):
+    if type(value) is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if type(value) is list else value
 
 
 def or_default(one, default):
@@ -367,14 +379,19 @@ def or_default(one, default):
 def _alternatives(expected, alternatives, errors, value):
     # If only one alternative takes values of this kind, its errors say more than the list does.
     kind = _KIND_OF.get(type(value))
-    likely = [error for one, error in zip(alternatives, errors) if kind in one.takes]
-    if len(likely) == 1 and not (likely[0].errors[0][0] == "" and likely[0].errors[0][2] == "type"):
-        return likely[0]
+    likely = [(one, error) for one, error in zip(alternatives, errors) if kind in one.takes]
+    if len(likely) == 1:
+        one, error = likely[0]
+        if error.errors != mismatch(one.expected, value).errors:
+            return error
     return mismatch(expected, value)
 
 
 def _listed(names):
-    unique = list(dict.fromkeys(names))
+    # A union in a union may have its own None.
+    unique = list(dict.fromkeys(name[: -len(_OR_NONE)] if name.endswith(_OR_NONE) else name for name in names))
+    if unique[-1] != "None" and any(name.endswith(_OR_NONE) for name in names):
+        unique = [name for name in unique if name != "None"] + ["None"]
     return unique[0] if len(unique) == 1 else ", ".join(unique[:-1]) + " or " + unique[-1]
 
 

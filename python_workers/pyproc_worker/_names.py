@@ -1,5 +1,6 @@
 """Finds what the names in annotations refer to. Only `evaluate` runs code of the script for it."""
 
+import builtins
 import sys
 
 from . import _libraries
@@ -121,9 +122,11 @@ def look_up(node, scope):
     while type(node).__name__ == "Attribute":
         names.append(node.attr)
         node = node.value
-    if type(node).__name__ != "Name" or not scope:
+    if type(node).__name__ != "Name":
         return None
     found = scope.get(node.id)
+    if found is None:
+        found = getattr(builtins, node.id, None)
     for name in reversed(names):
         found = getattr(found, "__dict__", {}).get(name)
     return found

@@ -271,6 +271,13 @@ class Types:
             self.problems[name, _libraries.advice(name) if self._result else ""] = None
         return Type("any value", KINDS, {"x-python-type": name})
 
+    def _undefined(self, name):
+        # It is imported only for type checkers, or misspelt.
+        advice = _libraries.advice(name) if self._result else ""
+        if advice or not self._result:
+            self._problem(name, advice)
+        return Type("any value", KINDS, {"x-python-type": name})
+
     def _literal(self, values):
         enum = sys.modules.get("enum")
         pairs = []
@@ -342,7 +349,7 @@ class Types:
         if kind in ("Name", "Attribute"):
             found = look_up(node, scope)
             if found is None:
-                return self._build(last_name(node), [], inner, None, None)
+                return self._undefined(last_name(node))
             if isinstance(found, type):
                 return self._object(found, scope, depth + 1)
             return self._alias(last_name(node), found, lambda: self._object(found, scope, depth + 1))
@@ -359,17 +366,16 @@ class Types:
         found = look_up(node.value, scope)
         arguments = node.slice.elts if type(node.slice).__name__ == "Tuple" else [node.slice]
         if found is None:
-            name, standard = last_name(node.value), True
-        else:
-            of_library = _libraries.subscript(found, arguments, lambda a: look_up(a, scope))
-            if of_library is not None:
-                return of_library
-            alias = hasattr(found, "__args__")
-            name, standard = name_of(getattr(found, "__origin__", found))
-            if alias or not standard:
-                # The parameters can be anywhere in the alias or the class, so the text is evaluated.
-                return self._evaluated(node, scope)
-            found = getattr(found, "__origin__", found)
+            return self._undefined(last_name(node.value))
+        of_library = _libraries.subscript(found, arguments, lambda a: look_up(a, scope))
+        if of_library is not None:
+            return of_library
+        alias = hasattr(found, "__args__")
+        found = getattr(found, "__origin__", found)
+        name, standard = name_of(found)
+        if alias or not standard:
+            # The parameters can be anywhere in the alias or class, so the text is evaluated.
+            return self._evaluated(node, scope)
         if name in ("tuple", "Tuple") and not arguments:
             return fixed([])
         if name == "Literal":

@@ -46,6 +46,16 @@ class Item:
     _hidden: int = 0
 
 
+@dataclasses.dataclass
+class Slots:
+    __slots__ = ("n",)
+    n: int
+
+
+def unset():
+    return Slots.__new__(Slots)
+
+
 class Text(str):
     pass
 
@@ -148,6 +158,8 @@ RESULTS = [
     ("NaN in a numpy array", numpy_nan, (REFUSED, '{"a":[1.5,null]}', '{"a":[1.5,null]}')),
     ("pydantic model", pydantic_model, same('{"a":1,"when":"2024-02-29T12:30:00"}')),
     ("msgspec Struct", msgspec_struct, same('{"a":1,"b":"YQ=="}')),
+    ("dataclass with `slots`, a field of which has no value", unset, (REFUSED, REFUSED, "{}")),
+    ("key that is NaN", {math.nan: 1}, (REFUSED, REFUSED, '{"nan":1}')),
 ]
 
 

@@ -180,7 +180,7 @@ class RecordsTest(Reading):
         self.assertEqual(self.convert(Access, 3), Access.READ | Access.WRITE)
         self.rejects(Access, True, ("", "an Access"))
         self.assertIs(self.convert(typing.Literal[Colour.RED], "red"), Colour.RED)
-        self.assertIs(self.convert("Literal[Colour.RED]", "red", {"Colour": Colour}), Colour.RED)
+        self.assertIs(self.convert("Literal[Colour.RED]", "red", {"Literal": typing.Literal, "Colour": Colour}), Colour.RED)
 
     def test_an_exception_of_user_code_is_an_error_of_the_argument(self):
         @dataclasses.dataclass

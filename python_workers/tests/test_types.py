@@ -14,7 +14,8 @@ import warnings
 
 from pyproc_worker import _describe
 from pyproc_worker._bind import bind
-from pyproc_worker._checked import Invalid
+from pyproc_worker._checked import ANY, Invalid, Type
+from pyproc_worker._convert import INT, NULL, STR, mapping, union
 from pyproc_worker._default import NO_DEFAULT, json_default
 
 from .harness import repository
@@ -68,13 +69,26 @@ class SchemasTest(Reading):
                 if text not in ("Optional", "Literal", "3"):
                     self.assertEqual(read(annotation)[0].schema, golden["schema"])
 
-    def test_names_that_nothing_defines_have_the_meaning_of_the_standard_library(self):
-        for text, schema in [
-            ("List[int]", {"type": "array", "items": {"type": "integer"}}),
-            ("typing.Optional[Dict[str, bool]]", {"anyOf": [{"type": "object", "additionalProperties": {"type": "boolean"}}, {"type": "null"}]}),
-            ("Odd", {"x-python-type": "Odd"}),
-        ]:
-            self.assertEqual(read(text)[0].schema, schema)
+    def test_names_that_nothing_defines_are_of_any_value_and_warned_of(self):
+        for text, name in [("List[int]", "List"), ("typing.Text", "Text"), ("Number", "Number"), ("Odd", "Odd")]:
+            found, problems, _ = read(text)
+            self.assertEqual((found.schema, found.convert, list(problems)), ({"x-python-type": name}, None, [(name, "")]))
+        self.assertEqual(read("list[int]")[0].schema, {"type": "array", "items": {"type": "integer"}})
+
+    def test_unions_say_the_reason_and_keep_the_value(self):
+        def change(value):
+            value["changed"] = True
+            raise Invalid([("", "no", "value")])
+
+        first = Type("a model", ("object",), {"title": "Model"}, change)
+        sent = {"a": {"b": 1}}
+        self.assertEqual(union([first, mapping(ANY, ANY), NULL]).convert(sent), {"a": {"b": 1}})
+        self.assertEqual(sent, {"a": {"b": 1}})
+        Both = typing.Union[typing.List[int], str]
+        self.rejects(Both, [1, "x"], ("[1]", "an int"))
+        self.rejects(typing.Optional[typing.Set[typing.List[int]]], [[1]], ("", "can be in a set"))
+        nested = union([union([INT, NULL]), STR, NULL])
+        self.assertEqual(nested.expected, "an int, a str or None")
 
     def test_classes_of_the_script_are_not_those_of_the_standard_library(self):
         class List:
@@ -115,7 +129,7 @@ class SchemasTest(Reading):
         vector = {"type": "array", "items": {"type": "number"}}
         rows = [
             ("Vector", vector),
-            ("Optional[Vector]", {"anyOf": [vector, {"type": "null"}]}),
+            ("t.Optional[Vector]", {"anyOf": [vector, {"type": "null"}]}),
             ("t.Optional[t.Dict[str, Vector]]", {"anyOf": [{"type": "object", "additionalProperties": vector}, {"type": "null"}]}),
             ("Alias", {"type": "array", "items": {"type": "integer"}}),
             ("lazy.Array", {"x-python-type": "Array"}),
