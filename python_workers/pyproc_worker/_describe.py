@@ -79,11 +79,14 @@ class Annotation:
 class Parameter:
     """One parameter; `default` is its default or NO_DEFAULT, `type` what its annotation means."""
 
-    __slots__ = ("name", "kind", "required", "default", "annotation", "type")
+    __slots__ = ("name", "kind", "required", "default", "annotation", "type", "field")
 
     def __init__(self, name, kind, default, annotation):
         self.name = name
         self.kind = kind
+        # `x: int = Field(default=3)`: only models of pydantic read it, and it is no value of `x`.
+        self.field = _is_field(default)
+        default = NO_DEFAULT if self.field else default
         self.required = default is NO_DEFAULT and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
         self.default = default
         self.annotation = annotation
@@ -111,6 +114,10 @@ class Parameter:
         if default is not NO_DEFAULT:
             described["default"] = default
         return described
+
+
+def _is_field(default):
+    return any(one.__name__ == "FieldInfo" and one.__module__ == "pydantic.fields" for one in type(default).__mro__)
 
 
 class Signature:
@@ -180,6 +187,9 @@ def _warnings(function, signature, binding):
     if binding == "nothing" and signature.parameters:
         warnings.append('no argument reaches *args; @expose(args="whole") passes one')
     for p in signature.parameters or ():
+        if p.field:
+            text = "the default of `%s` is a field of pydantic, which only models read: the parameter is required"
+            warnings.append(text % p.name + "; write `%s: Annotated[int, Field(gt=0)] = 3`" % p.name)
         for name, advice in p.annotation.problems if p.annotation is not None else ():
             if advice:
                 warnings.append("the annotation of `%s` (%s) is not fully checked: %s" % (p.name, name, advice))

@@ -6,6 +6,7 @@ import typing
 import unittest
 
 from pyproc_worker import _describe
+from pyproc_worker._bind import bind
 from pyproc_worker._checked import Invalid
 
 try:
@@ -270,6 +271,18 @@ class PydanticTest(Library):
                 found.convert([sent] if "list" in text else sent)
             self.assertTrue(caught.exception.errors[0][0].endswith(".item"))
         self.assertEqual(list(self.read("Page[Missing]", scope)[1]), [("Page[...]", "NameError: name 'Missing' is not defined")])
+
+    def test_a_field_is_no_default_of_a_parameter(self):
+        def f(x: int = pydantic.Field(default=3, gt=0)):
+            return x
+
+        signature = _describe.read_signature(f)
+        bound = bind(f, signature)
+        self.assertTrue(signature.parameters[0].required)
+        with self.assertRaises(Invalid):
+            bound.absent(None)
+        (warning,) = _describe.describe("f", f, signature, bound)["warnings"]
+        self.assertIn("the parameter is required; write `x: Annotated[", warning)
 
     def test_texts_of_validators_are_one_short_line(self):
         class Odd(pydantic.BaseModel):
