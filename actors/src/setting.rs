@@ -159,7 +159,7 @@ impl<T: Settable> Settable for Option<T> {
 /// The attributes of a field, in this order: its documentation; `setting`, with the default in
 /// words and the [`Bounds`]; `set`, with the type of the setter's argument and the value that it
 /// becomes, or with `nothing` for no setter; and the attribute of serde. The default follows the
-/// `=`. Switches in a last block `hidden` are no settings: only code can set them.
+/// `=`. Switches in a last block `hidden` are not settings: only code can set them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __settings {

@@ -84,7 +84,7 @@ class Parameter:
     def __init__(self, name, kind, default, annotation):
         self.name = name
         self.kind = kind
-        # `x: int = Field(default=3)`: only models of pydantic read it, and it is no value of `x`.
+        # `x: int = Field(default=3)`: only models of pydantic read it, so it is not a value.
         self.field = _is_field(default)
         default = NO_DEFAULT if self.field else default
         self.required = default is NO_DEFAULT and kind not in (VAR_POSITIONAL, VAR_KEYWORD)

@@ -141,7 +141,7 @@ class Parameters:
                 yield name_text(name), "unknown; expected " + (self.expected or "no names"), "unknown"
 
     def type_error(self, argument, by_position=True):
-        """Return the Invalid for a value that is no object."""
+        """Return the Invalid for a value that is not an object."""
         text = "expected an object with " + self.expected
         if by_position and len(self.positional) > 1 and not any(p.kind == KEYWORD_ONLY for p in self.required):
             text += ", or an array of them"
